@@ -1,0 +1,27 @@
+"""Shared by all tests: a quiet TensorFlow with two logical CPU devices, and one folder of prepared data."""
+
+import os
+
+os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+
+import pytest
+import tensorflow as tf
+
+# Two devices stand for two GPUs; they must be made before TensorFlow is first used.
+tf.config.set_logical_device_configuration(
+    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+)
+
+
+@pytest.fixture(scope="session")
+def data_dir(tmp_path_factory) -> str:
+    return str(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture
+def restore_dtype_policy():
+    import keras
+
+    before = keras.config.dtype_policy()
+    yield
+    keras.config.set_dtype_policy(before)

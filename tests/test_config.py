@@ -1,0 +1,141 @@
+import dataclasses
+
+import pytest
+from absl import flags
+
+from zoo import config as configs
+from zoo.config import ExperimentConfig
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("batch_size", 0, "batch_size is 0; it must be at least 1"),
+        ("batch_size", -3, "batch_size is -3; it must be at least 1"),
+        ("batch_size", 2.0, "batch_size is 2.0; it must be of type int"),
+        ("batch_size", True, "batch_size is True; it must be of type int"),
+        ("learning_rate", -0.1, "learning_rate is -0.1; it must be above 0"),
+        ("learning_rate", float("nan"), "learning_rate is nan; it must be above 0"),
+        ("learning_rate", float("inf"), "learning_rate is inf; it must be finite"),
+        ("momentum", 1.0, "momentum is 1.0; it must be below 1"),
+        ("optimizer", "adm", "unknown optimizer 'adm'; did you mean adam or adamw?"),
+        ("schedule", "cosin", "unknown schedule 'cosin'; did you mean cosine?"),
+        ("schedule", "cosine:3", "schedule is 'cosine:3'; cosine takes no numbers"),
+        ("schedule", "step", "schedule is 'step'; step needs rising epochs"),
+        ("schedule", "step:5,3", "schedule is 'step:5,3'; step needs rising epochs"),
+        ("schedule", "step:5:2", "may have a factor below 1, as step:60,80:0.2"),
+        ("model", 3, "model is 3; it must be of type str"),
+        ("model_args", {"f": print}, "model_args is .*; it must be writable as JSON"),
+        ("keep_checkpoints", 1, "keep_checkpoints is 1; it must be at least 2"),
+        ("nesterov", True, "nesterov goes with sgd; optimizer is 'adam'"),
+        ("seed", 2**32, "seed is 4294967296; it must be below 4294967296"),
+        ("jit", "yes", "unknown jit 'yes'; there is auto, off, on"),
+    ],
+)
+def test_a_wrong_field_is_named_with_its_value_and_what_is_allowed(field, value, message):
+    with pytest.raises(ValueError, match=message):
+        ExperimentConfig(**{field: value})
+
+
+def test_an_int_will_do_for_a_float():
+    config = ExperimentConfig(learning_rate=1)
+    assert config.learning_rate == 1.0
+    assert type(config.learning_rate) is float
+
+
+def test_model_args_are_kept_as_the_record_will_have_them():
+    assert ExperimentConfig(model_args={"filters": (1, 2)}).model_args == {"filters": [1, 2]}
+
+
+def test_config_is_frozen():
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        ExperimentConfig().seed = 1
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("constant", ("constant", (), 1.0)),
+        ("step:60,80", ("step", (60.0, 80.0), 0.1)),
+        ("step:60,80.5:0.2", ("step", (60.0, 80.5), 0.2)),
+    ],
+)
+def test_parse_schedule(text, expected):
+    assert configs.parse_schedule(text) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("", {}),
+        ('{"a": [1, 2], "b": null}', {"a": [1, 2], "b": None}),
+        ("a=True,b=False,c=None", {"a": True, "b": False, "c": None}),
+        ("hidden_sizes=[64,64],dropout=0.2,activation=relu,batch_norm=true",
+         {"hidden_sizes": [64, 64], "dropout": 0.2, "activation": "relu", "batch_norm": True}),
+    ],
+)  # fmt: skip
+def test_parse_model_args(text, expected):
+    assert configs.parse_model_args(text) == expected
+
+
+@pytest.mark.parametrize("text", ["{", "dropout", "=3", "dropout,hidden=3"])
+def test_parse_model_args_refuses(text):
+    with pytest.raises(ValueError, match="model_args is"):
+        configs.parse_model_args(text)
+
+
+def parsed(*argv):
+    values = flags.FlagValues()
+    configs.define_flags(values)
+    values(["train.py", *argv])
+    return values
+
+
+def test_every_field_is_a_flag_and_flags_go_before_the_config():
+    base = ExperimentConfig(batch_size=8, optimizer="sgd", nesterov=True, learning_rate=0.5)
+    config = configs.with_flags(base, parsed("--batch_size=16", "--nonesterov", "--model_args=dropout=0.1"))
+    assert config == dataclasses.replace(base, batch_size=16, nesterov=False, model_args={"dropout": 0.1})
+    # A flag that repeats a default still goes before the config file.
+    assert configs.with_flags(base, parsed("--batch_size=32")).batch_size == 32
+    for name in configs.FIELDS:
+        assert name in parsed()
+
+
+def test_differences():
+    one, other = ExperimentConfig(seed=1), ExperimentConfig(seed=2, epochs=3)
+    assert configs.differences(one, other) == {"seed": (1, 2), "epochs": (20, 3)}
+
+
+GOOD = "from zoo.config import ExperimentConfig\ndef get_config():\n    return ExperimentConfig(seed=7)\n"
+
+
+def test_load_config(tmp_path):
+    file = tmp_path / "good.py"
+    file.write_text(GOOD)
+    assert configs.load_config(str(file)) == ExperimentConfig(seed=7)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("x = 1", "has no function get_config"),
+        ("def get_config(): return 3", "returned int, not ExperimentConfig"),
+        ("def get_config(): return 1 / 0", "failed: ZeroDivisionError: division by zero"),
+        ("def get_config(:", "failed: SyntaxError"),
+        (GOOD.replace("seed=7", "seed=-7"), "seed is -7; it must be at least 0"),
+        (GOOD.replace("seed=7", "sede=7"), "failed: TypeError: .*'sede'"),
+    ],
+)
+def test_a_bad_config_file_is_named(tmp_path, text, message):
+    file = tmp_path / "bad.py"
+    file.write_text(text)
+    with pytest.raises(ValueError, match=rf"bad\.py.*{message}|{message}"):
+        configs.load_config(str(file))
+
+
+def test_a_missing_config_file_names_the_nearest(tmp_path):
+    (tmp_path / "resnet20_digits.py").write_text(GOOD)
+    with pytest.raises(ValueError, match=r"did you mean .*resnet20_digits\.py"):
+        configs.load_config(str(tmp_path / "resnet2_digits.py"))
+    with pytest.raises(ValueError, match="unknown config file"):
+        configs.load_config(str(tmp_path / "no" / "such.py"))

@@ -1,0 +1,118 @@
+import importlib.metadata
+import sys
+import types
+
+import keras
+import pytest
+
+import zoo
+from zoo import registry
+
+
+@pytest.fixture
+def scratch_registry(monkeypatch):
+    """A copy of the registry that the test may add to."""
+    zoo.list_models()
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+
+
+def register(name, module="somewhere.else", **kwargs):
+    def builder(input_shape, num_classes, *, width=3):
+        return keras.Sequential([keras.Input(input_shape), keras.layers.Dense(width)])
+
+    builder.__name__, builder.__module__ = name, module
+    facts = {"paper": "Nobody 2000", "input_shape": (4,), "num_classes": 2, "parameters": 15, **kwargs}
+    return zoo.register_model(**facts)(builder)
+
+
+def test_a_name_registered_twice_is_refused_and_says_by_whom(scratch_registry):
+    with pytest.raises(ValueError, match=r"'lenet5' is registered already, by zoo\.models\.sequential\.lenet"):
+        register("lenet5")
+
+
+def test_style_and_family_follow_from_the_place(scratch_registry):
+    register("third", module="package.models.functional.thirds")
+    assert (zoo.model_info("third").style, zoo.model_info("third").family) == ("functional", "thirds")
+    register("homeless", module="package.thing")
+    assert (zoo.model_info("homeless").style, zoo.model_info("homeless").family) == (None, "thing")
+
+
+def test_list_models_filters(scratch_registry):
+    register("matcher", task="verification")
+    assert zoo.list_models("resnet?0") == ["resnet20"]
+    assert "resnet20" in zoo.list_models(style="functional")
+    assert "resnet20" not in zoo.list_models(style="sequential")
+    assert zoo.list_models(task="verification") == ["matcher"]
+    assert zoo.list_models() == sorted(zoo.list_models())
+    with pytest.raises(ValueError, match="unknown style 'sequentiel'; did you mean sequential"):
+        zoo.list_models(style="sequentiel")
+
+
+def test_unknown_model_names_the_nearest():
+    with pytest.raises(ValueError, match=r"unknown model 'resnet2O'; did you mean .*resnet20"):
+        zoo.build_model("resnet2O")
+    with pytest.raises(ValueError, match="unknown model"):
+        zoo.model_info("zzz")
+
+
+def test_unknown_hyperparameter_names_those_there_are():
+    with pytest.raises(ValueError, match="unknown hyperparameter of mlp 'hiden_sizes'; did you mean hidden_sizes"):
+        zoo.build_model("mlp", hiden_sizes=[3])
+    with pytest.raises(ValueError, match="unknown hyperparameter of resnet20 'width'; there is shortcut"):
+        zoo.build_model("resnet20", width=3)
+    with pytest.raises(ValueError, match="batch_norm of mlp is 'no'; it must be true or false"):
+        zoo.build_model("mlp", batch_norm="no")
+    with pytest.raises(ValueError, match="unknown hyperparameter of resnet20 'depth'"):
+        zoo.build_model("resnet20", depth=32)
+
+
+@pytest.mark.parametrize("shape", [(), (0, 4), (28, 28, -1), (28.0, 28, 1), "28", 28, (None, None, 3), (True, 2, 3)])
+def test_input_shape_must_make_sense(shape):
+    with pytest.raises(ValueError, match="input_shape is"):
+        zoo.build_model("mlp", input_shape=shape)
+
+
+@pytest.mark.parametrize("classes", [-1, 2.5, "10", True])
+def test_num_classes_must_make_sense(classes):
+    with pytest.raises(ValueError, match="num_classes is"):
+        zoo.build_model("mlp", num_classes=classes)
+
+
+def test_variant_takes_the_hyperparameters_of_its_net():
+    assert zoo.model_info("resnet20").hyperparameters == {"shortcut": "A"}
+
+
+def test_entry_points_add_models_and_a_broken_one_is_named(scratch_registry, monkeypatch):
+    module = types.ModuleType("other_package.sequential.plugins")
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+
+    class Good:
+        value = "other_package:models"
+
+        def load(self):
+            register("plugged", module=module.__name__)
+
+    class Broken:
+        value = "broken_package:models"
+
+        def load(self):
+            raise ImportError("no such thing")
+
+    def entry_points(group):
+        assert group == "zoo.models"
+        return [Broken(), Good()]
+
+    monkeypatch.setattr(importlib.metadata, "entry_points", entry_points)
+    monkeypatch.setattr(registry, "_discovered", False)
+    with pytest.warns(
+        UserWarning, match=r"models of broken_package:models are missing: ImportError\('no such thing'\)"
+    ):
+        names = zoo.list_models()
+    assert "plugged" in names
+    assert "lenet5" in names
+    assert zoo.build_model("plugged", width=5).output_shape == (None, 5)
+
+
+def test_load_model_names_a_missing_file(tmp_path):
+    with pytest.raises(ValueError, match=r"nothing\.keras"):
+        zoo.load_model(str(tmp_path / "nothing.keras"))

@@ -1,0 +1,26 @@
+"""Reference neural-network architectures for TensorFlow and Keras 3.
+
+    import zoo
+    model = zoo.build_model("resnet20")             # a plain, uncompiled keras.Model; outputs are logits
+    zoo.list_models("resnet*")                      # names
+    zoo.model_info("resnet20").paper                # what is known without building
+
+Importing `zoo` imports no TensorFlow; the first look-up in the registry does.
+"""
+
+from zoo.config import ExperimentConfig
+from zoo.errors import RequestError
+from zoo.registry import ModelInfo, build_model, list_models, load_model, model_info, register_model
+from zoo.version import __version__
+
+__all__ = [
+    "ExperimentConfig",
+    "ModelInfo",
+    "RequestError",
+    "__version__",
+    "build_model",
+    "list_models",
+    "load_model",
+    "model_info",
+    "register_model",
+]

@@ -1,0 +1,251 @@
+"""The experiment's description: one flat dataclass, of which every field is also a flag of `train.py`.
+
+Precedence: flag, config file, default. A config file is Python with `get_config() -> ExperimentConfig`; it
+is run when it is loaded, so load only files that you trust.
+"""
+
+import dataclasses
+import json
+import math
+import re
+import runpy
+from pathlib import Path
+from typing import Any
+
+from absl import flags
+
+from zoo.errors import RequestError, unknown
+
+OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
+SCHEDULES = ("constant", "cosine", "linear", "step")
+
+
+def _option(
+    default: Any,
+    help: str,
+    *,
+    choices: tuple[str, ...] | None = None,
+    least: float | None = None,
+    above: float | None = None,
+    below: float | None = None,
+    group: str | None = None,
+) -> Any:
+    """A field with what `--help` says of it and what it may hold; `group` heads this field and the next ones."""
+    rules = {"help": help, "choices": choices, "least": least, "above": above, "below": below, "group": group}
+    if isinstance(default, dict):
+        return dataclasses.field(default_factory=lambda: dict(default), metadata=rules)
+    return dataclasses.field(default=default, metadata=rules)
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class ExperimentConfig:
+    """Everything that decides the result of a run; where it runs is decided by flags alone.
+
+    Raises:
+        ValueError: a field is of the wrong type or out of its range; the message names field, value and range.
+    """
+
+    # The model.
+    model: str = _option("simple_cnn", "architecture, see `python -m zoo list`", group="Model")
+    model_args: dict[str, Any] = _option({}, "hyperparameters of the model: JSON or key=value,...")
+
+    # The data.
+    dataset: str = _option("digits", "name of the dataset", group="Data")
+    train_split: str = _option("train", "split to train on; slices as in TFDS: train[:90%]")
+    eval_split: str = _option("test", "split to evaluate on")
+    image_size: int = _option(0, "height and width that images are resized to, bilinear; 0: as they are", least=0)
+    normalize: str = _option(
+        "standardize",
+        "pixels to [0, 1] (unit), to [-1, 1] (signed), or to mean 0 and deviation 1 by channel of the "
+        "training split (standardize)",
+        choices=("unit", "signed", "standardize"),
+    )
+    augment: str = _option("", "augmentations of training images, in order: pad_crop:4,flip")
+
+    # Optimisation.
+    batch_size: int = _option(32, "examples per step over all replicas together", least=1, group="Optimisation")
+    epochs: int = _option(20, "passes over the training split", least=1, below=10**6)
+    optimizer: str = _option("adam", "how gradients become updates", choices=OPTIMIZERS)
+    learning_rate: float = _option(1e-3, "the peak rate; never scaled by batch or replicas", above=0)
+    momentum: float = _option(0.9, "of sgd and rmsprop", least=0, below=1)
+    nesterov: bool = _option(False, "Nesterov's momentum in sgd")
+    schedule: str = _option(
+        "constant",
+        "learning rate after warm-up: constant, cosine or linear (to 0), step:EPOCH,EPOCH[:FACTOR]",
+    )
+    warmup_epochs: float = _option(0.0, "epochs over which the learning rate rises linearly from 0", least=0)
+    grad_clip_norm: float = _option(0.0, "largest global norm of the gradient of the loss; 0: no limit", least=0)
+
+    # Regularisation.
+    l2: float = _option(0.0, "adds l2 * w to the gradient, as in the SGD papers", least=0, group="Regularisation")
+    weight_decay: float = _option(0.0, "decoupled: takes learning_rate * weight_decay * w from w", least=0)
+    decay_all_parameters: bool = _option(False, "l2 and weight_decay also on biases and normalisation parameters")
+    label_smoothing: float = _option(0.0, "weight of the uniform distribution in the labels", least=0, below=1)
+
+    # Devices.
+    cpu_threads: int = _option(
+        0,
+        "CPU threads of one operation, 0: one per core; nets as small as those for digits are faster with 1",
+        least=0,
+        group="Devices",
+    )
+    sync_batch_norm: bool = _option(False, "batch statistics over all replicas together instead of each alone")
+    jit: str = _option(
+        "auto",
+        "compile with XLA; auto: on GPU and TPU, on CPU for nets without convolutions",
+        choices=("auto", "on", "off"),
+    )
+
+    # The run.
+    seed: int = _option(0, "of initial weights, order, augmentation and dropout", least=0, below=2**32, group="Run")
+    eval_every_epochs: int = _option(1, "epochs between evaluations; the last one is always evaluated", least=1)
+    checkpoint_every_steps: int = _option(1000, "steps between checkpoints; there is always one at the end", least=1)
+    keep_checkpoints: int = _option(3, "how many of the last checkpoints stay", least=2)
+    log_every_steps: int = _option(100, "steps between rows of training metrics within an epoch", least=1)
+
+    def __post_init__(self):
+        for field in dataclasses.fields(self):
+            object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
+        parse_schedule(self.schedule)
+        if self.nesterov and self.optimizer != "sgd":
+            raise RequestError(f"nesterov goes with sgd; optimizer is {self.optimizer!r}")
+
+
+FIELDS = {field.name: field for field in dataclasses.fields(ExperimentConfig)}
+
+
+def _checked(field: dataclasses.Field, value: Any) -> Any:
+    """The value in the field's type, or an error that names the field, the value and what is allowed."""
+    rules = field.metadata
+    if field.type is float and type(value) is int:
+        value = float(value)
+    kind = dict if field.name == "model_args" else field.type
+    if type(value) is not kind:
+        raise RequestError(f"{field.name} is {value!r}; it must be of type {kind.__name__}")
+    if kind is dict:
+        return _checked_model_args(value)
+    if rules["choices"] and value not in rules["choices"]:
+        raise unknown(field.name, value, rules["choices"])
+    for rule, holds, words in (
+        ("least", lambda bound: value >= bound, "at least"),
+        ("above", lambda bound: value > bound, "above"),
+        ("below", lambda bound: value < bound, "below"),
+    ):
+        if rules[rule] is not None and not holds(rules[rule]):
+            raise RequestError(f"{field.name} is {value}; it must be {words} {rules[rule]}")
+    if kind is float and not math.isfinite(value):
+        raise RequestError(f"{field.name} is {value}; it must be finite")
+    return value
+
+
+def _checked_model_args(value: dict[str, Any]) -> dict[str, Any]:
+    """A copy as JSON gives it back (lists for tuples), since that is what the run's record will hold."""
+    try:
+        return json.loads(json.dumps(value, allow_nan=False))
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"model_args is {value!r}; it must be writable as JSON: {error}") from error
+
+
+def parse_schedule(text: str) -> tuple[str, tuple[float, ...], float]:
+    """Reads a schedule.
+
+    Returns:
+        Its name, for `step` the epochs at which the rate falls and the factor by which (0.1 unless given).
+
+    Raises:
+        ValueError: the text is no schedule.
+    """
+    name, *rest = text.split(":")
+    if name not in SCHEDULES:
+        raise unknown("schedule", name, SCHEDULES)
+    if name != "step":
+        if rest:
+            raise RequestError(f"schedule is {text!r}; {name} takes no numbers")
+        return name, (), 1.0
+    try:
+        epochs = tuple(float(epoch) for epoch in rest[0].split(","))
+        factor = float(rest[1]) if len(rest) > 1 else 0.1
+    except (ValueError, IndexError):
+        epochs, factor = (), 0.0
+    if len(rest) > 2 or not epochs or list(epochs) != sorted(set(epochs)) or epochs[0] <= 0 or not 0 < factor < 1:
+        raise RequestError(
+            f"schedule is {text!r}; step needs rising epochs and may have a factor below 1, as step:60,80:0.2"
+        )
+    return name, epochs, factor
+
+
+def parse_model_args(text: str) -> dict[str, Any]:
+    """Reads hyperparameters from a flag: a JSON object, or `key=value,...` with JSON or bare words as values."""
+    try:
+        if text.lstrip().startswith("{"):
+            return json.loads(text)
+    except ValueError as error:
+        raise RequestError(f"model_args is {text!r}, which is not JSON: {error}") from error
+    result = {}
+    for part in re.split(r",(?=\s*\w+\s*=)", text) if text.strip() else ():
+        key, equals, value = part.partition("=")
+        if not equals or not key.strip():
+            raise RequestError(f"model_args is {text!r}; it must be a JSON object or key=value,...")
+        try:
+            result[key.strip()] = json.loads(value)
+        except ValueError:
+            # Python's own words for what JSON writes in small letters.
+            result[key.strip()] = {"True": True, "False": False, "None": None}.get(value.strip(), value.strip())
+    return result
+
+
+def load_config(path: str) -> ExperimentConfig:
+    """Runs a config file and returns what its `get_config()` gives.
+
+    Raises:
+        ValueError: the file is missing, cannot be run, has no `get_config`, or returns something else.
+    """
+    file = Path(path)
+    try:
+        if not file.is_file():
+            beside = [str(other) for other in file.parent.glob("*.py")] if file.parent.is_dir() else []
+            raise unknown("config file", path, beside)
+    except OSError as error:
+        raise RequestError(f"config file {path} cannot be read: {error.strerror}") from error
+    try:
+        namespace = runpy.run_path(path)
+        if "get_config" not in namespace:
+            raise RequestError(f"{path} has no function get_config()")
+        config = namespace["get_config"]()
+    except RequestError as error:
+        raise RequestError(f"{path}: {error}" if path not in str(error) else str(error)) from error
+    except Exception as error:
+        raise RequestError(f"{path} failed: {type(error).__name__}: {_one_line(error)}") from error
+    if not isinstance(config, ExperimentConfig):
+        raise RequestError(f"get_config() of {path} returned {type(config).__name__}, not ExperimentConfig")
+    return config
+
+
+def define_flags(flag_values: flags.FlagValues) -> None:
+    """Adds one flag per field; each is absent unless it is given."""
+    define = {
+        str: flags.DEFINE_string,
+        int: flags.DEFINE_integer,
+        float: flags.DEFINE_float,
+        bool: flags.DEFINE_boolean,
+    }
+    for name, field in FIELDS.items():
+        define.get(field.type, flags.DEFINE_string)(name, None, field.metadata["help"], flag_values=flag_values)
+
+
+def with_flags(config: ExperimentConfig, flag_values: flags.FlagValues) -> ExperimentConfig:
+    """The config with the fields replaced whose flags were given."""
+    given = {name: flag_values[name].value for name in FIELDS if flag_values[name].present}
+    if "model_args" in given:
+        given["model_args"] = parse_model_args(given["model_args"])
+    return dataclasses.replace(config, **given)
+
+
+def differences(one: ExperimentConfig, other: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
+    """The fields in which two configs differ, with both values."""
+    pairs = {name: (getattr(one, name), getattr(other, name)) for name in FIELDS}
+    return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
+
+
+def _one_line(error: BaseException) -> str:
+    return " ".join(str(error).split())

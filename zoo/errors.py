@@ -1,0 +1,44 @@
+"""What can go wrong, told apart by who can mend it.
+
+A `RequestError` is the user's to mend (exit status 2), a `RunError` is a run that went wrong (1), and
+`Interrupted` is a run that was asked to stop and can go on (128 + signal number).
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class RequestError(ValueError):
+    """The request cannot be carried out; the message is one line that says what to change."""
+
+
+class RunError(RuntimeError):
+    """A run that had started cannot go on; the message is one line that says why."""
+
+
+class Interrupted(Exception):  # noqa: N818 - nothing went wrong
+    """A run was stopped by a signal after it had saved its state.
+
+    Args:
+        signal_number: the signal, for example `signal.SIGTERM`.
+        message: where the run stopped and how it goes on.
+    """
+
+    def __init__(self, signal_number: int, message: str):
+        super().__init__(message)
+        self.exit_status = 128 + signal_number
+
+
+def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
+    """The error for a name that is not known, with the nearest names that are.
+
+    Args:
+        kind: what the name stands for, as the user would say it: `model`, `optimizer`.
+        name: what was asked for.
+        known: what could have been asked for.
+    """
+    known = sorted(known)
+    near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
+    if near:
+        return RequestError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
+    return RequestError(f"unknown {kind} {name!r}; there is {', '.join(known) or 'none'}")

@@ -1,0 +1,76 @@
+"""Layers that Keras lacks, or has in a form that costs time.
+
+They are registered with Keras under the package name `zoo`: a saved model that holds one loads with
+`zoo.load_model`, or with plain Keras after `import zoo.layers`.
+"""
+
+import keras
+
+
+@keras.saving.register_keras_serializable(package="zoo")
+class BatchNormalization(keras.layers.BatchNormalization):
+    """Keras' batch normalisation, computed by TensorFlow's fused kernel wherever that gives the same.
+
+    The weights, the configuration and the numbers are those of `keras.layers.BatchNormalization`; only
+    the kernel differs (oneDNN on CPU, cuDNN on GPU), and with it the time: on a CPU about a third of a
+    ResNet's training step. The kernel takes `(batch, height, width, channels)` in float32, float16 or
+    bfloat16 and keeps mean, variance, scale and offset in float32. Everything else goes Keras' own way:
+    other ranks and axes, float64, masks, renormalisation, statistics synchronised across replicas, and
+    other backends than TensorFlow.
+    """
+
+    # cuDNN takes no smaller one.
+    _LEAST_EPSILON = 1e-5
+
+    def call(self, inputs, training=None, mask=None):
+        """Normalises `inputs`, a `(..., channels)` tensor; the shape and the compute dtype stay."""
+        if not self._fusible(inputs, mask):
+            return super().call(inputs, training=training, mask=mask)
+        return self._fused(inputs, training=bool(training and self.trainable))
+
+    def _fusible(self, inputs, mask) -> bool:
+        return (
+            keras.backend.backend() == "tensorflow"
+            and mask is None
+            and len(inputs.shape) == 4
+            and self.axis in (-1, 3)
+            and not self.renorm
+            and not self.synchronized
+            and self.epsilon >= self._LEAST_EPSILON
+            and self.compute_dtype in ("float32", "float16", "bfloat16")
+            and self.variable_dtype == "float32"
+        )
+
+    def _fused(self, inputs, training: bool):
+        import tensorflow as tf
+
+        # Read as float32: under mixed precision Keras would otherwise hand them out in half precision.
+        gamma, beta, moving_mean, moving_variance = (
+            tf.convert_to_tensor(variable.value) if variable is not None else default
+            for variable, default in (
+                (self.gamma, tf.ones([inputs.shape[-1]])),
+                (self.beta, tf.zeros([inputs.shape[-1]])),
+                (self.moving_mean, None),
+                (self.moving_variance, None),
+            )
+        )
+        empty = tf.zeros([0])
+        # The raw operation, because `tf.nn.fused_batch_norm` silently raises an epsilon of 1e-5.
+        outputs, mean, variance, *_ = tf.raw_ops.FusedBatchNormV3(
+            x=tf.cast(inputs, self.compute_dtype),
+            scale=gamma,
+            offset=beta,
+            mean=empty if training else moving_mean,
+            variance=empty if training else moving_variance,
+            epsilon=self.epsilon,
+            exponential_avg_factor=1.0,
+            is_training=training,
+        )
+        if training:
+            # The kernel returns the unbiased variance, Keras averages the biased one.
+            count = tf.cast(tf.size(inputs) // inputs.shape[-1], tf.float32)
+            variance *= (count - 1.0) / count
+            momentum = self.momentum
+            self.moving_mean.assign(moving_mean * momentum + mean * (1.0 - momentum))
+            self.moving_variance.assign(moving_variance * momentum + variance * (1.0 - momentum))
+        return outputs

@@ -1,0 +1,115 @@
+"""Functional: every block adds its input to its output, and a Sequential has no place for that second path.
+
+He, Zhang, Ren and Sun 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385, section 4.2:
+the residual nets for small images, three stages of n blocks of two 3x3 convolutions, 6n + 2 layers deep.
+
+Deviation from the paper: none is known. Initialisation is He et al. 2015 (arXiv:1502.01852), truncated at
+two standard deviations as Keras has it; batch norm has momentum 0.9 and epsilon 1e-5, as in the authors'
+models.
+"""
+
+import keras
+
+from zoo.layers import BatchNormalization
+from zoo.registry import check_choice, check_image_shape, register_model
+
+PAPER = "He, Zhang, Ren and Sun 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385"
+STAGE_FILTERS = (16, 32, 64)
+
+
+def conv_bn(x, *, filters: int, size: int, strides: int = 1, name: str):
+    """A convolution without bias, then batch normalisation."""
+    x = keras.layers.Conv2D(
+        filters,
+        size,
+        strides=strides,
+        padding="same",
+        use_bias=False,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+
+
+def shortcut_path(x, *, filters: int, strides: int, option: str, name: str):
+    """What a block's input becomes where its size changes (paper, section 3.3)."""
+    if option == "B":
+        return conv_bn(x, filters=filters, size=1, strides=strides, name=f"{name}_shortcut")
+    # Option A has no parameters: every second pixel, and zeros for the channels that are new.
+    x = keras.layers.MaxPooling2D(1, strides=strides, name=f"{name}_shortcut_subsample")(x)
+    new = filters - x.shape[-1]
+    return keras.ops.pad(x, [[0, 0], [0, 0], [0, 0], [0, new]])
+
+
+def residual_block(x, *, filters: int, strides: int, option: str, name: str):
+    """`relu(x + F(x))`, with F two 3x3 convolutions."""
+    shortcut = x
+    if strides != 1 or x.shape[-1] != filters:
+        shortcut = shortcut_path(x, filters=filters, strides=strides, option=option, name=name)
+    x = conv_bn(x, filters=filters, size=3, strides=strides, name=f"{name}_1")
+    x = keras.layers.ReLU(name=f"{name}_1_relu")(x)
+    x = conv_bn(x, filters=filters, size=3, name=f"{name}_2")
+    x = keras.layers.Add(name=f"{name}_add")([x, shortcut])
+    return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def cifar_resnet(
+    depth: int,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    shortcut: str = "A",
+) -> keras.Model:
+    """The residual net of `depth` = 6n + 2 layers. Sizes in the comments are those of a 32x32 input.
+
+    Args:
+        depth: layers with weights: 20, 32, 44, 56, 110.
+        input_shape: `(height, width, channels)`, at least 4x4.
+        num_classes: logits; 0 gives the 64 pooled features.
+        shortcut: where the size changes, `A` (subsampled and zero-padded, no parameters, the paper's
+            choice for small images) or `B` (1x1 convolution).
+    """
+    name = f"resnet{depth}"
+    check_image_shape(name, input_shape, smallest=4)
+    check_choice("shortcut", shortcut, ("A", "B"))
+    inputs = keras.Input(input_shape, name="image")
+    x = conv_bn(inputs, filters=STAGE_FILTERS[0], size=3, name="stem")
+    x = keras.layers.ReLU(name="stem_relu")(x)  # 32 x 32 x 16
+    for stage, filters in enumerate(STAGE_FILTERS, 1):  # 32 x 32 x 16, 16 x 16 x 32, 8 x 8 x 64
+        for block in range(1, (depth - 2) // 6 + 1):
+            strides = 2 if stage > 1 and block == 1 else 1
+            x = residual_block(x, filters=filters, strides=strides, option=shortcut, name=f"stage{stage}_block{block}")
+    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)  # 64
+    if num_classes:
+        x = keras.layers.Dense(num_classes, kernel_initializer="he_normal", dtype="float32", name="logits")(x)
+    return keras.Model(inputs, x, name=name)
+
+
+@register_model(paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=269_722, variant_of=cifar_resnet)
+def resnet20(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """ResNet-20: published CIFAR-10 test error 8.75 % (table 6)."""
+    return cifar_resnet(20, input_shape, num_classes, **hyperparameters)
+
+
+@register_model(paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=464_154, variant_of=cifar_resnet)
+def resnet32(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """ResNet-32: published CIFAR-10 test error 7.51 % (table 6)."""
+    return cifar_resnet(32, input_shape, num_classes, **hyperparameters)
+
+
+@register_model(paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=658_586, variant_of=cifar_resnet)
+def resnet44(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """ResNet-44: published CIFAR-10 test error 7.17 % (table 6)."""
+    return cifar_resnet(44, input_shape, num_classes, **hyperparameters)
+
+
+@register_model(paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=853_018, variant_of=cifar_resnet)
+def resnet56(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """ResNet-56: published CIFAR-10 test error 6.97 % (table 6)."""
+    return cifar_resnet(56, input_shape, num_classes, **hyperparameters)
+
+
+@register_model(paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=1_727_962, variant_of=cifar_resnet)
+def resnet110(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """ResNet-110: published CIFAR-10 test error 6.43 %, best of five (table 6)."""
+    return cifar_resnet(110, input_shape, num_classes, **hyperparameters)

@@ -1,0 +1,58 @@
+"""Sequential: a multilayer perceptron is one path, each layer feeding the next and nothing else.
+
+Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors,
+Nature 323:533-536. Today's form: ReLU, and batch normalisation or dropout where asked.
+"""
+
+from collections.abc import Sequence
+
+import keras
+
+from zoo.layers import BatchNormalization
+from zoo.registry import check_choice, register_model
+
+ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "elu", "silu")
+
+
+@register_model(
+    paper="Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors, "
+    "Nature 323:533-536",
+    input_shape=(28, 28, 1),
+    num_classes=10,
+    parameters=242_762,
+)
+def mlp(
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    hidden_sizes: Sequence[int] = (256, 128, 64),
+    activation: str = "relu",
+    batch_norm: bool = False,
+    dropout: float = 0.0,
+) -> keras.Sequential:
+    """Multilayer perceptron on vectors `(features,)` or on flattened images `(height, width, channels)`.
+
+    Args:
+        input_shape: shape of one example.
+        num_classes: logits; 0 ends the net after the last hidden layer.
+        hidden_sizes: units of each hidden layer; an empty list is logistic regression.
+        activation: of the hidden layers, one of `ACTIVATIONS`.
+        batch_norm: normalise before each activation (Ioffe and Szegedy 2015, arXiv:1502.03167).
+        dropout: fraction dropped after each activation (Srivastava et al. 2014, JMLR 15:1929-1958).
+    """
+    check_choice("activation", activation, ACTIVATIONS)
+    name = "vector" if len(input_shape) == 1 else "image"
+    layers = [keras.Input(input_shape, name=name)]
+    if len(input_shape) > 1:
+        layers.append(keras.layers.Flatten(name="flatten"))
+    for i, units in enumerate(hidden_sizes, 1):
+        # A bias before batch normalisation would be cancelled by it.
+        layers.append(keras.layers.Dense(units, use_bias=not batch_norm, name=f"hidden{i}"))
+        if batch_norm:
+            layers.append(BatchNormalization(momentum=0.9, name=f"hidden{i}_bn"))
+        layers.append(keras.layers.Activation(activation, name=f"hidden{i}_{activation}"))
+        if dropout:
+            layers.append(keras.layers.Dropout(dropout, name=f"hidden{i}_dropout"))
+    if num_classes:
+        layers.append(keras.layers.Dense(num_classes, dtype="float32", name="logits"))
+    return keras.Sequential(layers, name="mlp")

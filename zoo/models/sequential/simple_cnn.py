@@ -1,0 +1,55 @@
+"""Sequential: convolutions, then a classifier, one path without a branch.
+
+The small convolutional net of every introduction: the layers of LeNet-5 (LeCun et al. 1998), with
+3x3 convolutions, batch normalisation, ReLU and max pooling in place of 5x5, tanh and averages.
+"""
+
+from collections.abc import Sequence
+
+import keras
+
+from zoo.layers import BatchNormalization
+from zoo.registry import check_image_shape, register_model
+
+
+@register_model(
+    paper="LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition, "
+    "Proc. IEEE 86:2278-2324 (the idea; 3x3, batch norm, ReLU and max pooling since)",
+    input_shape=(28, 28, 1),
+    num_classes=10,
+    parameters=421_738,
+)
+def simple_cnn(
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    filters: Sequence[int] = (32, 64),
+    hidden_units: int = 128,
+    batch_norm: bool = True,
+    dropout: float = 0.0,
+) -> keras.Sequential:
+    """Small convolutional net.
+
+    Args:
+        input_shape: `(height, width, channels)`; each stage halves height and width.
+        num_classes: logits; 0 ends the net after the hidden dense layer.
+        filters: one 3x3 convolution and one 2x2 max pooling for each entry.
+        hidden_units: units of the dense layer before the logits.
+        batch_norm: normalise after each convolution.
+        dropout: fraction dropped before the logits.
+    """
+    check_image_shape("simple_cnn", input_shape, smallest=2 ** len(filters))
+    layers = [keras.Input(input_shape, name="image")]
+    for i, channels in enumerate(filters, 1):
+        layers.append(keras.layers.Conv2D(channels, 3, padding="same", use_bias=not batch_norm, name=f"conv{i}"))
+        if batch_norm:
+            layers.append(BatchNormalization(momentum=0.9, name=f"conv{i}_bn"))
+        layers.append(keras.layers.ReLU(name=f"conv{i}_relu"))
+        layers.append(keras.layers.MaxPooling2D(2, name=f"pool{i}"))
+    layers.append(keras.layers.Flatten(name="flatten"))
+    layers.append(keras.layers.Dense(hidden_units, activation="relu", name="hidden"))
+    if dropout:
+        layers.append(keras.layers.Dropout(dropout, name="dropout"))
+    if num_classes:
+        layers.append(keras.layers.Dense(num_classes, dtype="float32", name="logits"))
+    return keras.Sequential(layers, name="simple_cnn")

@@ -1,0 +1,242 @@
+"""The registry of models: a name, the builder behind it, and what is known of it without building.
+
+A builder is a function `(input_shape, num_classes, **hyperparameters) -> keras.Model`. Its name is the
+model's name, its file is the family, and the folder of the file is the style:
+
+    @register_model(paper="...", input_shape=(32, 32, 3), num_classes=10, parameters=269_722)
+    def resnet20(input_shape, num_classes, *, shortcut="A"): ...
+
+Hyperparameters are the builder's keyword-only parameters. A variant that passes its own on to a more
+general net takes `**hyperparameters` and names that net: `@register_model(variant_of=cifar_resnet, ...)`.
+"""
+
+import dataclasses
+import fnmatch
+import importlib
+import inspect
+import pkgutil
+import warnings
+from collections.abc import Callable
+from importlib import metadata
+from typing import TYPE_CHECKING, Any
+
+from zoo.errors import RequestError, unknown
+
+if TYPE_CHECKING:
+    import keras
+
+Builder = Callable[..., "keras.Model"]
+STYLES = ("sequential", "functional")
+
+_MODELS: dict[str, "ModelInfo"] = {}
+_discovered = False
+
+
+@dataclasses.dataclass(frozen=True)
+class ModelInfo:
+    """What is known of a model without building it.
+
+    Attributes:
+        name: the key in the registry, the builder's name.
+        style: `sequential` or `functional`, from the folder; None for a builder that stands elsewhere.
+        family: the file that the builder stands in.
+        task: what the model is trained for, such as `classification`.
+        paper: the source of the architecture.
+        input_shape: the default shape of one example, without the batch.
+        num_classes: the default number of classes.
+        parameters: trainable parameters at these defaults, exact.
+        hyperparameters: what the builder takes beyond these two, with defaults.
+        builder: the function itself.
+    """
+
+    name: str
+    style: str | None
+    family: str
+    task: str
+    paper: str
+    input_shape: tuple[int, ...]
+    num_classes: int
+    parameters: int
+    hyperparameters: dict[str, Any]
+    builder: Builder = dataclasses.field(repr=False)
+
+
+def register_model(
+    *,
+    paper: str,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    parameters: int,
+    task: str = "classification",
+    variant_of: Builder | None = None,
+) -> Callable[[Builder], Builder]:
+    """Decorator that adds a builder to the registry under its own name.
+
+    Args:
+        paper: authors, year, title and identifier of the source.
+        input_shape: default shape of one example, `(height, width, channels)` or `(features,)`.
+        num_classes: default number of classes.
+        parameters: the trainable parameters of the model at these defaults, which a test holds it to.
+        task: what the model is trained for.
+        variant_of: the more general function whose keyword-only parameters the builder passes on.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+
+    def register(builder: Builder) -> Builder:
+        name = builder.__name__
+        if name in _MODELS:
+            first = _MODELS[name].builder.__module__
+            raise ValueError(f"a model named {name!r} is registered already, by {first}")
+        *_, folder, family = ("", *builder.__module__.split("."))
+        _MODELS[name] = ModelInfo(
+            name=name,
+            style=folder if folder in STYLES else None,
+            family=family,
+            task=task,
+            paper=paper,
+            input_shape=input_shape,
+            num_classes=num_classes,
+            parameters=parameters,
+            hyperparameters=_keyword_only(variant_of or builder),
+            builder=builder,
+        )
+        return builder
+
+    return register
+
+
+def build_model(
+    name: str,
+    input_shape: tuple[int, ...] | None = None,
+    num_classes: int | None = None,
+    **hyperparameters: Any,
+) -> "keras.Model":
+    """Builds a registered model.
+
+    Args:
+        name: the model's name, one of `list_models()`.
+        input_shape: shape of one example without the batch; default: the model's own.
+        num_classes: number of classes; 0 gives the last features before the classifier; default: the
+            model's own.
+        **hyperparameters: what this builder takes beyond that, see `model_info(name).hyperparameters`.
+
+    Returns:
+        An uncompiled `keras.Model` whose outputs are float32 logits.
+
+    Raises:
+        ValueError: the name or a hyperparameter is unknown, or a value is one that the model cannot take.
+    """
+    info = model_info(name)
+    for key, value in hyperparameters.items():
+        if key not in info.hyperparameters:
+            raise unknown(f"hyperparameter of {name}", key, info.hyperparameters)
+        if isinstance(info.hyperparameters[key], bool) and not isinstance(value, bool):
+            raise RequestError(f"{key} of {name} is {value!r}; it must be true or false")
+    input_shape = info.input_shape if input_shape is None else _checked_shape(input_shape)
+    num_classes = info.num_classes if num_classes is None else num_classes
+    if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 0:
+        raise RequestError(f"num_classes is {num_classes!r}; it must be a whole number, 0 or more")
+    return info.builder(input_shape, num_classes, **hyperparameters)
+
+
+def list_models(pattern: str = "*", style: str | None = None, task: str | None = None) -> list[str]:
+    """The names of the registered models, sorted.
+
+    Args:
+        pattern: a shell-style pattern such as `resnet*`.
+        style: only `sequential` or only `functional` ones.
+        task: only those trained for this task.
+    """
+    if style is not None and style not in STYLES:
+        raise unknown("style", style, STYLES)
+    _discover()
+    return sorted(
+        name
+        for name, info in _MODELS.items()
+        if fnmatch.fnmatchcase(name, pattern) and style in (None, info.style) and task in (None, info.task)
+    )
+
+
+def model_info(name: str) -> ModelInfo:
+    """What is known of a model without building it.
+
+    Raises:
+        ValueError: there is no such model; the message has the nearest names.
+    """
+    _discover()
+    if name not in _MODELS:
+        raise unknown("model", name, _MODELS)
+    return _MODELS[name]
+
+
+def load_model(path: str) -> "keras.Model":
+    """Loads a saved `.keras` model, with the layers of the zoo known to Keras.
+
+    Nothing in the file is executed: Keras' safe mode is on.
+
+    Raises:
+        ValueError: there is no such file, or it is no Keras model.
+    """
+    import keras
+
+    import zoo.layers  # noqa: F401 - registers the layers by which the file names them
+
+    return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def check_image_shape(name: str, input_shape: tuple[int, ...], *, smallest: int = 1) -> None:
+    """Raises a `ValueError` unless the shape is that of an image which the net can take.
+
+    Args:
+        name: the model, for the message.
+        input_shape: what was asked for, without the batch.
+        smallest: the least height and width.
+    """
+    if len(input_shape) != 3:
+        raise RequestError(f"input_shape of {name} is {input_shape}; it must be an image's: (height, width, channels)")
+    if min(input_shape[:2]) < smallest:
+        raise RequestError(f"input_shape of {name} is {input_shape}; height and width must be at least {smallest}")
+
+
+def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
+    """Raises a `ValueError` unless a hyperparameter has one of the values it may have."""
+    if value not in choices:
+        raise RequestError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}")
+
+
+def _keyword_only(function: Builder) -> dict[str, Any]:
+    parameters = inspect.signature(function).parameters.values()
+    return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
+
+
+def _checked_shape(input_shape: Any) -> tuple[int, ...]:
+    shape = tuple(input_shape) if isinstance(input_shape, list | tuple) else ()
+    if not shape or not all(type(size) is int and size > 0 for size in shape):
+        raise RequestError(
+            f"input_shape is {input_shape!r}; it must be a tuple of positive whole numbers, without the batch"
+        )
+    return shape
+
+
+def _discover() -> None:
+    """Imports every family of the zoo, then what other packages add through the group `zoo.models`."""
+    global _discovered
+    if _discovered:
+        return
+    _discovered = True  # first, since a family that looks a model up must not start over
+    try:
+        for style in STYLES:
+            package = importlib.import_module(f"zoo.models.{style}")
+            for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
+                importlib.import_module(module.name)
+    except BaseException:
+        _discovered = False
+        raise
+    for entry_point in metadata.entry_points(group="zoo.models"):
+        try:
+            entry_point.load()
+        except Exception as error:
+            # Another package's fault must neither pass unseen nor take the zoo's own models away.
+            warnings.warn(f"models of {entry_point.value} are missing: {error!r}", stacklevel=3)
