@@ -1,0 +1,1 @@
+"""Datasets by name, augmentation, and the pipeline from step numbers to blocks of batches."""
