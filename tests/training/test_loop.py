@@ -1,0 +1,279 @@
+"""Whole runs: what they leave behind, and that a run which was stopped ends as one that was not."""
+
+import dataclasses
+import json
+import os
+import signal
+
+import numpy as np
+import pytest
+
+import zoo
+from zoo.config import ExperimentConfig
+from zoo.data.sources import load_source
+from zoo.errors import Interrupted, RunError
+from zoo.training import loop
+from zoo.training.engine import Engine
+from zoo.training.loop import evaluate, train_and_evaluate
+
+# 11 steps an epoch, 22 in all; blocks of 6 and 5 steps; checkpoints at 6, 11 or 12, 17, 22.
+CONFIG = ExperimentConfig(
+    model="mlp",
+    model_args={"hidden_sizes": [16], "dropout": 0.2, "batch_norm": True},
+    augment="pad_crop:1",
+    batch_size=128,
+    epochs=2,
+    schedule="cosine",
+    checkpoint_every_steps=6,
+    log_every_steps=6,
+    jit="off",  # compiles faster; that XLA changes nothing is the engine's test
+)
+
+
+def rows(workdir, drop=("images_per_second",)):
+    lines = (workdir / "metrics.jsonl").read_text().splitlines()
+    return [{key: value for key, value in json.loads(line).items() if key not in drop} for line in lines]
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, data_dir):
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    return workdir, train_and_evaluate(CONFIG, str(workdir), data_dir=data_dir)
+
+
+def stop_before_block(monkeypatch, number, stop):
+    """Has the engine call `stop` before its block of this number."""
+    train_block, count = Engine.train_block, iter(range(1, 1000))
+
+    def stopping(self, block):
+        if next(count) == number:
+            stop()
+        return train_block(self, block)
+
+    monkeypatch.setattr(Engine, "train_block", stopping)
+
+
+class Killed(BaseException):
+    """Stands for SIGKILL: nothing that the run does may catch it."""
+
+
+def kill():
+    raise Killed
+
+
+def test_what_a_run_leaves_behind(finished, data_dir):
+    workdir, result = finished
+    assert sorted(os.listdir(workdir)) == [
+        ".lock",
+        "checkpoints",
+        "config.json",
+        "metrics.jsonl",
+        "model.keras",
+        "result.json",
+        "run.json",
+        "tensorboard",
+    ]
+    assert json.loads((workdir / "result.json").read_text()) == result
+    assert json.loads((workdir / "config.json").read_text()) == dataclasses.asdict(CONFIG)
+    assert (result["steps"], result["epochs"], result["seed"]) == (22, 2, 0)
+    assert set(result["metrics"]) == {"train/loss", "train/accuracy", "test/loss", "test/accuracy"}
+    assert len(result["state_sha256"]) == 64
+    assert [(row["step"], row["split"]) for row in rows(workdir)] == [
+        (6, "train"),
+        (11, "train"),
+        (11, "test"),
+        (17, "train"),
+        (22, "train"),
+        (22, "test"),
+    ]
+    assert rows(workdir)[-1]["accuracy"] == result["metrics"]["test/accuracy"]
+    assert rows(workdir)[-1]["epoch"] == 2
+    # The rate is that of the step that was taken.
+    expected = [0.001 * 0.5 * (1 + np.cos(np.pi * (step - 1) / 22)) for step in (6, 11, 17, 22)]
+    shown = [row["learning_rate"] for row in rows(workdir) if row["split"] == "train"]
+    np.testing.assert_allclose(shown, expected, rtol=1e-5)
+    run = json.loads((workdir / "run.json").read_text())
+    assert run["dataset"]["class_names"] == [str(digit) for digit in range(10)]
+    assert run["dataset"]["train_sha256"] == load_source("digits", "train", data_dir).fingerprint
+    assert run["versions"]["zoo"] == zoo.__version__
+    assert len(run["started"]) == 1
+    assert run["started"][0] <= run["ended"]
+
+
+def test_the_workdir_alone_suffices_to_use_the_model(finished, data_dir):
+    workdir, result = finished
+    model = zoo.load_model(str(workdir / "model.keras"))
+    run = json.loads((workdir / "run.json").read_text())
+    test = load_source("digits", "test", data_dir)
+    preprocessing = run["preprocessing"]
+    images = (test.arrays["image"].astype("float32") - preprocessing["mean"]) / preprocessing["deviation"]
+    hits = np.argmax(model.predict(images, verbose=0), -1) == test.arrays["label"]
+    assert hits.mean() == pytest.approx(result["metrics"]["test/accuracy"])
+
+
+def test_a_finished_run_is_not_run_again(finished, monkeypatch):
+    workdir, result = finished
+    monkeypatch.setattr(loop, "make_experiment", kill)
+    assert train_and_evaluate(CONFIG, str(workdir)) == result
+
+
+def test_the_same_run_twice_is_the_same_and_another_seed_is_not(finished, tmp_path, data_dir):
+    workdir, result = finished
+    again = train_and_evaluate(CONFIG, str(tmp_path / "again"), data_dir=data_dir)
+    assert again["state_sha256"] == result["state_sha256"]
+    assert rows(tmp_path / "again") == rows(workdir)
+    other = dataclasses.replace(CONFIG, seed=1)
+    result_of_other = train_and_evaluate(other, str(tmp_path / "other"), data_dir=data_dir)
+    assert result_of_other["state_sha256"] != result["state_sha256"]
+
+
+@pytest.mark.parametrize("block", [1, 2, 4])
+def test_killed_anywhere_and_started_again_it_ends_the_same(finished, tmp_path, data_dir, monkeypatch, block):
+    workdir, result = finished
+    with monkeypatch.context() as patch:
+        stop_before_block(patch, block, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    resumed = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    assert resumed["state_sha256"] == result["state_sha256"]
+    assert resumed["metrics"] == result["metrics"]
+    assert rows(tmp_path / "run") == rows(workdir)
+    assert len(json.loads((tmp_path / "run" / "run.json").read_text())["started"]) == 2
+
+
+def test_killed_after_the_last_step_it_still_has_its_metrics(finished, tmp_path, data_dir, monkeypatch):
+    _, result = finished
+    with monkeypatch.context() as patch:
+        patch.setattr(loop, "state_sha256", lambda state: kill())
+        with pytest.raises(Killed):
+            train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    resumed = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    assert resumed["state_sha256"] == result["state_sha256"]
+    assert resumed["metrics"] == result["metrics"]
+
+
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+def test_a_signal_saves_and_the_same_call_goes_on(finished, tmp_path, data_dir, monkeypatch, number, status):
+    _, result = finished
+    before = signal.getsignal(number)
+    with monkeypatch.context() as patch:
+        stop_before_block(patch, 2, lambda: os.kill(os.getpid(), number))
+        with pytest.raises(Interrupted, match="stopped at step 11 of 22, which is saved") as stopped:
+            train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    assert stopped.value.exit_status == status
+    assert signal.getsignal(number) is before
+    resumed = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    assert resumed["state_sha256"] == result["state_sha256"]
+
+
+def test_going_on_elsewhere_is_refused_or_said(tmp_path, data_dir, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        stop_before_block(patch, 3, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    file = tmp_path / "run" / "run.json"
+    run = json.loads(file.read_text())
+    file.write_text(json.dumps({**run, "dataset": {**run["dataset"], "train_sha256": "another"}}))
+    with pytest.raises(ValueError, match="began with other examples of digits; name the --data_dir it began with"):
+        train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    file.write_text(json.dumps({**run, "replicas": 8}))
+    train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    assert "the run began with other replicas (see run.json): it is no longer exactly" in capsys.readouterr().err
+
+
+def test_a_damaged_checkpoint_is_named_and_passed_over(finished, tmp_path, data_dir, monkeypatch, capsys):
+    _, result = finished
+    with monkeypatch.context() as patch:
+        stop_before_block(patch, 4, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    (tmp_path / "run/checkpoints/step-00000017/state.npz").write_bytes(b"")
+    resumed = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    assert "step-00000017 is damaged" in capsys.readouterr().err
+    assert resumed["state_sha256"] == result["state_sha256"]
+
+
+def test_a_loss_that_is_no_number_stops_the_run_and_keeps_the_last_good_checkpoint(tmp_path, data_dir, monkeypatch):
+    train_block, count = Engine.train_block, iter(range(1, 1000))
+
+    def poisoned(self, block):
+        if next(count) == 3:
+            kernel = self._model.trainable_variables[0]
+            kernel.assign(kernel * float("nan"))
+        return train_block(self, block)
+
+    monkeypatch.setattr(Engine, "train_block", poisoned)
+    with pytest.raises(RunError, match="the loss became nan at step 12; the last good state is that of step 6 in"):
+        train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    assert os.listdir(tmp_path / "run" / "checkpoints") == ["step-00000006"]
+
+
+def test_weights_that_are_no_numbers_are_not_saved(tmp_path, data_dir, monkeypatch):
+    """The loss of a step is taken before its update, so a bad update shows in the weights first."""
+    train_block, count = Engine.train_block, iter(range(1, 1000))
+
+    def poisoned(self, block):
+        metrics = train_block(self, block)
+        if next(count) == 3:
+            kernel = self._model.trainable_variables[0]
+            kernel.assign(kernel * float("inf"))
+        return metrics
+
+    monkeypatch.setattr(Engine, "train_block", poisoned)
+    with pytest.raises(
+        RunError, match="kernel stopped being finite by step 18; the last good state is that of step 12"
+    ):
+        train_and_evaluate(dataclasses.replace(CONFIG, eval_every_epochs=2), str(tmp_path / "run"), data_dir=data_dir)
+
+
+def test_evaluate_takes_the_newest_checkpoint_or_the_one_asked_for(finished, data_dir):
+    workdir, result = finished
+    before = sorted(path for path in workdir.rglob("*"))
+    newest = evaluate(CONFIG, str(workdir), data_dir=data_dir)
+    assert newest["step"] == 22
+    assert newest["metrics"]["test/accuracy"] == pytest.approx(result["metrics"]["test/accuracy"])
+    older = evaluate(CONFIG, str(workdir), step=17, data_dir=data_dir)
+    assert older["step"] == 17
+    other_split = dataclasses.replace(CONFIG, eval_split="train[:100]", batch_size=64)
+    assert set(evaluate(other_split, str(workdir), data_dir=data_dir)["metrics"]) == {
+        "train[:100]/loss",
+        "train[:100]/accuracy",
+    }
+    assert sorted(path for path in workdir.rglob("*")) == before
+    with pytest.raises(ValueError, match=r"there is no checkpoint of step 3 in .*; there is .*17, 22"):
+        evaluate(CONFIG, str(workdir), step=3, data_dir=data_dir)
+    with pytest.raises(ValueError, match="does not fit"):
+        evaluate(
+            dataclasses.replace(CONFIG, model="lenet5", model_args={}, image_size=32), str(workdir), data_dir=data_dir
+        )
+
+
+def test_evaluation_every_few_epochs_and_always_at_the_end(tmp_path, data_dir):
+    config = dataclasses.replace(CONFIG, epochs=3, eval_every_epochs=2, log_every_steps=1000)
+    train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    assert [row["step"] for row in rows(tmp_path / "run") if row["split"] == "test"] == [22, 33]
+
+
+def test_mirrored_resumes_exactly_too(tmp_path, data_dir, monkeypatch):
+    whole = train_and_evaluate(CONFIG, str(tmp_path / "whole"), strategy="mirrored:2", data_dir=data_dir)
+    with monkeypatch.context() as patch:
+        stop_before_block(patch, 3, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(CONFIG, str(tmp_path / "cut"), strategy="mirrored:2", data_dir=data_dir)
+    resumed = train_and_evaluate(CONFIG, str(tmp_path / "cut"), strategy="mirrored:2", data_dir=data_dir)
+    assert resumed["state_sha256"] == whole["state_sha256"]
+
+
+def test_mirrored_with_synchronised_batch_norm_is_one_device(tmp_path, data_dir):
+    """All trainable weights as one vector, after 50 steps, differ by at most 1e-4 of their norm."""
+    config = ExperimentConfig(
+        model="simple_cnn", optimizer="sgd", learning_rate=0.1, train_split="train[:800]", batch_size=32, epochs=2,
+        sync_batch_norm=True, eval_every_epochs=2,
+    )  # fmt: skip
+    vectors = []
+    for strategy in ("one_device", "mirrored:2"):
+        train_and_evaluate(config, str(tmp_path / strategy), strategy=strategy, data_dir=data_dir)
+        model = zoo.load_model(str(tmp_path / strategy / "model.keras"))
+        vectors.append(np.concatenate([np.ravel(variable.numpy()) for variable in model.trainable_variables]))
+    one, two = vectors
+    assert np.linalg.norm(two - one) <= 1e-4 * np.linalg.norm(one)

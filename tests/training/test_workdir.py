@@ -1,0 +1,86 @@
+import json
+import os
+
+import pytest
+
+from zoo.config import ExperimentConfig
+from zoo.training.workdir import Workdir, write_atomically
+
+
+def test_a_file_is_no_workdir(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in ("file", "file/below"):
+        with pytest.raises(ValueError, match=r"cannot be made: .*file is a file; name a folder"):
+            Workdir(tmp_path / path).check(ExperimentConfig())
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(ValueError, match="cannot be written to; name another folder with --workdir"):
+        Workdir(tmp_path / "run").check(ExperimentConfig())
+
+
+def test_nothing_is_written_before_open(tmp_path):
+    folder = Workdir(tmp_path / "run")
+    folder.check(ExperimentConfig())
+    assert folder.config() is None
+    assert folder.result() is None
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_configs_run_is_refused_with_the_fields_that_differ(tmp_path):
+    config = ExperimentConfig(model_args={"filters": (8, 16)})
+    folder = Workdir(tmp_path)
+    with folder.open(config):
+        pass
+    assert folder.config() == config
+    folder.check(config)
+    other = ExperimentConfig(model_args={"filters": (8, 16)}, seed=1, learning_rate=0.5)
+    message = r"another learning_rate \(0.001 there, 0.5 here\), seed \(0 there, 1 here\); name another"
+    with pytest.raises(ValueError, match=message):
+        folder.check(other)
+
+
+@pytest.mark.parametrize("left", ["checkpoints", "result.json"])
+def test_a_run_without_its_config_is_refused(tmp_path, left):
+    (tmp_path / left).mkdir() if left == "checkpoints" else (tmp_path / left).write_text("{}")
+    with pytest.raises(ValueError, match=r"holds a run without its config\.json; name another folder"):
+        Workdir(tmp_path).check(ExperimentConfig())
+
+
+def test_a_second_process_is_kept_out_until_the_first_is_done(tmp_path):
+    first, second = Workdir(tmp_path), Workdir(tmp_path)
+    with first.open(ExperimentConfig()):  # noqa: SIM117 - one after the other
+        with pytest.raises(ValueError, match="another process is running in workdir"), second.open(ExperimentConfig()):
+            pass
+    with second.open(ExperimentConfig()):
+        pass
+
+
+@pytest.mark.parametrize("text", ["{", '{"model": 3}', '{"no_such_field": 1}'])
+def test_a_damaged_record_is_named(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config\.json is (damaged|not a config)"):
+        Workdir(tmp_path).check(ExperimentConfig())
+
+
+def test_rows_past_a_step_and_a_torn_row_are_dropped(tmp_path):
+    folder = Workdir(tmp_path)
+    folder.truncate_metrics(3)  # there is no file yet
+    rows = [{"step": step, "loss": 1 / 3} for step in (1, 3, 3, 4, 9)]
+    folder.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 2, "lo')
+    folder.truncate_metrics(3)
+    assert [json.loads(line) for line in folder.metrics.read_text().splitlines()] == rows[:3]
+
+
+def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
+    file = tmp_path / "result.json"
+    file.write_text("before")
+
+    def full(descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        write_atomically(file, "after")
+    assert file.read_text() == "before"

@@ -1,0 +1,1 @@
+"""From a config to a trained model: the loop, the compiled engine, checkpoints and records."""

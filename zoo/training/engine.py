@@ -1,0 +1,191 @@
+"""The compiled part: run a block of training steps, run a block of evaluation, list every variable.
+
+Nothing but this file knows of `tf.function`, XLA and gradients. An engine for another backend has the same
+four methods.
+"""
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from zoo.tasks import Classification
+
+Block = dict[str, tf.Tensor]
+
+
+class Engine:
+    """Trains and evaluates a model block by block; see `zoo.data.pipeline` for what a block is.
+
+    Args:
+        model: built under the strategy's scope.
+        optimizer: built under the strategy's scope, for the model's trainable variables.
+        task: loss and metrics.
+        strategy: where steps run.
+        batch_size: examples per training step over all replicas together.
+        jit: `auto`, `on` or `off`. Auto compiles with XLA on GPU and TPU, and on CPU for nets without
+            convolutions: XLA makes small dense nets twice as fast there and convolutions ten times slower.
+        l2: adds l2 * w to the gradient of the `decayed` variables.
+        decayed: the variables that `l2` acts on.
+        clip_norm: largest global norm of the gradient of the loss, taken before l2 is added; 0: no limit.
+    """
+
+    def __init__(
+        self,
+        model: keras.Model,
+        optimizer: keras.optimizers.Optimizer,
+        task: Classification,
+        *,
+        strategy: tf.distribute.Strategy,
+        batch_size: int,
+        jit: str = "auto",
+        l2: float = 0.0,
+        decayed: tuple[keras.Variable, ...] = (),
+        clip_norm: float = 0.0,
+    ):
+        self._model = model
+        self._optimizer = optimizer
+        self._task = task
+        self._strategy = strategy
+        self._batch_size = batch_size
+        self._l2 = l2
+        self._decayed = {variable.path for variable in decayed}
+        self._clip_norm = clip_norm
+        self._names = ("loss", *task.metric_names)
+        self.jit = uses_xla(model, jit)
+        # XLA takes the whole block on one replica. On several it takes the gradients alone, since the
+        # all-reduce lies outside, and nothing at all where batch norm reduces across replicas within.
+        one = strategy.num_replicas_in_sync == 1
+        around_gradients = self.jit and not one and not synchronizes(model)
+        self._gradients = tf.function(self._gradients_of, jit_compile=True) if around_gradients else self._gradients_of
+        self._train_block = tf.function(self._train_block_of, jit_compile=self.jit and one)
+        self._evaluate_block = tf.function(self._evaluate_block_of, jit_compile=self.jit and one)
+
+    def train_block(self, block: Block) -> dict[str, np.ndarray]:
+        """Takes the block's K steps.
+
+        Returns:
+            `loss` and the task's metrics, each float32 (K,): the mean over the examples of each step, taken
+            before its update. The loss is the task's alone, without l2.
+        """
+        means = self._train_block(block).numpy()
+        return dict(zip(self._names, means.T, strict=True))
+
+    def evaluate_block(self, block: Block) -> dict[str, float]:
+        """Evaluates the block's examples.
+
+        Returns:
+            `loss` and the task's metrics summed over the examples that count, and `examples`, their number.
+        """
+        sums = self._evaluate_block(block).numpy()
+        return dict(zip((*self._names, "examples"), sums.tolist(), strict=True))
+
+    def state(self) -> dict[str, np.ndarray]:
+        """Every variable there is: weights, statistics, dropout seeds, optimizer; in a fixed order."""
+        return {name: variable.numpy() for name, variable in self._variables()}
+
+    def restore(self, state: dict[str, np.ndarray]) -> None:
+        """Sets every variable.
+
+        Raises:
+            ValueError: the state is not one of this model and optimizer.
+        """
+        variables = self._variables()
+        expected = [(tuple(v.shape), v.dtype) for _, v in variables]
+        if expected != [(value.shape, value.dtype.name) for value in state.values()]:
+            raise ValueError("the saved variables are not those of this model and optimizer")
+        for (_, variable), value in zip(variables, state.values(), strict=True):
+            variable.assign(value)
+
+    def _variables(self) -> list[tuple[str, keras.Variable]]:
+        # Keras numbers unnamed layers by process, so a path alone does not identify a variable; the order does.
+        variables = [*self._model.variables, *self._optimizer.variables]
+        return [(f"{number:04d}/{variable.path}", variable) for number, variable in enumerate(variables)]
+
+    def _train_block_of(self, block: Block) -> tf.Tensor:
+        steps = tf.shape(next(iter(self._local(block).values())))[0]
+        means = tf.TensorArray(tf.float32, size=steps, element_shape=[len(self._names)])
+        # The loop encloses `strategy.run`: a loop within it cannot merge gradients across replicas.
+        for step in tf.range(steps):
+            sums = self._strategy.run(self._train_step, args=(block, step))
+            sums = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+            means = means.write(step, sums / self._batch_size)
+        return means.stack()
+
+    def _train_step(self, block: Block, step: tf.Tensor) -> tf.Tensor:
+        batch = {name: value[step] for name, value in block.items()}
+        gradients, sums = self._gradients(batch)
+        self._optimizer.apply(self._with_penalties(gradients), self._model.trainable_variables)
+        return sums
+
+    def _gradients_of(self, batch: Block) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """The gradient of this replica's share of the mean loss, and the sums of loss and metrics."""
+        with tf.GradientTape() as tape:
+            outputs = self._model(self._task.inputs(batch), training=True)
+            losses = self._task.losses(outputs, batch)
+            loss = tf.reduce_sum(losses) / self._batch_size
+            if self._model.losses:
+                loss += tf.add_n(self._model.losses) / self._strategy.num_replicas_in_sync
+        gradients = tape.gradient(loss, self._model.trainable_variables)
+        return gradients, self._sums(losses, self._task.metrics(outputs, batch))
+
+    def _with_penalties(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
+        replicas = self._strategy.num_replicas_in_sync
+        if self._clip_norm:
+            # The norm is that of the whole batch's gradient, which no replica has alone. The optimizer
+            # sums over replicas, so each hands on its equal share.
+            if replicas > 1:
+                gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
+            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+            gradients = [gradient / replicas for gradient in gradients]
+        if self._l2:
+            share = self._l2 / replicas
+            gradients = [
+                gradient + share * variable.value if variable.path in self._decayed else gradient
+                for gradient, variable in zip(gradients, self._model.trainable_variables, strict=True)
+            ]
+        return gradients
+
+    def _evaluate_block_of(self, block: Block) -> tf.Tensor:
+        steps = tf.shape(next(iter(self._local(block).values())))[0]
+        totals = tf.zeros([len(self._names) + 1])
+        for step in tf.range(steps):
+            sums = self._strategy.run(self._evaluate_step, args=(block, step))
+            totals += self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+        return totals
+
+    def _evaluate_step(self, block: Block, step: tf.Tensor) -> tf.Tensor:
+        batch = {name: value[step] for name, value in block.items()}
+        outputs = self._model(self._task.inputs(batch), training=False)
+        weight = batch["weight"]
+        metrics = {name: value * weight for name, value in self._task.metrics(outputs, batch).items()}
+        sums = self._sums(self._task.losses(outputs, batch) * weight, metrics)
+        return tf.concat([sums, [tf.reduce_sum(weight)]], 0)
+
+    def _sums(self, losses: tf.Tensor, metrics: dict[str, tf.Tensor]) -> tf.Tensor:
+        return tf.stack([tf.reduce_sum(losses), *(tf.reduce_sum(metrics[name]) for name in self._task.metric_names)])
+
+    def _local(self, block: Block) -> Block:
+        """The block of the first replica."""
+        return {name: self._strategy.experimental_local_results(value)[0] for name, value in block.items()}
+
+
+def uses_xla(model: keras.Model, jit: str) -> bool:
+    """The rule of `jit`, see `Engine`."""
+    if jit != "auto":
+        return jit == "on"
+    # A kernel of rank 4 or 5 is a convolution's.
+    convolutions = any(len(variable.shape) >= 4 for variable in model.trainable_variables)
+    return bool(tf.config.list_physical_devices("GPU")) or not convolutions
+
+
+def synchronizes(model: keras.Model) -> bool:
+    """Whether any batch normalisation of the model reduces across replicas."""
+    return any(getattr(layer, "synchronized", False) for layer in all_layers(model))
+
+
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of a model, those of nested models included."""
+    layers = []
+    for layer in model.layers:
+        layers += all_layers(layer) if isinstance(layer, keras.Model) else [layer]
+    return layers

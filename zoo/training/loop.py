@@ -1,0 +1,357 @@
+"""The training loop: blocks of steps, evaluation, checkpoints, records. It knows no `tf.function`."""
+
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+import time
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+
+from zoo.config import ExperimentConfig
+from zoo.errors import Interrupted, RequestError, RunError
+from zoo.training.checkpoints import Checkpoints, DamagedError, state_sha256
+from zoo.training.experiment import Experiment, make_experiment
+from zoo.training.provenance import now, provenance
+from zoo.training.workdir import Workdir
+from zoo.training.writers import Console, JsonLines, TensorBoard
+
+
+def train_and_evaluate(
+    config: ExperimentConfig, workdir: str, *, strategy: str = "one_device", data_dir: str | None = None
+) -> dict[str, Any]:
+    """Trains and evaluates, or goes on where an earlier call with the same workdir was stopped.
+
+    Args:
+        config: what to run.
+        workdir: folder of the run; made if it is not there.
+        strategy: see `zoo.training.strategy.make_strategy`.
+        data_dir: where datasets are prepared; default: TFDS' own.
+
+    Returns:
+        What `result.json` holds. A finished run is not run again.
+
+    Raises:
+        RequestError: the request is wrong; nothing was written to the workdir.
+        RunError: the run cannot go on.
+        Interrupted: SIGINT or SIGTERM came; the state was saved.
+    """
+    started = time.monotonic()
+    if config.eval_split == "train":
+        raise RequestError("eval_split is 'train', which is what the rows of training are called; write train[:100%]")
+    folder = Workdir(workdir)
+    folder.check(config)
+    finished = folder.result()
+    if finished is not None:
+        return finished
+    experiment = make_experiment(config, strategy=strategy, data_dir=data_dir)
+    return _Run(experiment, folder, started).execute()
+
+
+def evaluate(
+    config: ExperimentConfig,
+    workdir: str,
+    *,
+    step: int | None = None,
+    strategy: str = "one_device",
+    data_dir: str | None = None,
+) -> dict[str, Any]:
+    """Evaluates a checkpoint of a run on the config's evaluation split; writes nothing.
+
+    Args:
+        config: the run's, with another `eval_split` or `batch_size` if that is what is asked for.
+        workdir: folder of the run.
+        step: of the checkpoint; default: the newest whole one.
+        strategy: as in `train_and_evaluate`.
+        data_dir: as in `train_and_evaluate`.
+
+    Returns:
+        `step` and `metrics`, as in `result.json`.
+
+    Raises:
+        RequestError: there is no such checkpoint, or it is not one of this model.
+    """
+    checkpoints = Checkpoints(Workdir(workdir).checkpoints, warn=_warn)
+    if step is not None and step not in checkpoints.steps():
+        known = ", ".join(map(str, checkpoints.steps())) or "none"
+        raise RequestError(f"there is no checkpoint of step {step} in {workdir}; there is {known}")
+    experiment = make_experiment(config, strategy=strategy, data_dir=data_dir)
+    if step is None:
+        restored = checkpoints.restore()
+        if restored is None:
+            raise RequestError(f"there is no checkpoint in {workdir}; train first")
+        step, state, _ = restored
+    else:
+        try:
+            state, _ = checkpoints.load(step)
+        except DamagedError as error:
+            raise RequestError(str(error)) from error
+    try:
+        experiment.engine.restore(state)
+    except ValueError as error:
+        raise RequestError(f"the checkpoint of step {step} in {workdir} does not fit: {error}") from error
+    metrics = _evaluate(experiment, list(experiment.evaluation_blocks()))
+    return {
+        "step": step,
+        "metrics": {f"{config.eval_split}/{name}": value for name, value in metrics.items()},
+    }
+
+
+@dataclasses.dataclass
+class _Progress:
+    """What a run must remember beside its variables; saved with every checkpoint.
+
+    Attributes:
+        wall_seconds: from start to end, all parts of the run together.
+        train_seconds: of that, in training blocks.
+        timed_steps, timed_seconds: of the blocks that did not have to be compiled first.
+        logged_step, logged_seconds: of the last training row, and train_seconds at that time.
+        sums: of loss and metrics over the steps since then.
+        metrics: the last value of everything that was measured, by `<split>/<name>`.
+    """
+
+    wall_seconds: float = 0.0
+    train_seconds: float = 0.0
+    timed_steps: int = 0
+    timed_seconds: float = 0.0
+    logged_step: int = 0
+    logged_seconds: float = 0.0
+    sums: dict[str, float] = dataclasses.field(default_factory=dict)
+    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+
+
+class _Run:
+    """One run in one folder."""
+
+    def __init__(self, experiment: Experiment, folder: Workdir, started: float):
+        self._started = started
+        self._experiment = experiment
+        self._config = experiment.config
+        self._engine = experiment.engine
+        self._folder = folder
+        self._checkpoints = Checkpoints(folder.checkpoints, keep=self._config.keep_checkpoints, warn=_warn)
+        self._progress = _Progress()
+        self._saved_step = 0
+        self._evaluation_blocks: list | None = None
+
+    def execute(self) -> dict[str, Any]:
+        with self._folder.open(self._config):
+            return self._execute()
+
+    def _execute(self) -> dict[str, Any]:
+        first_step = self._restore()
+        self._started -= self._progress.wall_seconds
+        source, recorded = provenance(self._experiment), self._folder.run()
+        if first_step:
+            self._check_provenance(recorded, source)
+        self._folder.write_run(**source, started=[*recorded.get("started", []), now()])
+        self._folder.truncate_metrics(first_step)
+        console = Console(first_step, self._experiment.total_steps, self._config.batch_size, self._config.epochs)
+        if first_step:
+            console.note(f"going on from the checkpoint of step {first_step} in {self._folder.path}")
+        self._console = console
+        self._writers = [
+            JsonLines(self._folder.metrics),
+            TensorBoard(self._folder.tensorboard, first_step),
+            console,
+        ]
+        try:
+            with _deferred_signals() as received:
+                self._train(first_step, received)
+        finally:
+            for writer in self._writers:
+                writer.close()
+        return self._finish()
+
+    def _restore(self) -> int:
+        """Takes up the newest whole checkpoint and returns its step; 0 where there is none."""
+        restored = self._checkpoints.restore()
+        if restored is None:
+            return 0
+        step, state, progress = restored
+        try:
+            self._engine.restore(state)
+        except ValueError as error:
+            raise RequestError(f"the checkpoint of step {step} in {self._folder.path} does not fit: {error}") from error
+        self._progress = _Progress(**progress)
+        self._saved_step = step
+        return step
+
+    def _check_provenance(self, recorded: dict[str, Any], source: dict[str, Any]) -> None:
+        """Refuses to go on with other data, and says so where the result will not be that of a run in one go."""
+        if recorded.get("dataset", source["dataset"]) != source["dataset"]:
+            raise RequestError(
+                f"the run in {self._folder.path} began with other examples of {self._config.dataset}; "
+                "name the --data_dir it began with, or another --workdir"
+            )
+        changed = [
+            name for name in ("versions", "replicas", "strategy", "hardware") if recorded.get(name) != source[name]
+        ]
+        if changed:
+            _warn(
+                f"the run began with other {' and '.join(changed)} (see run.json): it is no longer exactly repeatable"
+            )
+
+    def _train(self, first_step: int, received: list[int]) -> None:
+        boundaries = self._experiment.block_boundaries()
+        ends = boundaries[boundaries > first_step].tolist()
+        lengths_seen: set[int] = set()
+        step = first_step
+        # Strict, so that pipeline and loop cannot disagree on how many blocks there are.
+        for end, block in zip(ends, self._experiment.training_blocks(boundaries, first_step), strict=True):
+            began = time.perf_counter()
+            metrics = self._engine.train_block(block)
+            self._count(step, end, metrics, time.perf_counter() - began, compiled=end - step in lengths_seen)
+            lengths_seen.add(end - step)
+            self._console.advance((end - step) * self._config.batch_size, self._epoch(step))
+            self._log(step, end)
+            if self._due(step, end, self._config.checkpoint_every_steps):
+                self._save(end)
+            step = end
+            if received:
+                self._save(step)
+                raise Interrupted(
+                    received[0],
+                    f"stopped at step {step} of {ends[-1]}, which is saved; the same command goes on",
+                )
+        self._save(step)
+
+    def _count(self, step: int, end: int, metrics: dict[str, np.ndarray], seconds: float, *, compiled: bool) -> None:
+        """Adds a block to the sums; a loss that is no number ends the run."""
+        bad = np.flatnonzero(~np.isfinite(metrics["loss"]))
+        if bad.size:
+            raise RunError(
+                f"the loss became {metrics['loss'][bad[0]]} at step {step + int(bad[0]) + 1}; the last good state is "
+                f"that of {self._last_good()}; a lower learning_rate or grad_clip_norm may help"
+            )
+        progress = self._progress
+        for name, values in metrics.items():
+            progress.sums[name] = progress.sums.get(name, 0.0) + float(values.sum(dtype=np.float64))
+        progress.train_seconds += seconds
+        if compiled:
+            progress.timed_steps += end - step
+            progress.timed_seconds += seconds
+
+    def _log(self, step: int, end: int) -> None:
+        """Writes what is due after a block: a training row, an evaluation row."""
+        evaluation_due = self._due(step, end, self._config.eval_every_epochs * self._experiment.steps_per_epoch)
+        if evaluation_due or self._due(step, end, self._config.log_every_steps):
+            progress = self._progress
+            steps = end - progress.logged_step
+            images = steps * self._config.batch_size
+            self._write(
+                end,
+                "train",
+                {name: value / steps for name, value in progress.sums.items()},
+                learning_rate=float(self._experiment.learning_rate(end - 1)),
+                images_per_second=images / (progress.train_seconds - progress.logged_seconds),
+            )
+            progress.sums = {}
+            progress.logged_step, progress.logged_seconds = end, progress.train_seconds
+        if evaluation_due:
+            if self._evaluation_blocks is None:
+                self._evaluation_blocks = list(self._experiment.evaluation_blocks())
+            self._write(end, self._config.eval_split, _evaluate(self._experiment, self._evaluation_blocks))
+
+    def _write(self, step: int, split: str, metrics: dict[str, float], **more: float) -> None:
+        self._progress.metrics.update({f"{split}/{name}": value for name, value in metrics.items()})
+        row = {"step": step, "epoch": self._epoch(step, exact=True), "split": split, **metrics, **more}
+        for writer in self._writers:
+            writer.write(row)
+
+    def _save(self, step: int) -> None:
+        if step == self._saved_step:
+            return
+        state = self._engine.state()
+        broken = [name for name, value in state.items() if not np.isfinite(value).all()]
+        if broken:
+            raise RunError(
+                f"{broken[0]} stopped being finite by step {step}; the last good state is that of {self._last_good()}"
+            )
+        self._progress.wall_seconds = time.monotonic() - self._started
+        self._checkpoints.save(step, state, dataclasses.asdict(self._progress))
+        self._saved_step = step
+
+    def _finish(self) -> dict[str, Any]:
+        temporary = self._folder.path / ".model.tmp.keras"
+        self._experiment.model.save(temporary)
+        temporary.replace(self._folder.model)
+        progress = self._progress
+        wall_seconds = time.monotonic() - self._started
+        rate = progress.timed_steps * self._config.batch_size / progress.timed_seconds if progress.timed_steps else None
+        result = {
+            "model": self._config.model,
+            "dataset": self._config.dataset,
+            "steps": self._experiment.total_steps,
+            "epochs": self._config.epochs,
+            "seed": self._config.seed,
+            "metrics": progress.metrics,
+            "wall_seconds": round(wall_seconds, 3),
+            "train_seconds": round(progress.train_seconds, 3),
+            "images_per_second": rate and round(rate, 1),
+            "state_sha256": state_sha256(self._engine.state()),
+        }
+        self._folder.write_run(ended=now())
+        self._folder.write_result(result)
+        return result
+
+    def _due(self, step: int, end: int, every: int) -> bool:
+        """Whether the steps after `step` up to `end` hold a multiple of `every`, or the run's last step."""
+        return end // every > step // every or end == self._experiment.total_steps
+
+    def _epoch(self, step: int, *, exact: bool = False) -> float:
+        per_epoch = self._experiment.steps_per_epoch
+        return round(step / per_epoch, 4) if exact else step // per_epoch + 1
+
+    def _last_good(self) -> str:
+        return f"step {self._saved_step} in {self._folder.checkpoints}" if self._saved_step else "the start"
+
+
+def _evaluate(experiment: Experiment, blocks: list) -> dict[str, float]:
+    """Loss and metrics, each the mean over every example of the evaluation split, counted once."""
+    totals: dict[str, float] = {}
+    for block in blocks:
+        for name, value in experiment.engine.evaluate_block(block).items():
+            totals[name] = totals.get(name, 0.0) + value
+    examples = totals.pop("examples")
+    if examples != experiment.evaluation.num_examples:
+        raise RunError(f"evaluation counted {examples:g} examples of {experiment.evaluation.num_examples}")
+    return {name: value / examples for name, value in totals.items()}
+
+
+@contextlib.contextmanager
+def _deferred_signals() -> Iterator[list[int]]:
+    """Collects SIGINT and SIGTERM while a block runs; a second one is taken as it always is."""
+    received: list[int] = []
+    previous = {}
+
+    def note(number, frame):
+        received.append(number)
+        restore()
+        with contextlib.suppress(OSError):
+            # `print` must not be called here: it may be what was interrupted.
+            os.write(2, b"\nstopping as soon as the state is saved; once more to stop at once\n")
+
+    def restore():
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+        previous.clear()
+
+    # Only the main thread may set handlers; elsewhere signals are the caller's business.
+    with contextlib.suppress(ValueError):
+        for number in (signal.SIGINT, signal.SIGTERM):
+            # Who started us in the background may have had it ignored.
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                previous[number] = signal.signal(number, note)
+    try:
+        yield received
+    finally:
+        restore()
+
+
+def _warn(message: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(f"warning: {message}", file=sys.stderr)

@@ -1,0 +1,80 @@
+"""Learning-rate schedule and optimizer of a config."""
+
+import math
+
+import keras
+
+from zoo.config import ExperimentConfig, parse_schedule
+
+
+class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
+    """The learning rate of a config at a step: linear warm-up from 0, then constant, cosine, linear or step.
+
+    Cosine and linear fall to 0 at the last step, counted from the end of the warm-up.
+
+    Args:
+        config: the fields learning_rate, schedule, warmup_epochs and epochs are read.
+        steps_per_epoch: what turns epochs into steps.
+    """
+
+    def __init__(self, config: ExperimentConfig, steps_per_epoch: int):
+        self.peak = config.learning_rate
+        self.shape, epochs, self.factor = parse_schedule(config.schedule)
+        self.drops = [epoch * steps_per_epoch for epoch in epochs]
+        self.warmup_steps = config.warmup_epochs * steps_per_epoch
+        self.total_steps = config.epochs * steps_per_epoch
+
+    def __call__(self, step):
+        """The rate, a float32 scalar, for the update that follows `step` updates."""
+        ops = keras.ops
+        step = ops.cast(step, "float32")
+        rate = ops.convert_to_tensor(self.peak, "float32")
+        done = ops.clip((step - self.warmup_steps) / max(self.total_steps - self.warmup_steps, 1), 0.0, 1.0)
+        if self.shape == "cosine":
+            rate *= 0.5 * (1 + ops.cos(math.pi * done))
+        elif self.shape == "linear":
+            rate *= 1 - done
+        for drop in self.drops:
+            rate = ops.where(step >= drop, rate * self.factor, rate)
+        if self.warmup_steps:
+            # The first update is a small one rather than none.
+            rate *= ops.minimum((step + 1) / self.warmup_steps, 1.0)
+        return rate
+
+    def get_config(self):
+        """All that decides the rate."""
+        return dict(vars(self))
+
+
+def decayed(variable: keras.Variable, config: ExperimentConfig) -> bool:
+    """Whether l2 and weight decay act on a variable: on kernels, which have a rank of 2 or more.
+
+    Biases and the scales and offsets of normalisation have rank 1 and are left alone unless the config says
+    otherwise (Goyal et al. 2017, arXiv:1706.02677, section 3).
+    """
+    return config.decay_all_parameters or len(variable.shape) > 1
+
+
+def make_optimizer(
+    config: ExperimentConfig, steps_per_epoch: int, variables: list[keras.Variable]
+) -> keras.optimizers.Optimizer:
+    """Keras' optimizer of a config, built for the variables.
+
+    `weight_decay` is decoupled (Loshchilov and Hutter 2017, arXiv:1711.05101) for each of them; `l2` belongs
+    to the gradient and is no business of the optimizer.
+    """
+    # Keras looks a schedule up several times a step; where the rate never changes, a number will do.
+    constant = config.schedule == "constant" and not config.warmup_epochs
+    rate = config.learning_rate if constant else LearningRate(config, steps_per_epoch)
+    kwargs = {"learning_rate": rate, "weight_decay": config.weight_decay or None}
+    if config.optimizer == "sgd":
+        optimizer = keras.optimizers.SGD(momentum=config.momentum, nesterov=config.nesterov, **kwargs)
+    elif config.optimizer == "rmsprop":
+        optimizer = keras.optimizers.RMSprop(momentum=config.momentum, **kwargs)
+    elif config.optimizer == "adam":
+        optimizer = keras.optimizers.Adam(**kwargs)
+    else:
+        optimizer = keras.optimizers.AdamW(**{**kwargs, "weight_decay": config.weight_decay})
+    optimizer.exclude_from_weight_decay(var_list=[v for v in variables if not decayed(v, config)])
+    optimizer.build(variables)
+    return optimizer

@@ -1,0 +1,78 @@
+"""Where a result comes from: versions, machine, data, devices."""
+
+import datetime
+import os
+import platform
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from zoo.training.experiment import Experiment
+from zoo.version import __version__
+
+
+def provenance(experiment: Experiment) -> dict[str, Any]:
+    """What `run.json` says of a run beside its config."""
+    train = experiment.train
+    return {
+        "versions": {
+            "python": platform.python_version(),
+            **{name: metadata.version(name) for name in ("tensorflow", "keras", "tensorflow-datasets", "numpy")},
+            "zoo": __version__,
+            "zoo_commit": _commit(),
+        },
+        "dataset": {
+            "name": train.name,
+            "version": train.version,
+            "train_examples": train.num_examples,
+            "train_sha256": train.fingerprint,
+            "eval_examples": experiment.evaluation.num_examples,
+            "eval_sha256": experiment.evaluation.fingerprint,
+            "class_names": list(train.features["label"].class_names),
+        },
+        # What a picture must go through before the model can take it: resize, then (pixels - mean) / deviation.
+        "preprocessing": {
+            "image_size": experiment.transform.image_size,
+            "mean": experiment.transform.mean,
+            "deviation": experiment.transform.deviation,
+        },
+        "hardware": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.platform()},
+        "strategy": type(experiment.strategy).__name__,
+        "replicas": experiment.strategy.num_replicas_in_sync,
+        "xla": experiment.engine.jit,
+        "seed": experiment.config.seed,
+        "command": sys.argv,
+    }
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _commit() -> str | None:
+    """The commit of the zoo's own checkout, with `+changes` where the files differ from it."""
+    checkout = Path(__file__).parents[2]
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        git = ["git", "-C", str(checkout)]
+        commit = subprocess.run([*git, "rev-parse", "HEAD"], capture_output=True, text=True, check=True).stdout.strip()
+        status = subprocess.run([*git, "status", "--porcelain"], capture_output=True, text=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return f"{commit}+changes" if status.strip() else commit
+
+
+def _processor() -> str:
+    """The processor's name; Linux tells it in a file, other systems through `platform`."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor()
+    return next(
+        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
+        platform.machine(),
+    )
