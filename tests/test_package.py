@@ -1,0 +1,113 @@
+"""The house: what imports what, and what an import costs."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FILES = [*sorted((ROOT / "zoo").rglob("*.py")), ROOT / "train.py"]
+
+# Room -> the rooms of the zoo that it may import. Arrows point down only.
+ROOMS = {
+    "zoo.errors": set(),
+    "zoo.version": set(),
+    "zoo.layers": set(),
+    "zoo.tasks": set(),
+    "zoo.config": {"zoo.errors"},
+    "zoo.registry": {"zoo.errors", "zoo.layers"},  # the layers when a saved model is loaded
+    "zoo.models": {"zoo.layers", "zoo.registry"},
+    "zoo.data": {"zoo.data", "zoo.errors"},
+    "zoo.training": {
+        "zoo.training",
+        "zoo.tasks",
+        "zoo.data",
+        "zoo.registry",
+        "zoo.config",
+        "zoo.errors",
+        "zoo.version",
+    },
+    "zoo.analysis": {"zoo.analysis", "zoo.training", "zoo.registry", "zoo.errors"},
+    "zoo.console": {"zoo.errors"},
+    "zoo.__main__": {"zoo.console", "zoo.analysis", "zoo.registry", "zoo.errors"},
+    "zoo": {"zoo.config", "zoo.errors", "zoo.registry", "zoo.version"},
+    "train": {"zoo.console", "zoo.training", "zoo.config", "zoo.errors"},
+}
+# Room -> packages beside the standard library that it may import. Models know Keras and nothing else.
+PACKAGES = {
+    "zoo.layers": {"keras", "tensorflow"},
+    "zoo.tasks": {"keras"},
+    "zoo.config": {"absl"},
+    "zoo.registry": {"keras"},
+    "zoo.models": {"keras"},
+    "zoo.data": {"numpy", "tensorflow", "tensorflow_datasets", "sklearn"},
+    "zoo.training": {"keras", "numpy", "tensorflow", "tensorboard", "tqdm"},
+    "zoo.analysis": {"keras"},
+    "zoo.console": {"tensorflow"},  # only to import it quietly
+    "train": {"absl"},
+}
+
+
+def module_of(file: Path) -> str:
+    parts = file.relative_to(ROOT).with_suffix("").parts
+    return ".".join(part for part in parts if part != "__init__")
+
+
+def room_of(module: str) -> str:
+    return max((room for room in ROOMS if f"{module}.".startswith(f"{room}.")), key=len)
+
+
+def imports_of(file: Path) -> set[str]:
+    """Every module that a file imports, at its top or inside a function."""
+    found = set()
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            # `from zoo import registry` imports zoo.registry.
+            found |= {f"zoo.{alias.name}" for alias in node.names} if node.module == "zoo" else {node.module}
+    return found
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_arrows_point_down(file):
+    room = room_of(module_of(file))
+    for module in imports_of(file):
+        top = module.partition(".")[0]
+        if top == "zoo":
+            assert room_of(module) in ROOMS[room], f"{module_of(file)} must not import {module}"
+        elif top not in sys.stdlib_module_names:
+            assert top in PACKAGES.get(room, ()), f"{module_of(file)} must not import {module}"
+
+
+def test_the_arrow_test_sees_a_wrong_arrow(tmp_path):
+    wrong = tmp_path / "wrong.py"
+    wrong.write_text("def late():\n    from zoo import data\n    import numpy.linalg\n")
+    assert imports_of(wrong) == {"zoo.data", "numpy.linalg"}
+    assert room_of("zoo.models.functional.resnet_cifar") == "zoo.models"
+
+
+@pytest.mark.parametrize("file", FILES, ids=module_of)
+def test_functions_fit_on_a_screen(file):
+    for node in ast.walk(ast.parse(file.read_text())):
+        if isinstance(node, ast.FunctionDef):
+            assert node.end_lineno - node.lineno < 60, f"{node.name} is {node.end_lineno - node.lineno + 1} lines"
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "import zoo",
+        "import sys; sys.argv = ['train.py', '--help']; import runpy\n"
+        "try: runpy.run_path('train.py', run_name='__main__')\n"
+        "except SystemExit as error: assert error.code == 0",
+    ],
+    ids=["import zoo", "train.py --help"],
+)
+def test_imports_no_tensorflow(code):
+    code += "\nimport sys; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

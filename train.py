@@ -1,0 +1,156 @@
+"""Trains and evaluates one experiment: python train.py --config=configs/simple_cnn_digits.py
+
+Every field of the config is a flag too; a flag goes before the config file, the file before the default.
+With no flags at all it trains simple_cnn on digits. Everything else is `python -m zoo`.
+"""
+
+import sys
+from pathlib import Path
+
+from absl import flags
+
+from zoo import config as configs
+from zoo import console
+from zoo.config import ExperimentConfig
+from zoo.errors import RequestError, unknown
+
+MODES = ("train_and_evaluate", "evaluate")
+# Flags that say where a run happens, and so are no part of the config: name, default, help.
+RUN_FLAGS = (
+    ("config", "", "config file, such as configs/resnet20_digits.py; it is run, so trust it"),
+    ("workdir", "", "folder of the run; default: runs/<config name>-<seed>"),
+    ("data_dir", "", "where datasets are prepared; default: that of tensorflow_datasets"),
+    (
+        "strategy",
+        "one_device",
+        "one_device; mirrored: every GPU; mirrored:N: N GPUs, or N logical CPU devices",
+    ),
+    (
+        "mode",
+        MODES[0],
+        "train_and_evaluate, or evaluate: evaluates a checkpoint of the workdir, writes nothing",
+    ),
+    ("checkpoint", "", "with --mode=evaluate: the step of the checkpoint; default: the newest"),
+)
+
+
+def main(argv: list[str]) -> None:
+    """Does what the flags say."""
+    given = parse_flags(argv)
+    if given.help:
+        print(help_text())
+        return
+    if given.mode not in MODES:
+        raise unknown("mode", given.mode, MODES)
+    if given.mode == "evaluate":
+        evaluate(given)
+    else:
+        train(given)
+
+
+def train(given: flags.FlagValues) -> None:
+    """Trains, or goes on, or prints the result of a run that is finished."""
+    from zoo.training.workdir import Workdir
+
+    if given.checkpoint:
+        raise RequestError("--checkpoint goes with --mode=evaluate; a run always goes on from its newest checkpoint")
+    config = configs.with_flags(configs.load_config(given.config) if given.config else ExperimentConfig(), given)
+    workdir = given.workdir or default_workdir(given.config, config)
+    folder = Workdir(workdir)
+    folder.check(config)
+    result = folder.result()
+    if result is None:
+        console.import_tensorflow()
+        from zoo.training.loop import train_and_evaluate
+
+        result = train_and_evaluate(config, workdir, strategy=given.strategy, data_dir=given.data_dir or None)
+    else:
+        print(f"{workdir} is finished already", file=sys.stderr)
+    rate = result["images_per_second"]
+    print_metrics(result["metrics"])
+    print(f"{'steps':<16} {result['steps']} ({result['epochs']} epochs, seed {result['seed']})")
+    print(f"{'seconds':<16} {result['wall_seconds']:.1f}" + (f", {rate:,.0f} images/s" if rate else ""))
+    print(f"{'state_sha256':<16} {result['state_sha256']}")
+    print(f"{'workdir':<16} {workdir}: model.keras, metrics.jsonl, tensorboard/, result.json")
+
+
+def evaluate(given: flags.FlagValues) -> None:
+    """Evaluates a checkpoint; the config is the one the workdir was trained with, and flags go before it."""
+    from zoo.training.workdir import Workdir
+
+    workdir = given.workdir
+    if given.config and not workdir:
+        workdir = default_workdir(given.config, configs.with_flags(configs.load_config(given.config), given))
+    if not workdir:
+        raise RequestError("--mode=evaluate needs --workdir")
+    recorded = Workdir(workdir).config()
+    if recorded is None:
+        raise RequestError(f"there is no run in {workdir}; train first")
+    if given.checkpoint and not given.checkpoint.isdecimal():
+        raise RequestError(f"checkpoint is {given.checkpoint!r}; it must be a step")
+    console.import_tensorflow()
+    from zoo.training.loop import evaluate as evaluate_checkpoint
+
+    result = evaluate_checkpoint(
+        configs.with_flags(recorded, given),
+        workdir,
+        step=int(given.checkpoint) if given.checkpoint else None,
+        strategy=given.strategy,
+        data_dir=given.data_dir or None,
+    )
+    print_metrics(result["metrics"])
+    print(f"{'step':<16} {result['step']}")
+
+
+def parse_flags(argv: list[str]) -> flags.FlagValues:
+    """Reads the arguments.
+
+    Raises:
+        ValueError: a flag is unknown or its value has the wrong type, or there is something beside flags.
+    """
+    values = flags.FlagValues()
+    for name, default, text in RUN_FLAGS:
+        flags.DEFINE_string(name, default, text, flag_values=values)
+    flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
+    configs.define_flags(values)
+    try:
+        rest = values([sys.argv[0], *argv])[1:]
+    except flags.Error as error:
+        raise RequestError(str(error)) from error
+    if rest:
+        raise RequestError(f"what is {rest[0]!r}? flags are written as --name=value")
+    return values
+
+
+def default_workdir(config_path: str, config: ExperimentConfig) -> str:
+    """runs/<config name>-<seed>, or runs/<model>_<dataset>-<seed> where there is no config file."""
+    name = Path(config_path).stem if config_path else f"{config.model}_{config.dataset}"
+    return str(Path("runs") / f"{name}-{config.seed}")
+
+
+def print_metrics(metrics: dict[str, float]) -> None:
+    """One metric a line."""
+    for name, value in metrics.items():
+        print(f"{name:<16} {value:.4f}")
+
+
+def help_text() -> str:
+    """Every flag with its default, in groups."""
+    lines = [__doc__.strip(), "", "Where and how:"]
+    lines += [help_line(name, text, default) for name, default, text in RUN_FLAGS]
+    defaults = ExperimentConfig()
+    for name, field in configs.FIELDS.items():
+        if field.metadata["group"]:
+            lines += ["", f"{field.metadata['group']}:"]
+        lines.append(help_line(name, field.metadata["help"], getattr(defaults, name)))
+    return "\n".join(lines)
+
+
+def help_line(name: str, text: str, default: object) -> str:
+    """One flag of the help."""
+    shown = f" [{default}]" if default not in ("", {}) else ""
+    return f"  --{name:<24} {text}{shown}"
+
+
+if __name__ == "__main__":
+    sys.exit(console.run(main, sys.argv[1:]))
