@@ -1,0 +1,181 @@
+"""Milliseconds per training step, data pipeline included, against the same net in Keras `fit` as it comes.
+
+    python -m benchmarks.train_step [--rounds 7] [WORK ...]
+
+Each side is a process of its own, set up as its user would have it: the zoo with the threads that its recipe
+names, Keras with its own batch normalisation, `compile(optimizer, loss, metrics)` and `fit(x, y, batch_size)`
+on arrays in memory, and nothing else set. A third side is Keras with the zoo's number of threads. They take
+turns, and the ratio is the median of the ratios of the turns, so that a machine that slows down slows all.
+Compilation and first touches are in a turn that is not counted.
+"""
+
+import argparse
+import dataclasses
+import multiprocessing
+import os
+import statistics
+import time
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from zoo import console
+
+Turn = Callable[[], float]
+
+
+@dataclasses.dataclass(frozen=True)
+class Work:
+    """A net, its data, the threads of the zoo's recipe (0: all cores) and how many steps a turn takes."""
+
+    model: str
+    model_args: dict[str, Any]
+    image_shape: tuple[int, int, int]
+    batch_size: int
+    steps: int
+    optimizer: str
+    threads: int
+
+
+WORK = {
+    "mlp_digits": Work("mlp", {"hidden_sizes": (64, 64)}, (8, 8, 1), 32, 2200, "adam", 1),
+    "cnn_digits": Work("simple_cnn", {"filters": (16, 32)}, (8, 8, 1), 32, 880, "adam", 1),
+    "resnet20": Work("resnet20", {}, (32, 32, 3), 128, 20, "sgd", 0),
+}
+
+
+def arrays(work: Work) -> dict[str, np.ndarray]:
+    """Random images and labels; how long a step takes does not depend on them."""
+    rng = np.random.default_rng(0)
+    size = work.batch_size * work.steps
+    return {
+        "image": rng.integers(0, 256, (size, *work.image_shape), dtype=np.uint8),
+        "label": rng.integers(0, 10, size),
+    }
+
+
+def zoo_turn(work: Work) -> Turn:
+    """One epoch of the zoo's engine fed by its pipeline; the turn returns the milliseconds per step."""
+    import keras
+    import tensorflow as tf
+
+    import zoo
+    from zoo.config import ExperimentConfig
+    from zoo.data import pipeline
+    from zoo.data.sources import InMemorySource
+    from zoo.tasks import Classification
+    from zoo.training.engine import Engine
+    from zoo.training.optimizers import make_optimizer
+
+    config = ExperimentConfig(optimizer=work.optimizer, batch_size=work.batch_size)
+    source = InMemorySource(arrays(work), name="random")
+    keras.utils.set_random_seed(0)
+    model = zoo.build_model(work.model, work.image_shape, 10, **work.model_args)
+    optimizer = make_optimizer(config, work.steps, model.trainable_variables)
+    strategy = tf.distribute.get_strategy()
+    engine = Engine(model, optimizer, Classification(), strategy=strategy, batch_size=work.batch_size)
+    longest = pipeline.longest_block(4 * int(np.prod(work.image_shape)), work.batch_size, config.log_every_steps)
+    blocks = pipeline.training_blocks(
+        source,
+        pipeline.make_transform(source, "unit"),
+        batch_size=work.batch_size,
+        seed=0,
+        boundaries=pipeline.block_boundaries(work.steps, work.steps, longest),
+    )
+
+    def turn() -> float:
+        began = time.perf_counter()
+        for block in blocks:
+            engine.train_block(block)
+        return (time.perf_counter() - began) / work.steps * 1000
+
+    return turn
+
+
+def keras_turn(work: Work) -> Turn:
+    """One epoch of Keras `fit` on the same net; the turn returns the milliseconds per step."""
+    import keras
+
+    import zoo
+    from zoo.layers import BatchNormalization
+
+    def plain(layer):
+        cls = keras.layers.BatchNormalization if isinstance(layer, BatchNormalization) else type(layer)
+        return cls.from_config(layer.get_config())
+
+    data = arrays(work)
+    images = data["image"].astype("float32") / 255
+    keras.utils.set_random_seed(0)
+    model = zoo.build_model(work.model, work.image_shape, 10, **work.model_args)
+    model = keras.models.clone_model(model, clone_function=plain)
+    loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
+    optimizer = keras.optimizers.SGD(1e-3, momentum=0.9) if work.optimizer == "sgd" else work.optimizer
+    model.compile(optimizer=optimizer, loss=loss, metrics=["accuracy"])
+
+    def turn() -> float:
+        began = time.perf_counter()
+        model.fit(images, data["label"], batch_size=work.batch_size, verbose=0)
+        return (time.perf_counter() - began) / work.steps * 1000
+
+    return turn
+
+
+def serve(make_turn: Callable[[Work], Turn], work: Work, threads: int, connection) -> None:
+    """What a side's process does: a turn for every message, until the connection closes."""
+    console.import_tensorflow()
+    import tensorflow as tf
+
+    tf.config.threading.set_intra_op_parallelism_threads(threads)
+    turn = make_turn(work)
+    while connection.recv():
+        connection.send(turn())
+
+
+def measure(work: Work, rounds: int) -> list[list[float]]:
+    """The milliseconds per step of zoo, Keras, and Keras with the zoo's threads, a row per counted round."""
+    sides = [(zoo_turn, work.threads), (keras_turn, 0)]
+    if work.threads:
+        sides.append((keras_turn, work.threads))
+    context = multiprocessing.get_context("spawn")
+    connections = []
+    for make_turn, threads in sides:
+        here, there = context.Pipe()
+        context.Process(target=serve, args=(make_turn, work, threads, there), daemon=True).start()
+        connections.append(here)
+    rows = []
+    for _ in range(rounds + 1):
+        rows.append([])
+        for connection in connections:
+            connection.send(True)
+            rows[-1].append(connection.recv())
+    for connection in connections:
+        connection.send(False)
+    return rows[1:]
+
+
+def main(argv: list[str] | None = None) -> None:
+    """Prints one row per work."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("work", nargs="*", metavar="WORK", help=f"any of {', '.join(WORK)}; default: all")
+    parser.add_argument("--rounds", type=int, default=7, help="counted turns of each side")
+    options = parser.parse_args(argv)
+    if unknown := set(options.work) - set(WORK):
+        parser.error(f"unknown work {', '.join(unknown)}; there is {', '.join(WORK)}")
+    print(f"{os.cpu_count()} cores, medians of {options.rounds} rounds in turns, ms per step")
+    print("work        threads      zoo  Keras fit   times faster (least - most)   times faster, same threads")
+    for name in options.work or WORK:
+        work = WORK[name]
+        rows = measure(work, options.rounds)
+        medians = [statistics.median(column) for column in zip(*rows, strict=True)]
+        ratios = sorted(row[1] / row[0] for row in rows)
+        same = statistics.median(row[-1] / row[0] for row in rows)
+        print(
+            f"{name:<12} {work.threads or 'all':>6} {medians[0]:>8.3f} {medians[1]:>10.3f} "
+            f"{statistics.median(ratios):>14.2f} ({ratios[0]:.2f} - {ratios[-1]:.2f}) {same:>20.2f}",
+            flush=True,
+        )
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+"""lenet5 on digits, enlarged to the paper's 32x32.
+
+Command:   python train.py --config=configs/lenet5_digits.py
+Measured:  test/accuracy 0.9589 +- 0.0050, mean and standard deviation of the last epoch over seeds 0 to 4
+Time:      15 s for the whole command, on 2 cores of an Intel Xeon with AVX-512
+Published: none on this split; hyperparameters were chosen on train[80%:]
+"""
+
+from zoo.config import ExperimentConfig
+
+
+def get_config() -> ExperimentConfig:
+    return ExperimentConfig(
+        model="lenet5",
+        dataset="digits",
+        image_size=32,
+        augment="pad_crop:4",
+        batch_size=64,
+        epochs=40,
+        optimizer="adam",
+        learning_rate=3e-3,
+        schedule="cosine",
+        eval_every_epochs=5,
+        cpu_threads=1,
+    )

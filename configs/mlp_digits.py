@@ -1,0 +1,24 @@
+"""mlp on digits: a multilayer perceptron, the first baseline.
+
+Command:   python train.py --config=configs/mlp_digits.py
+Measured:  test/accuracy 0.9294 +- 0.0046, mean and standard deviation of the last epoch over seeds 0 to 4
+Time:      11 s for the whole command, on 2 cores of an Intel Xeon with AVX-512
+Published: none on this split; hyperparameters were chosen on train[80%:]
+"""
+
+from zoo.config import ExperimentConfig
+
+
+def get_config() -> ExperimentConfig:
+    return ExperimentConfig(
+        model="mlp",
+        model_args={"hidden_sizes": (128, 128), "dropout": 0.2},
+        dataset="digits",
+        batch_size=32,
+        epochs=60,
+        optimizer="adam",
+        learning_rate=1e-3,
+        schedule="cosine",
+        eval_every_epochs=5,
+        cpu_threads=1,
+    )

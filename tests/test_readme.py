@@ -1,0 +1,72 @@
+"""What the README says is so."""
+
+import re
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import train
+import zoo
+from zoo import console
+from zoo.__main__ import main
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
+
+
+def test_the_table_of_models_is_that_of_the_registry():
+    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([\dx]+) \| ([\d,]+) \|", README, re.MULTILINE)
+    infos = [zoo.model_info(name) for name in zoo.list_models()]
+    assert sorted(rows) == [
+        (info.name, info.style.capitalize(), "x".join(map(str, info.input_shape)), f"{info.parameters:,}")
+        for info in infos
+    ]
+
+
+def test_importing_works_as_shown():
+    namespace = {}
+    exec(PYTHON[0], namespace)
+    assert namespace["model"].input_shape == (None, 64, 64, 1)
+    assert namespace["features"].output_shape == (None, 64)
+
+
+def test_the_textbook_nets_are_the_same():
+    namespace = {}
+    exec(PYTHON[1], namespace)
+    sequential, functional = namespace["sequential"], namespace["functional"]
+    assert sequential.count_params() == functional.count_params() == 7_114
+    functional.set_weights(sequential.get_weights())
+    x = np.random.default_rng(0).standard_normal((3, 100)).astype("float32")
+    np.testing.assert_array_equal(sequential(x), functional(x))
+
+
+def test_the_example_architecture_keeps_the_contract(monkeypatch):
+    zoo.list_models()
+    monkeypatch.setattr(zoo.registry, "_MODELS", dict(zoo.registry._MODELS))
+    exec(PYTHON[2], {"__name__": "zoo.models.sequential.linear"})
+    assert zoo.model_info("linear").style == "sequential"
+    assert zoo.build_model("linear").count_params() == zoo.model_info("linear").parameters
+
+
+def test_inspect_says_what_is_quoted(capsys):
+    assert console.run(main, ["inspect", "resnet20"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] in README.splitlines()
+
+
+@pytest.mark.parametrize("line", re.findall(r"^    python (train\.py --(?!mode).*)$", README, re.MULTILINE))
+def test_the_commands_are_understood(line):
+    given = train.parse_flags(shlex.split(line)[1:])
+    base = train.configs.load_config(str(ROOT / given.config)) if given.config else train.ExperimentConfig()
+    assert train.configs.with_flags(base, given)
+
+
+def test_ci_takes_exactly_two_commands_from_it():
+    block = README.split("<!-- setup -->")[1].split("<!-- end of setup -->")[0]
+    commands = [line.strip() for line in block.splitlines() if line.startswith("    ")]
+    assert commands == [
+        "python -m pip install -e . && python train.py --config=configs/simple_cnn_digits.py",
+        "python -m pip install -e '.[test]' && python -m pytest",
+    ]
