@@ -155,15 +155,30 @@ def test_killed_after_the_last_step_it_still_has_its_metrics(finished, tmp_path,
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
 def test_a_signal_saves_and_the_same_call_goes_on(finished, tmp_path, data_dir, monkeypatch, number, status):
     _, result = finished
-    before = signal.getsignal(number)
-    with monkeypatch.context() as patch:
-        stop_before_block(patch, 2, lambda: os.kill(os.getpid(), number))
-        with pytest.raises(Interrupted, match="stopped at step 11 of 22, which is saved") as stopped:
-            train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    # A shell that runs the tests in the background has SIGINT ignored.
+    outside = signal.signal(number, signal.default_int_handler)
+    try:
+        with monkeypatch.context() as patch:
+            stop_before_block(patch, 2, lambda: os.kill(os.getpid(), number))
+            with pytest.raises(Interrupted, match="stopped at step 11 of 22, which is saved") as stopped:
+                train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+        assert signal.getsignal(number) is signal.default_int_handler
+    finally:
+        signal.signal(number, outside)
     assert stopped.value.exit_status == status
-    assert signal.getsignal(number) is before
     resumed = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
     assert resumed["state_sha256"] == result["state_sha256"]
+
+
+def test_a_signal_that_is_ignored_stays_ignored():
+    outside = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        with loop._deferred_signals() as received:
+            os.kill(os.getpid(), signal.SIGINT)
+        assert received == []
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, outside)
 
 
 def test_going_on_elsewhere_is_refused_or_said(tmp_path, data_dir, monkeypatch, capsys):
