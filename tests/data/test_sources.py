@@ -2,6 +2,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from zoo.data.digits import Digits
 from zoo.data.sources import InMemorySource, load_source
 
 
@@ -58,6 +59,25 @@ def test_fingerprint_is_of_the_content():
 def test_wrong_names_and_slices(data_dir, name, split, message):
     with pytest.raises(ValueError, match=message):
         load_source(name, split, data_dir)
+
+
+def test_a_damaged_dataset_is_named(tmp_path):
+    load_source("digits", "train", str(tmp_path))
+    for file in tmp_path.glob("digits/1.0.0/*.tfrecord*"):
+        file.write_bytes(file.read_bytes()[:1000])
+    with pytest.raises(ValueError, match=r"digits in .* is damaged; remove that folder to prepare it anew"):
+        load_source("digits", "train", str(tmp_path))
+
+
+def test_another_process_that_was_faster_does_no_harm(tmp_path, monkeypatch):
+    prepare = Digits.download_and_prepare
+
+    def prepare_too_late(self):
+        prepare(Digits(data_dir=str(tmp_path)))
+        raise OSError("the folder is there already")
+
+    monkeypatch.setattr(Digits, "download_and_prepare", prepare_too_late)
+    assert load_source("digits", "train", str(tmp_path)).num_examples == 1437
 
 
 def test_a_data_dir_that_cannot_be_written(tmp_path):

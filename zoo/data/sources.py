@@ -1,8 +1,10 @@
 """From a dataset's name to an `ExampleSource`: random access to the examples of one split."""
 
+import contextlib
 import dataclasses
 import hashlib
 import importlib
+import io
 from typing import Protocol
 
 import numpy as np
@@ -94,8 +96,7 @@ def load_source(name: str, split: str, data_dir: str | None = None) -> ExampleSo
     if name not in EMBEDDED:
         raise unknown("dataset", name, EMBEDDED)
     module, _, cls = EMBEDDED[name].partition(":")
-    builder = getattr(importlib.import_module(module), cls)(data_dir=data_dir)
-    _prepare(builder)
+    builder = _prepared(getattr(importlib.import_module(module), cls), data_dir)
     try:
         num_examples = builder.info.splits[split].num_examples
     except (ValueError, KeyError) as error:
@@ -105,7 +106,12 @@ def load_source(name: str, split: str, data_dir: str | None = None) -> ExampleSo
         raise RequestError(f"split is {split!r}; a slice is written as {base}[:90%] or {base}[100:200]") from error
     if num_examples <= 0:
         raise RequestError(f"split {split!r} of {name} is empty; widen the slice")
-    examples = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1, shuffle_files=False))
+    try:
+        examples = tfds.as_numpy(builder.as_dataset(split=split, batch_size=-1, shuffle_files=False))
+    except (tf.errors.OpError, OSError) as error:
+        raise RequestError(
+            f"{name} in {builder.data_path} is damaged; remove that folder to prepare it anew"
+        ) from error
     names = {
         key: tuple(feature.names)
         for key, feature in builder.info.features.items()
@@ -114,23 +120,25 @@ def load_source(name: str, split: str, data_dir: str | None = None) -> ExampleSo
     return InMemorySource(examples, name=name, version=str(builder.version), class_names=names)
 
 
-def _prepare(builder) -> None:
-    """Prepares an embedded dataset, quietly: it takes less than a second."""
-    import contextlib
-    import io
-
+def _prepared(cls, data_dir: str | None):
+    """The builder of an embedded dataset, which is prepared if need be, quietly: it takes less than a second."""
     import tensorflow_datasets as tfds
 
+    builder = cls(data_dir=data_dir)
     if builder.data_path.exists():
-        return
+        return builder
     tfds.disable_progress_bar()
     try:
         with contextlib.redirect_stdout(io.StringIO()):
             builder.download_and_prepare()
-    except OSError as error:
-        raise RequestError(f"{builder.name} cannot be prepared in {builder.data_dir}: {error}") from error
+    except (tf.errors.OpError, OSError) as error:
+        # Another process may have been faster; a new builder sees what it has made.
+        builder = cls(data_dir=data_dir)
+        if not builder.data_path.exists():
+            raise RequestError(f"{builder.name} cannot be prepared in {builder.data_dir}: {error}") from error
     finally:
         tfds.enable_progress_bar()
+    return builder
 
 
 def _fingerprint(arrays: dict[str, np.ndarray]) -> str:

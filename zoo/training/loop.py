@@ -17,7 +17,7 @@ from zoo.training.checkpoints import Checkpoints, DamagedError, state_sha256
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.provenance import now, provenance
 from zoo.training.workdir import Workdir
-from zoo.training.writers import Console, JsonLines, TensorBoard
+from zoo.training.writers import Console, JsonLines, TensorBoard, Writer
 
 
 def train_and_evaluate(
@@ -153,7 +153,7 @@ class _Run:
         if first_step:
             console.note(f"going on from the checkpoint of step {first_step} in {self._folder.path}")
         self._console = console
-        self._writers = [
+        self._writers: list[Writer] = [
             JsonLines(self._folder.metrics),
             TensorBoard(self._folder.tensorboard, first_step),
             console,
