@@ -79,11 +79,15 @@ def block_boundaries(total_steps: int, interval: int, longest: int) -> np.ndarra
     """The steps at which blocks end, int64, rising, the first 0 and the last `total_steps`.
 
     Every multiple of `interval` (an evaluation) is among them. Within an interval all blocks have one
-    length, at most `longest`, save a shorter last one: each length is compiled once.
+    length, at most `longest`, save a shorter last one where no such length divides the interval.
     """
     interval = min(interval, total_steps)
     count = -(-interval // longest)
     length = -(-interval // count)
+    # One length for all blocks is worth shorter ones: a second length is compiled a second time.
+    divisor = next(k for k in range(min(longest, interval), 0, -1) if interval % k == 0)
+    if 2 * divisor >= length:
+        length = divisor
     starts = np.arange(0, total_steps, interval)[:, None] + np.arange(0, interval, length)
     starts = starts[starts < total_steps]
     return np.append(starts, total_steps).astype(np.int64)
