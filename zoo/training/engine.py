@@ -102,7 +102,7 @@ class Engine:
         return [(f"{number:04d}/{variable.path}", variable) for number, variable in enumerate(variables)]
 
     def _train_block_of(self, block: Block) -> tf.Tensor:
-        steps = tf.shape(next(iter(self._local(block).values())))[0]
+        steps = self._steps(block)
         means = tf.TensorArray(tf.float32, size=steps, element_shape=[len(self._names)])
         # The loop encloses `strategy.run`: a loop within it cannot merge gradients across replicas.
         for step in tf.range(steps):
@@ -146,9 +146,8 @@ class Engine:
         return gradients
 
     def _evaluate_block_of(self, block: Block) -> tf.Tensor:
-        steps = tf.shape(next(iter(self._local(block).values())))[0]
         totals = tf.zeros([len(self._names) + 1])
-        for step in tf.range(steps):
+        for step in tf.range(self._steps(block)):
             sums = self._strategy.run(self._evaluate_step, args=(block, step))
             totals += self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
         return totals
@@ -164,9 +163,10 @@ class Engine:
     def _sums(self, losses: tf.Tensor, metrics: dict[str, tf.Tensor]) -> tf.Tensor:
         return tf.stack([tf.reduce_sum(losses), *(tf.reduce_sum(metrics[name]) for name in self._task.metric_names)])
 
-    def _local(self, block: Block) -> Block:
-        """The block of the first replica."""
-        return {name: self._strategy.experimental_local_results(value)[0] for name, value in block.items()}
+    def _steps(self, block: Block) -> tf.Tensor:
+        """How many steps the block has, read off the first replica's part of one of its tensors."""
+        part = self._strategy.experimental_local_results(next(iter(block.values())))[0]
+        return tf.shape(part)[0]
 
 
 def uses_xla(model: keras.Model, jit: str) -> bool:
