@@ -1,4 +1,4 @@
-"""The fused batch normalisation is Keras' own layer in everything but speed."""
+"""The layers of the zoo hold against Keras' own, or against the formula in float64."""
 
 import keras
 import numpy as np
@@ -6,7 +6,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo.layers import BatchNormalization
+from zoo.layers import BatchNormalization, GroupedConv2D, LocalResponseNormalization
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(2.0, 3.0, (6, 5, 4, 7)).astype("float32")
@@ -145,3 +145,108 @@ def test_saved_model_keeps_the_layer(tmp_path):
     assert type(loaded.layers[0]) is BatchNormalization
     assert loaded.layers[0].get_config() == model.layers[0].get_config()
     np.testing.assert_array_equal(loaded(IMAGES), model(IMAGES))
+
+
+def gradients(layer, images, *variables):
+    x = tf.constant(images)
+    with tf.GradientTape() as tape:
+        tape.watch(x)
+        y = layer(x)
+        loss = tf.reduce_sum(y * np.cos(np.arange(y.shape[-1], dtype="float32")))
+    return [y, *tape.gradient(loss, [x, *variables])]
+
+
+@pytest.mark.parametrize("padding", ["same", "valid"])
+@pytest.mark.parametrize("strides", [1, 2])
+def test_grouped_convolution_is_split_and_concatenate(strides, padding):
+    """Each group is a convolution of its own channels; outputs stand side by side."""
+    images = RNG.standard_normal((3, 9, 9, 12)).astype("float32")
+    layer = GroupedConv2D(8, 3, groups=4, strides=strides, padding=padding)
+    layer.build(images.shape)
+    layer.bias.assign(RNG.standard_normal(8))
+
+    def split_and_concatenate(x):
+        parts = zip(tf.split(x, 4, axis=-1), tf.split(layer.kernel.value, 4, axis=-1), strict=True)
+        convolved = [tf.nn.conv2d(part, kernel, strides, padding.upper()) for part, kernel in parts]
+        return tf.concat(convolved, -1) + layer.bias
+
+    ours = gradients(layer, images, layer.kernel.value, layer.bias.value)
+    theirs = gradients(split_and_concatenate, images, layer.kernel.value, layer.bias.value)
+    assert ours[0].shape == layer.compute_output_shape(images.shape)
+    for one, other in zip(ours, theirs, strict=True):
+        np.testing.assert_allclose(one, other, rtol=1e-4, atol=1e-4)
+
+
+def test_grouped_convolution_is_keras_own():
+    images = RNG.standard_normal((2, 5, 5, 6)).astype("float32")
+    ours = GroupedConv2D(4, 3, groups=2, activation="relu", padding="same")
+    theirs = keras.layers.Conv2D(4, 3, groups=2, activation="relu", padding="same")
+    theirs.build(images.shape)
+    ours.build(images.shape)
+    ours.set_weights(theirs.get_weights())
+    np.testing.assert_allclose(ours(images), theirs(images), rtol=1e-4, atol=1e-5)
+
+
+def test_grouped_convolution_takes_tensorflow_s_kernel(monkeypatch):
+    """The point of the layer; Keras' own way is right too, but hundreds of times slower."""
+    calls = []
+    kernel = tf.nn.conv2d
+    monkeypatch.setattr(tf.nn, "conv2d", lambda *args, **kwargs: calls.append(1) or kernel(*args, **kwargs))
+    monkeypatch.setattr(keras.layers.Conv2D, "call", None)
+    GroupedConv2D(4, 3, groups=2)(tf.zeros([1, 5, 5, 4]))
+    assert len(calls) == 1
+
+
+def test_grouped_convolution_in_float64_goes_keras_own_way():
+    images = RNG.standard_normal((2, 5, 5, 4))
+    layer = GroupedConv2D(4, 3, groups=2, dtype="float64")
+    single = GroupedConv2D(4, 3, groups=2)
+    outputs = layer(images)
+    assert outputs.dtype == "float64"
+    single.build(images.shape)
+    single.set_weights(layer.get_weights())
+    np.testing.assert_allclose(outputs, single(images.astype("float32")), rtol=1e-3, atol=1e-5)
+
+
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_grouped_convolution_in_half_precision(policy):
+    images = RNG.standard_normal((2, 5, 5, 8)).astype("float32")
+    single = GroupedConv2D(8, 3, groups=4)
+    single.build(images.shape)
+    half = GroupedConv2D(8, 3, groups=4, dtype=policy)
+    half.build(images.shape)
+    half.set_weights(single.get_weights())
+    outputs = gradients(half, images, half.kernel.value)
+    assert outputs[0].dtype == policy.removeprefix("mixed_")
+    np.testing.assert_allclose(tf.cast(outputs[0], "float32"), single(images), atol=0.05)
+    assert np.isfinite(outputs[2]).all()
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [{}, {"depth_radius": 2, "bias": 1.0, "alpha": 2e-5, "beta": 0.75}, {"depth_radius": 1, "bias": 2.0, "alpha": 0.5}],
+    ids=str,
+)
+def test_local_response_normalisation_is_the_formula(arguments):
+    values = {"depth_radius": 5, "bias": 1.0, "alpha": 1.0, "beta": 0.5, **arguments}
+    expected = np.empty(IMAGES.shape)
+    for channel in range(IMAGES.shape[-1]):
+        near = slice(max(0, channel - values["depth_radius"]), channel + values["depth_radius"] + 1)
+        squares = (IMAGES[..., near].astype("float64") ** 2).sum(-1)
+        expected[..., channel] = IMAGES[..., channel] / (values["bias"] + values["alpha"] * squares) ** values["beta"]
+    layer = LocalResponseNormalization(**arguments)
+    np.testing.assert_allclose(layer(IMAGES), expected, rtol=1e-5, atol=1e-6)
+    native = tf.nn.local_response_normalization(tf.constant(IMAGES), **values)
+    np.testing.assert_allclose(layer(IMAGES), native, rtol=1e-5, atol=1e-6)
+
+
+def test_new_layers_survive_saving(tmp_path):
+    image = keras.Input((6, 6, 8))
+    x = GroupedConv2D(8, 3, groups=4, name="grouped")(image)
+    model = keras.Model(image, LocalResponseNormalization(depth_radius=2, alpha=2e-5, beta=0.75, name="lrn")(x))
+    model.save(tmp_path / "model.keras")
+    loaded = zoo.load_model(str(tmp_path / "model.keras"))
+    assert isinstance(loaded.get_layer("grouped"), GroupedConv2D)
+    assert loaded.get_layer("lrn").alpha == 2e-5
+    images = RNG.standard_normal((2, 6, 6, 8)).astype("float32")
+    np.testing.assert_array_equal(loaded(images), model(images))
