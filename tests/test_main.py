@@ -1,12 +1,72 @@
 """python -m zoo, as a user meets it."""
 
 import json
+import shlex
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
 import zoo
 from zoo import console
 from zoo.__main__ import main, short
+
+# The keys of inspect --json, in order.
+KEYS = (
+    *("name", "family", "style", "task", "paper", "inputs", "outputs", "depth", "trainable_parameters"),
+    *("total_parameters", "macs", "activations", "branches", "merges", "skip_connections", "shared_layers"),
+    *("uncounted_layers", "could_be_sequential", "reason"),
+)
+# A user's own module. The counts of the triplet: conv 26 x 26 x 16 from 9 numbers, dense 2704 x 64, in three calls.
+NETS = """
+import keras
+from keras import layers
+
+def tower():
+    conv = layers.Conv2D(16, 3, activation="relu", name="conv1")
+    rest = [layers.MaxPooling2D(name="pool"), layers.Flatten(name="flatten"), layers.Dense(64, name="embedding")]
+    return keras.Sequential([keras.Input((28, 28, 1)), conv, *rest], name="tower")
+
+def triplet():
+    embed, names = tower(), ("anchor", "positive", "negative")
+    images = [keras.Input((28, 28, 1), name=name) for name in names]
+    return keras.Model(images, {name: embed(image) for name, image in zip(names, images)}, name="my_triplet")
+
+def any_size():
+    image = keras.Input((None, None, 3), name="image")
+    return keras.Model(image, layers.Conv2D(4, 3, name="conv")(image), name="any_size")
+
+def recurrent():
+    steps = [layers.LSTM(5, name="memory"), layers.Dense(2, name="logits")]
+    return keras.Sequential([keras.Input((7, 3), name="vector"), *steps], name="recurrent")
+
+class Subclassed(keras.Model):
+    def __init__(self):
+        super().__init__(name="subclassed")
+        self.dense = layers.Dense(3)
+
+    def call(self, inputs):
+        return self.dense(inputs)
+
+def unbuilt():
+    return Subclassed()
+
+def subclassed():
+    model = Subclassed()
+    model(keras.ops.zeros((1, 4)))
+    return model
+
+def needs(x):
+    return x
+
+def number():
+    return 3
+
+def fails():
+    raise RuntimeError("no luck")
+"""
+TRIPLET_MACS = 3 * (26 * 26 * 16 * 9 + 2704 * 64)
 
 
 @pytest.fixture
@@ -18,44 +78,155 @@ def command(capsys):
     return run
 
 
+@pytest.fixture
+def nets(tmp_path, monkeypatch):
+    """Stands in a folder with a module `nets`."""
+    (tmp_path / "nets.py").write_text(NETS)
+    (tmp_path / "imports_nothing.py").write_text("import nothing_of_the_kind")
+    (tmp_path / "text.keras").write_text("no archive")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    yield tmp_path
+    for name in ("nets", "imports_nothing"):
+        sys.modules.pop(name, None)
+
+
+def facts_of(out):
+    return dict(line.split("  ", 1) for line in out.rpartition("\n\n")[2].splitlines())
+
+
 def test_list_has_a_row_per_model(command):
     status, out, err = command("list")
     assert (status, err) == (0, "")
     rows = out.splitlines()
-    assert rows[0].split() == ["name", "style", "family", "task", "input", "parameters", "paper"]
+    assert rows[0].split() == ["name", "style", "family", "task", "input", "parameters", "MACs", "paper"]
     assert [row.split()[0] for row in rows[1:]] == zoo.list_models()
-    assert (
-        "resnet20    functional  resnet_cifar  classification  32x32x3     269,722  He, Zhang, Ren and Sun 2015" in rows
-    )
+    row = next(row for row in rows if row.startswith("resnet20 ")).split(maxsplit=7)
+    assert row[1:4] == ["functional", "resnet_cifar", "classification"]
+    assert row[4:] == ["32x32x3", "269,722", "40,551,040", "He, Zhang, Ren and Sun 2015"]
 
 
 def test_list_filters(command):
     _, out, _ = command("list", "resnet*", "--style=functional", "--task=classification", "--json")
     models = json.loads(out)
     assert [model["name"] for model in models] == zoo.list_models("resnet*")
-    assert models[1]["parameters"] == 269_722
-    assert models[1]["hyperparameters"] == {"shortcut": "A"}
+    model = next(model for model in models if model["name"] == "resnet20")
+    assert (model["parameters"], model["macs"]) == (269_722, 40_551_040)
+    assert model["hyperparameters"]["shortcut"] == "A"
+    assert model["loss_weights"] == {}
+    _, out, _ = command("list", "--style=sequential", "--json")
+    assert [model["name"] for model in json.loads(out)] == zoo.list_models(style="sequential")
 
 
-def test_inspect_says_whether_it_could_be_sequential(command):
+def test_list_counts_a_model_of_the_user(command, nets):
+    _, out, _ = command("list", "nets:triplet")
+    shape = ",".join(["28x28x1"] * 3)
+    assert out.splitlines()[1].split() == ["my_triplet", "functional", "-", "-", shape, "173,280", "811,200", "-"]
+    _, out, _ = command("list", "nets:any_size")
+    assert out.splitlines()[1].split() == ["any_size", "functional", "-", "-", "?x?x3", "112", "-", "-"]
+    _, out, _ = command("list", "nets:tower", "--json")
+    (model,) = json.loads(out)
+    _, known, _ = command("list", "mlp", "--json")
+    assert list(model) == list(json.loads(known)[0])
+    assert (model["style"], model["input_shape"], model["family"]) == ("sequential", [28, 28, 1], None)
+
+
+def test_inspect_of_a_sequential(command):
     _, out, _ = command("inspect", "lenet5")
     assert "c3       Conv2D            10 x 10 x 16       2,416  s2" in out
-    assert "could be Sequential    yes\n" in out
-    _, out, _ = command("inspect", "resnet20")
-    assert "inputs                 image (32 x 32 x 3)\n" in out
-    assert "outputs                logits (10)\n" in out
-    assert "trainable parameters   269,722\n" in out
-    assert "could be Sequential    no, because the output of stem_relu goes to stage1_block1_1_conv and" in out
+    found = facts_of(out)
+    assert found["depth"].split()[0] == "5"
+    assert found["could be Sequential"].strip() == "yes"
+
+
+def test_inspect_of_a_residual_net(command):
+    status, out, err = command("inspect", "resnet20", "--summary")
+    assert (status, err) == (0, "")
+    # 9 blocks; convolutions of stem and stages: 7 x 32 x 32 x 16, 6 x 16 x 16 x 32, 6 x 8 x 8 x 64, then 10 logits.
+    assert out.splitlines()[1:] == [
+        "style                  functional",
+        "family                 resnet_cifar",
+        "task                   classification",
+        "inputs                 image (32 x 32 x 3)",
+        "outputs                logits (10)",
+        "depth                  20 (layers with weights on the longest path)",
+        "trainable parameters   269,722 (269.72 k)",
+        "total parameters       271,098 (271.10 k)",
+        "MACs                   40,551,040 (40.55 M)",
+        "activations            188,426 (188.43 k)",
+        "branches               9 (tensors that go to more than one layer)",
+        "merges                 9 (9 add)",
+        "skip connections       9",
+        "shared layers          0",
+        "could be Sequential    no, because the output of stem_relu goes to stage1_block1_1_conv and "
+        "stage1_block1_add: the path branches there",
+    ]
 
 
 def test_inspect_json(command):
     _, out, _ = command("inspect", "resnet20", "--json")
-    facts = json.loads(out)
-    assert facts["inputs"] == {"image": [32, 32, 3]}
-    assert facts["outputs"] == {"logits": [10]}
-    assert facts["total_parameters"] == 271_098
-    assert facts["could_be_sequential"] is False
-    assert facts["reason"].startswith("the output of stem_relu goes to")
+    found = json.loads(out)
+    assert tuple(found) == KEYS
+    assert (found["name"], found["family"], found["style"]) == ("resnet20", "resnet_cifar", "functional")
+    assert (found["inputs"], found["outputs"]) == ({"image": [32, 32, 3]}, {"logits": [10]})
+    assert found["merges"] == {"add": 9, "concatenate": 0, "multiply": 0, "other": 0}
+    assert found["shared_layers"] == found["uncounted_layers"] == []
+    assert found["could_be_sequential"] is False
+    assert found["reason"].startswith("the output of stem_relu goes to")
+
+
+def test_inspect_with_arguments_for_the_builder(command):
+    flags = ["--input_shape=16x16x1", "--num_classes=3", "--model_args=shortcut=B", "--json"]
+    _, out, _ = command("inspect", "resnet20", *flags)
+    found = json.loads(out)
+    assert (found["inputs"], found["outputs"]) == ({"image": [16, 16, 1]}, {"logits": [3]})
+    # Two colours and seven classes fewer, two shortcuts with their batch norm more.
+    assert found["trainable_parameters"] == 269_722 - 2 * 9 * 16 - 7 * 65 + (16 * 32 + 64) + (32 * 64 + 128)
+
+
+def test_inspect_looks_through_a_shared_tower(command, nets):
+    _, out, _ = command("inspect", "nets:triplet")
+    names = [line.split("  ")[0] for line in out.partition("\n\n")[0].splitlines()]
+    inside = ["tower/conv1", "tower/pool", "tower/flatten", "tower/embedding"]
+    assert sorted(names[1:4]) == ["anchor", "negative", "positive"]
+    assert names[4:] == [*inside, "tower (call 2)", "tower (call 3)"]
+    found = facts_of(out)
+    assert found["MACs"].strip() == f"{TRIPLET_MACS:,} (811.20 k)"
+    assert found["shared layers"].strip() == "1: tower (3 calls); parameters count once, all else in each call"
+    assert found["outputs"].strip() == "anchor (64), positive (64), negative (64)"
+    assert not {"paper", "family", "task"} & set(found)
+
+
+def test_inspect_of_a_file_says_the_same(command, nets):
+    _, from_function, _ = command("inspect", "nets:triplet", "--json")
+    import nets as module
+
+    module.triplet().save("triplet.keras")
+    _, from_file, _ = command("inspect", "triplet.keras", "--json")
+    assert json.loads(from_file) == json.loads(from_function)
+    assert json.loads(from_file)["macs"] == TRIPLET_MACS
+
+
+def test_inspect_is_honest_about_what_it_cannot_know(command, nets):
+    _, out, _ = command("inspect", "nets:subclassed")
+    assert out.splitlines() == [
+        "style                  subclassed",
+        "trainable parameters   15",
+        "total parameters       15",
+        "could be Sequential    unknown; no graph to read: its forward pass is Python code",
+    ]
+    _, out, _ = command("inspect", "nets:subclassed", "--json")
+    found = json.loads(out)
+    assert tuple(found) == KEYS
+    assert found["could_be_sequential"] is found["macs"] is found["inputs"] is None
+    _, out, _ = command("inspect", "nets:unbuilt")
+    assert facts_of(out)["trainable parameters"].strip() == "unknown until the model is built"
+    _, out, _ = command("inspect", "nets:any_size")
+    assert facts_of(out)["inputs"].strip() == "image (? x ? x 3)"
+    assert facts_of(out)["MACs"].strip() == "unknown, since a size is left open"
+    _, out, _ = command("inspect", "nets:recurrent")
+    assert facts_of(out)["MACs"].strip() == "10"
+    assert facts_of(out)["not counted there"].strip() == "memory"
 
 
 @pytest.mark.parametrize(
@@ -69,15 +240,38 @@ def test_inspect_json(command):
         (["list", "zzz*"], "no model fits 'zzz*'"),
         (["list", "--style=seq"], "unknown style 'seq'"),
         (["list", "--nope"], "unrecognized arguments: --nope"),
+        (["list", "nets:tower", "--style=functional"], "no model fits 'nets:tower functional'"),
+        (["list", "none.keras"], "there is no file none.keras"),
+        (["inspect", "none.keras"], "there is no file none.keras"),
+        (["inspect", "text.keras"], "text.keras cannot be read as a Keras model: it is not the zip archive"),
+        (["inspect", "no_module:f"], "there is no module no_module"),
+        (["inspect", "imports_nothing:f"], "cannot be imported: ModuleNotFoundError: No module named 'nothing_of"),
+        (["inspect", "nets:towre"], "unknown function of nets 'towre'; did you mean tower"),
+        (["inspect", "nets:needs"], "it needs some: missing a required argument: 'x'"),
+        (["inspect", "nets:number"], "gave an object of type int; it must give a keras.Model"),
+        (["inspect", "nets:fails"], "nets:fails failed: RuntimeError: no luck"),
+        (["inspect", "nets:tower", "--num_classes=3"], "num_classes can be set for registered models only"),
+        (["inspect", "resnet20", "--input_shape=3,3"], "input_shape is '3,3'; write it as 32x32x3"),
+        (["inspect", "resnet20", "--input_shape=2x2x3"], "height and width must be at least 4"),
+        (["inspect", "resnet20", "--model_args=shortcut=C"], "shortcut is 'C'"),
+        (["inspect", "resnet20", "--num_classes=ten"], "invalid int value: 'ten'"),
     ],
     ids=str,
 )
-def test_a_wrong_request_is_one_line(command, argv, message):
+def test_a_wrong_request_is_one_line(command, nets, argv, message):
     status, out, err = command(*argv)
     assert (status, out) == (2, "")
     assert err.startswith("error: ")
     assert err.count("\n") == 1
     assert message in err
+
+
+def test_a_reader_who_leaves_early_sees_no_traceback():
+    prints = "from zoo import __main__, console; rows = [('row',)] * 10**5; main = lambda _: __main__.print_table(rows)"
+    code = f"import sys; {prints}; sys.exit(console.run(main, []))"
+    command = f"{sys.executable} -c {shlex.quote(code)} | head -n 1; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", command], cwd=Path(__file__).parents[1], capture_output=True, text=True)
+    assert (done.returncode, done.stdout, done.stderr) == (0, "row\n", "")
 
 
 def test_short_citation():

@@ -18,7 +18,8 @@ ROOMS = {
     "zoo.tasks": set(),
     "zoo.config": {"zoo.errors"},
     "zoo.registry": {"zoo.errors", "zoo.layers"},  # the layers when a saved model is loaded
-    "zoo.models": {"zoo.layers", "zoo.registry"},
+    # A family may build on another one's blocks, as Wide ResNet does on ResNet-v2's.
+    "zoo.models": {"zoo.models", "zoo.layers", "zoo.registry"},
     "zoo.data": {"zoo.data", "zoo.errors"},
     "zoo.training": {
         "zoo.training",
@@ -31,7 +32,7 @@ ROOMS = {
     },
     "zoo.analysis": {"zoo.analysis", "zoo.training", "zoo.registry", "zoo.errors"},
     "zoo.console": {"zoo.errors"},
-    "zoo.__main__": {"zoo.console", "zoo.analysis", "zoo.registry", "zoo.errors"},
+    "zoo.__main__": {"zoo.console", "zoo.analysis", "zoo.config", "zoo.registry", "zoo.errors"},
     "zoo": {"zoo.config", "zoo.errors", "zoo.registry", "zoo.version"},
     "train": {"zoo.console", "zoo.training", "zoo.config", "zoo.errors"},
 }

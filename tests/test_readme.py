@@ -18,12 +18,10 @@ PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_table_of_models_is_that_of_the_registry():
-    rows = re.findall(r"^\| `(\w+)` \| (\w+) \| ([\dx]+) \| ([\d,]+) \|", README, re.MULTILINE)
-    infos = [zoo.model_info(name) for name in zoo.list_models()]
-    assert sorted(rows) == [
-        (info.name, info.style.capitalize(), "x".join(map(str, info.input_shape)), f"{info.parameters:,}")
-        for info in infos
-    ]
+    rows = re.findall(r"^\| `(\w+)` \| (Sequential|Functional) \| (.+?) \|", README, re.MULTILINE)
+    listed = {(family, style.lower(), name) for family, style, names in rows for name in re.findall(r"`(\w+)`", names)}
+    assert listed == {(info.family, info.style, info.name) for info in map(zoo.model_info, zoo.list_models())}
+    assert len(rows) == len({family for family, _, _ in listed})
 
 
 def test_importing_works_as_shown():
@@ -33,9 +31,18 @@ def test_importing_works_as_shown():
     assert namespace["features"].output_shape == (None, 64)
 
 
-def test_the_textbook_nets_are_the_same():
+def test_features_towers_and_heads_are_as_shown():
     namespace = {}
     exec(PYTHON[1], namespace)
+    assert list(namespace["maps"]) == ["stride2", "stride4", "stride8", "stride16", "stride32"]
+    assert {x.name for x in namespace["pair"].inputs} == {"left", "right"}
+    assert {name: x.shape[1] for name, x in namespace["heads"].output.items()} == {"character": 170, "angle": 1}
+    assert namespace["small"].output_shape == (None, 10)
+
+
+def test_the_textbook_nets_are_the_same():
+    namespace = {}
+    exec(PYTHON[2], namespace)
     sequential, functional = namespace["sequential"], namespace["functional"]
     assert sequential.count_params() == functional.count_params() == 7_114
     functional.set_weights(sequential.get_weights())
@@ -46,14 +53,14 @@ def test_the_textbook_nets_are_the_same():
 def test_the_example_architecture_keeps_the_contract(monkeypatch):
     zoo.list_models()
     monkeypatch.setattr(zoo.registry, "_MODELS", dict(zoo.registry._MODELS))
-    exec(PYTHON[2], {"__name__": "zoo.models.sequential.linear"})
+    exec(PYTHON[3], {"__name__": "zoo.models.sequential.linear"})
     assert zoo.model_info("linear").style == "sequential"
     assert zoo.build_model("linear").count_params() == zoo.model_info("linear").parameters
 
 
 def test_inspect_says_what_is_quoted(capsys):
-    assert console.run(main, ["inspect", "resnet20"]) == 0
-    assert capsys.readouterr().out.splitlines()[-1] in README.splitlines()
+    assert console.run(main, ["inspect", "resnet20", "--summary"]) == 0
+    assert f"$ python -m zoo inspect resnet20 --summary\n{capsys.readouterr().out}```\n" in README
 
 
 @pytest.mark.parametrize("line", re.findall(r"^    python (train\.py --(?!mode).*)$", README, re.MULTILINE))

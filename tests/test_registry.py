@@ -38,11 +38,11 @@ def test_style_and_family_follow_from_the_place(scratch_registry):
 
 
 def test_list_models_filters(scratch_registry):
-    register("matcher", task="verification")
-    assert zoo.list_models("resnet?0") == ["resnet20"]
+    register("matcher", task="matching")
+    assert zoo.list_models("resnet?4") == ["resnet34", "resnet44"]
     assert "resnet20" in zoo.list_models(style="functional")
     assert "resnet20" not in zoo.list_models(style="sequential")
-    assert zoo.list_models(task="verification") == ["matcher"]
+    assert zoo.list_models(task="matching") == ["matcher"]
     assert zoo.list_models() == sorted(zoo.list_models())
     with pytest.raises(ValueError, match="unknown style 'sequentiel'; did you mean sequential"):
         zoo.list_models(style="sequentiel")
@@ -58,12 +58,26 @@ def test_unknown_model_names_the_nearest():
 def test_unknown_hyperparameter_names_those_there_are():
     with pytest.raises(ValueError, match="unknown hyperparameter of mlp 'hiden_sizes'; did you mean hidden_sizes"):
         zoo.build_model("mlp", hiden_sizes=[3])
-    with pytest.raises(ValueError, match="unknown hyperparameter of resnet20 'width'; there is shortcut"):
+    with pytest.raises(ValueError, match="unknown hyperparameter of resnet20 'width'; there is features, shortcut"):
         zoo.build_model("resnet20", width=3)
     with pytest.raises(ValueError, match="batch_norm of mlp is 'no'; it must be true or false"):
         zoo.build_model("mlp", batch_norm="no")
     with pytest.raises(ValueError, match="unknown hyperparameter of resnet20 'depth'"):
         zoo.build_model("resnet20", depth=32)
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.0, 7, "0.5", True, None])
+def test_fractions_must_make_sense(value):
+    with pytest.raises(ValueError, match=r"dropout of mlp is .*; it must be a fraction: at least 0, less than 1"):
+        zoo.build_model("mlp", dropout=value)
+    with pytest.raises(ValueError, match=r"bn_momentum of inception_v3 is .*; it must be a fraction"):
+        zoo.build_model("inception_v3", bn_momentum=value)
+
+
+@pytest.mark.parametrize("name", ["siamese", "triplet", "multi_output"])
+def test_a_model_without_classes_takes_no_number_of_them(name):
+    with pytest.raises(ValueError, match=f"num_classes is 10; {name} sorts into no classes"):
+        zoo.build_model(name, num_classes=10)
 
 
 @pytest.mark.parametrize("shape", [(), (0, 4), (28, 28, -1), (28.0, 28, 1), "28", 28, (None, None, 3), (True, 2, 3)])
@@ -79,7 +93,7 @@ def test_num_classes_must_make_sense(classes):
 
 
 def test_variant_takes_the_hyperparameters_of_its_net():
-    assert zoo.model_info("resnet20").hyperparameters == {"shortcut": "A"}
+    assert zoo.model_info("resnet20").hyperparameters == {"shortcut": "A", "features": False}
 
 
 def test_entry_points_add_models_and_a_broken_one_is_named(scratch_registry, monkeypatch):

@@ -5,10 +5,13 @@ import dataclasses
 import json
 import re
 import sys
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from zoo import console, registry
-from zoo.errors import RequestError
+from zoo.config import parse_model_args
+from zoo.errors import RequestError, unknown
+
+NAME_HELP = "a model of the zoo, a .keras file, or module:function (called without arguments, gives a model)"
 
 
 class _Parser(argparse.ArgumentParser):
@@ -25,75 +28,100 @@ def main(argv: list[str]) -> None:
 
 
 def list_command(options: argparse.Namespace) -> None:
-    """Prints a row per model, from what is known without building it."""
+    """Prints a row per model: the registered ones from what is known without building, a user's own counted."""
+    if options.style is not None and options.style not in registry.STYLES:
+        raise unknown("style", options.style, registry.STYLES)
     console.import_tensorflow()
-    names = registry.list_models(options.pattern, style=options.style, task=options.task)
-    if not names and "*" not in options.pattern:
-        registry.model_info(options.pattern)  # raises with the nearest names
-    infos = [registry.model_info(name) for name in names]
+    from zoo.analysis import find
+
+    models = [counted(options.pattern)] if find.is_users_own(options.pattern) else known(options.pattern)
+    models = [
+        model for model in models if options.style in (None, model["style"]) and options.task in (None, model["task"])
+    ]
     if options.json:
-        print(json.dumps([known(info) for info in infos], indent=2))
+        print(json.dumps(models, indent=2))
         return
-    if not infos:
+    if not models:
         asked = " ".join(filter(None, [options.pattern, options.style, options.task]))
         raise RequestError(f"no model fits {asked!r}; python -m zoo list shows all of them")
-    rows = [("name", "style", "family", "task", "input", "parameters", "paper")]
-    for info in infos:
-        shape = "x".join(map(str, info.input_shape))
-        count = f"{info.parameters:,}"
-        rows.append((info.name, info.style or "-", info.family, info.task, shape, count, short(info.paper)))
-    print_table(rows, right=(5,))
+    rows = [("name", "style", "family", "task", "input", "parameters", "MACs", "paper")]
+    rows += [list_row(model) for model in models]
+    print_table(rows, right=(5, 6))
+
+
+def known(pattern: str) -> list[dict[str, Any]]:
+    """What the registry knows of the models whose names fit, as JSON has it."""
+    names = registry.list_models(pattern)
+    if not names and "*" not in pattern:
+        registry.model_info(pattern)  # raises with the nearest names
+    fields = [field.name for field in dataclasses.fields(registry.ModelInfo) if field.name != "builder"]
+    return [{field: getattr(registry.model_info(name), field) for field in fields} for name in names]
+
+
+def counted(name: str) -> dict[str, Any]:
+    """The same of a user's own model, counted on the model itself."""
+    from zoo.analysis import find
+    from zoo.analysis.facts import facts
+
+    with find.opened(name) as (model, _):
+        found = facts(model)
+    shapes = list((found["inputs"] or {}).values())
+    fields = dict.fromkeys(field.name for field in dataclasses.fields(registry.ModelInfo) if field.name != "builder")
+    return fields | {
+        **{key: found[key] for key in ("name", "style", "macs")},
+        "input_shape": shapes[0] if len(shapes) == 1 else found["inputs"],
+        "parameters": found["trainable_parameters"],
+        "loss_weights": {},
+        "hyperparameters": {},
+    }
+
+
+def list_row(model: dict[str, Any]) -> tuple[str, ...]:
+    """One line of the list; `-` for what is not known."""
+    shape = model["input_shape"] or {}
+    shapes = shape.values() if isinstance(shape, dict) else [shape]
+    numbers = ("-" if model[key] is None else f"{model[key]:,}" for key in ("parameters", "macs"))
+    return (
+        *(model[key] or "-" for key in ("name", "style", "family", "task")),
+        ",".join("x".join("?" if size is None else str(size) for size in sizes) for sizes in shapes) or "-",
+        *numbers,
+        short(model["paper"]) if model["paper"] else "-",
+    )
 
 
 def inspect_command(options: argparse.Namespace) -> None:
-    """Prints a model's layers, and whether it could be a Sequential."""
+    """Prints a model's layers, what they cost, and whether it could be a Sequential."""
+    arguments = builder_arguments(options)
     console.import_tensorflow()
-    from zoo.analysis import graph
+    from zoo.analysis import find, graph
+    from zoo.analysis.facts import fact_lines, facts
 
-    info = registry.model_info(options.name)
-    model = registry.build_model(options.name)
-    reason = graph.why_not_sequential(model)
-    facts = {
-        "name": info.name,
-        "family": info.family,
-        "style": info.style,
-        "task": info.task,
-        "paper": info.paper,
-        "inputs": graph.shapes_by_name(model.inputs),
-        "outputs": graph.shapes_by_name(model.outputs),
-        "trainable_parameters": graph.count_parameters(model.trainable_variables),
-        "total_parameters": graph.count_parameters(model.weights),
-        "could_be_sequential": reason is None,
-        "reason": reason,
-    }
+    with find.opened(options.name, **arguments) as (model, info):
+        found = facts(model, info)
+        rows = graph.layer_rows(graph.calls(model)) if graph.graph_of(model) else []
     if options.json:
-        print(json.dumps(facts, indent=2))
+        print(json.dumps(found, indent=2))
         return
-    rows = [("layer", "kind", "output", "parameters", "from")]
-    for row in graph.layer_rows(model):
-        rows.append((row.name, row.kind, row.output_shape, f"{row.parameters:,}", ", ".join(row.inputs)))
-    print_table(rows, right=(3,))
-    print()
-    for key in ("paper", "style", "family", "task"):
-        print_fact(key, facts[key] or "-")
-    for key in ("inputs", "outputs"):
-        shapes = facts[key].items()
-        print_fact(key, ", ".join(f"{name} ({' x '.join(map(str, shape))})" for name, shape in shapes))
-    for key in ("trainable_parameters", "total_parameters"):
-        print_fact(key.replace("_", " "), f"{facts[key]:,}")
-    print_fact("could be Sequential", "yes" if reason is None else f"no, because {reason}")
+    if rows and not options.summary:
+        table = [("layer", "kind", "output", "parameters", "from")]
+        for row in rows:
+            parameters = "shared" if row.parameters is None else f"{row.parameters:,}"
+            table.append((row.name, row.kind, row.output_shape, parameters, ", ".join(row.inputs)))
+        print_table(table, right=(3,))
+        print()
+    print("\n".join(fact_lines(found)))
 
 
-def print_fact(name: str, value: str) -> None:
-    """One line under the table."""
-    print(f"{name:<22} {value}")
-
-
-def known(info: registry.ModelInfo) -> dict:
-    """What is known of a model without building it, as JSON has it."""
-    fields = {field.name: getattr(info, field.name) for field in dataclasses.fields(info)}
-    del fields["builder"]
-    return fields
+def builder_arguments(options: argparse.Namespace) -> dict[str, Any]:
+    """What the flags of `inspect` give to the model's builder."""
+    arguments = parse_model_args(options.model_args)
+    if options.num_classes is not None:
+        arguments["num_classes"] = options.num_classes
+    if options.input_shape is not None:
+        if not re.fullmatch(r"\d+(x\d+)*", options.input_shape):
+            raise RequestError(f"input_shape is {options.input_shape!r}; write it as 32x32x3")
+        arguments["input_shape"] = tuple(map(int, options.input_shape.split("x")))
+    return arguments
 
 
 def short(paper: str) -> str:
@@ -116,13 +144,17 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m zoo", description="The models of the zoo. Training is train.py.")
     commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
     command = commands.add_parser("list", help="the models, a row each")
-    command.add_argument("pattern", nargs="?", default="*", help="such as 'resnet*'")
+    command.add_argument("pattern", nargs="?", default="*", help=f"such as 'resnet*'; or {NAME_HELP}")
     command.add_argument("--style", help="sequential or functional")
     command.add_argument("--task", help="such as classification")
     command.add_argument("--json", action="store_true", help="for machines")
     command.set_defaults(command=list_command)
-    command = commands.add_parser("inspect", help="one model: its layers, and whether it could be a Sequential")
-    command.add_argument("name")
+    command = commands.add_parser("inspect", help="one model: its layers, its cost, whether it could be a Sequential")
+    command.add_argument("name", help=NAME_HELP)
+    command.add_argument("--input_shape", help="of one example, such as 32x32x3; default: the model's own")
+    command.add_argument("--num_classes", type=int, help="default: the model's own")
+    command.add_argument("--model_args", default="", help="hyperparameters: JSON or key=value,...")
+    command.add_argument("--summary", action="store_true", help="without the table of layers")
     command.add_argument("--json", action="store_true", help="for machines")
     command.set_defaults(command=inspect_command)
     return parser

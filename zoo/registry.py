@@ -3,7 +3,8 @@
 A builder is a function `(input_shape, num_classes, **hyperparameters) -> keras.Model`. Its name is the
 model's name, its file is the family, and the folder of the file is the style:
 
-    @register_model(paper="...", input_shape=(32, 32, 3), num_classes=10, parameters=269_722)
+    @register_model(
+        paper="...", input_shape=(32, 32, 3), num_classes=10, parameters=269_722, macs=40_551_040)
     def resnet20(input_shape, num_classes, *, shortcut="A"): ...
 
 Hyperparameters are the builder's keyword-only parameters. A variant that passes its own on to a more
@@ -16,7 +17,7 @@ import importlib
 import inspect
 import pkgutil
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
 
 Builder = Callable[..., "keras.Model"]
 STYLES = ("sequential", "functional")
+# Hyperparameters that mean the same wherever a builder has them.
+FRACTIONS = ("dropout", "input_dropout", "bn_momentum")
 
 _MODELS: dict[str, "ModelInfo"] = {}
 _discovered = False
@@ -43,8 +46,11 @@ class ModelInfo:
         task: what the model is trained for, such as `classification`.
         paper: the source of the architecture.
         input_shape: the default shape of one example, without the batch.
-        num_classes: the default number of classes.
+        num_classes: the default number of classes; None where the outputs are no classes of one label.
         parameters: trainable parameters at these defaults, exact.
+        macs: multiply-accumulates of the convolutions and dense layers for one example at these defaults,
+            exact; None where nobody has stated them.
+        loss_weights: the weight in the training loss of each output that does not weigh 1.
         hyperparameters: what the builder takes beyond these two, with defaults.
         builder: the function itself.
     """
@@ -55,8 +61,10 @@ class ModelInfo:
     task: str
     paper: str
     input_shape: tuple[int, ...]
-    num_classes: int
+    num_classes: int | None
     parameters: int
+    macs: int | None
+    loss_weights: dict[str, float]
     hyperparameters: dict[str, Any]
     builder: Builder = dataclasses.field(repr=False)
 
@@ -65,9 +73,11 @@ def register_model(
     *,
     paper: str,
     input_shape: tuple[int, ...],
-    num_classes: int,
+    num_classes: int | None,
     parameters: int,
+    macs: int | None = None,
     task: str = "classification",
+    loss_weights: Mapping[str, float] | None = None,
     variant_of: Builder | None = None,
 ) -> Callable[[Builder], Builder]:
     """Decorator that adds a builder to the registry under its own name.
@@ -75,9 +85,11 @@ def register_model(
     Args:
         paper: authors, year, title and identifier of the source.
         input_shape: default shape of one example, `(height, width, channels)` or `(features,)`.
-        num_classes: default number of classes.
+        num_classes: default number of classes; None for a model that does not sort into classes.
         parameters: the trainable parameters of the model at these defaults, which a test holds it to.
+        macs: the multiply-accumulates for one example at these defaults, likewise.
         task: what the model is trained for.
+        loss_weights: weights in the training loss by the output's name, for outputs that do not weigh 1.
         variant_of: the more general function whose keyword-only parameters the builder passes on.
 
     Raises:
@@ -99,6 +111,8 @@ def register_model(
             input_shape=input_shape,
             num_classes=num_classes,
             parameters=parameters,
+            macs=macs,
+            loss_weights=dict(loss_weights or {}),
             hyperparameters=_keyword_only(variant_of or builder),
             builder=builder,
         )
@@ -134,8 +148,14 @@ def build_model(
             raise unknown(f"hyperparameter of {name}", key, info.hyperparameters)
         if isinstance(info.hyperparameters[key], bool) and not isinstance(value, bool):
             raise RequestError(f"{key} of {name} is {value!r}; it must be true or false")
+        if key in FRACTIONS and not (type(value) in (int, float) and 0 <= value < 1):
+            raise RequestError(f"{key} of {name} is {value!r}; it must be a fraction: at least 0, less than 1")
     input_shape = info.input_shape if input_shape is None else _checked_shape(input_shape)
     num_classes = info.num_classes if num_classes is None else num_classes
+    if num_classes is None:
+        return info.builder(input_shape, None, **hyperparameters)
+    if info.num_classes is None and num_classes != 0:
+        raise RequestError(f"num_classes is {num_classes!r}; {name} sorts into no classes: leave it out, or give 0")
     if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 0:
         raise RequestError(f"num_classes is {num_classes!r}; it must be a whole number, 0 or more")
     return info.builder(input_shape, num_classes, **hyperparameters)
@@ -171,6 +191,47 @@ def model_info(name: str) -> ModelInfo:
     return _MODELS[name]
 
 
+def build_tower(
+    argument: str, name: Any, input_shape: tuple[int, ...], hyperparameters: Mapping[str, Any] | None
+) -> "keras.Model":
+    """Builds a classifier without its last layer, as a part of a larger model.
+
+    Args:
+        argument: what the larger model calls the part, `tower` or `trunk`, for messages. Its hyperparameters
+            are then called `tower_args` or `trunk_args`.
+        name: a registered classifier that takes one input.
+        input_shape: shape of one example without the batch.
+        hyperparameters: of the classifier; None: its defaults.
+
+    Returns:
+        A model with one input and one output, the features `(batch, width)` before the classifier.
+
+    Raises:
+        ValueError: there is no such model, it is no classifier of one input, or it does not take these values.
+    """
+    hyperparameters = {} if hyperparameters is None else hyperparameters
+    if not isinstance(name, str) or name not in list_models():
+        raise unknown(argument, name if isinstance(name, str) else repr(name), list_models(task="classification"))
+    if not isinstance(hyperparameters, Mapping):
+        raise RequestError(
+            f"{argument}_args is {hyperparameters!r}; it must be a dictionary, hyperparameters of {name}"
+        )
+    info = model_info(name)
+    if info.task != "classification":
+        raise RequestError(f"{argument} is {name!r}, a model for {info.task}; it must be a classifier of one input")
+    for key in hyperparameters:
+        if key not in info.hyperparameters:
+            raise unknown(f"hyperparameter of {name} in {argument}_args", str(key), info.hyperparameters)
+    model = build_model(name, input_shape, 0, **hyperparameters)
+    ends = len(model.inputs), len(model.outputs), len(model.outputs[0].shape)
+    if ends != (1, 1, 2):
+        raise RequestError(
+            f"{argument} is {name!r} with {argument}_args {dict(hyperparameters)}, of {ends[0]} inputs and {ends[1]} "
+            f"outputs {model.outputs[0].shape[1:]}; it must be a classifier of one input whose features are one vector"
+        )
+    return model
+
+
 def load_model(path: str) -> "keras.Model":
     """Loads a saved `.keras` model, with the layers of the zoo known to Keras.
 
@@ -204,6 +265,17 @@ def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
     """Raises a `ValueError` unless a hyperparameter has one of the values it may have."""
     if value not in choices:
         raise RequestError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}")
+
+
+def check_value(holds: bool, name: str, value: Any, allowed: str) -> None:
+    """Raises a `ValueError` unless what a hyperparameter must fulfil holds; `allowed` ends the message."""
+    if not holds:
+        raise RequestError(f"{name} is {value!r}; {allowed}")
+
+
+def check_whole_number(name: str, value: Any, *, least: int) -> None:
+    """Raises a `ValueError` unless a hyperparameter is a whole number, and not too small."""
+    check_value(type(value) is int and value >= least, name, value, f"it must be a whole number, at least {least}")
 
 
 def _keyword_only(function: Builder) -> dict[str, Any]:

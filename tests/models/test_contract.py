@@ -1,4 +1,8 @@
-"""What every registered model owes its user, held against all of them."""
+"""What every registered model owes its user, held against all of them.
+
+Models of more than 20 million parameters or for 224 pixels and more are built without weights here, for all that
+shapes can tell; their weights, outputs and gradients are the slow tests'.
+"""
 
 import sys
 
@@ -8,110 +12,284 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo.analysis.graph import count_parameters, why_not_sequential
+from zoo.analysis import complexity, graph
+from zoo.training.engine import Engine
 
 NAMES = zoo.list_models()
-# One of each family, where the others are the same code with other numbers.
-ONE_OF_EACH = ["mlp", "simple_cnn", "lenet5", "resnet20"]
+INFOS = {name: zoo.model_info(name) for name in NAMES}
+LARGE = {name for name, info in INFOS.items() if info.parameters > 20e6 or max(info.input_shape) >= 224}
+# The smallest of each family; the others are the same code with other numbers.
+ONE_OF_EACH = {
+    min((info.parameters, name) for name, info in INFOS.items() if info.family == family)[1]
+    for family in {info.family for info in INFOS.values()}
+}
+CLASSIFIERS = [name for name in NAMES if INFOS[name].task == "classification"]
 
-# Trainable parameters and, with the statistics of batch norm, all of them; He et al. 2015 and LeCun et al. 1998
-# counted by hand from the papers' tables.
-PUBLISHED = {
+# Trainable parameters, and all of them with the statistics of batch norm. Sources: He et al. 2015, LeCun et al. 1998,
+# Lin et al. 2013, Springenberg et al. 2014, Zagoruyko and Komodakis 2016, Szegedy et al. 2014 and Koch et al. 2015 by
+# hand from the papers' tables; the others as timm, torchvision and keras.applications count them.
+PUBLISHED_PARAMETERS = {
     "lenet5": (61_706, 61_706),
+    "alexnet": (61_100_840, 61_100_840),
+    "vgg11": (132_863_336, 132_863_336),
+    "vgg16": (138_357_544, 138_357_544),
+    "vgg16_bn": (138_365_992, 138_374_440),
+    "nin": (966_986, 966_986),
+    "all_cnn_c": (1_369_738, 1_369_738),
     "resnet20": (269_722, 271_098),
     "resnet56": (853_018, 857_082),
     "resnet110": (1_727_962, 1_736_058),
+    "wrn_28_10": (36_479_194, 36_497_146),
+    "resnet18": (11_689_512, 11_699_112),
+    "resnet34": (21_797_672, 21_814_696),
+    "resnet50": (25_557_032, 25_610_152),
+    "resnet50_v1": (25_557_032, 25_610_152),
+    "resnet50_v2": (25_549_352, 25_594_792),
+    "resnet101": (44_549_160, 44_654_504),
+    "seresnet50": (28_088_024, 28_141_144),
+    "resnext50_32x4d": (25_028_904, 25_097_128),
+    "wide_resnet50_2": (68_883_240, 68_951_464),
+    "densenet121": (7_978_856, 8_062_504),
+    "densenet_bc_100_12": (769_162, None),
+    "googlenet": (6_998_552, 6_998_552),
+    "inception_v3": (23_834_568, 23_869_000),
+    "inception_v4": (42_679_816, 42_742_984),
+    "inception_resnet_v2": (55_843_464, 55_904_008),
+    "xception": (22_855_952, 22_910_480),
+    "siamese_koch": (38_951_745, 38_951_745),
+}
+# Multiply-accumulates as timm and torchvision count them: convolutions and dense layers, one image.
+PUBLISHED_MACS = {
+    "alexnet": 714_188_480,
+    "vgg11": 7_609_090_048,
+    "vgg16": 15_470_264_320,
+    "vgg16_bn": 15_470_264_320,
+    "resnet18": 1_814_073_344,
+    "resnet34": 3_663_761_408,
+    "resnet50": 4_089_184_256,
+    "resnet50_v2": 4_089_184_256,
+    "resnet101": 7_801_405_440,
+    "seresnet50": 4_091_699_200,
+    "resnext50_32x4d": 4_230_479_872,
+    "wide_resnet50_2": 11_398_021_120,
+    "densenet121": 2_834_161_664,
+    "inception_v3": 5_713_216_096,
+    "inception_v4": 12_253_974_624,
+    "inception_resnet_v2": 13_155_794_016,
+    "xception": 8_357_403_496,
 }
 
 
-@pytest.fixture(scope="module", params=NAMES)
+def slow_unless(names, quick):
+    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
+
+
+SMALL = set(NAMES) - LARGE
+# What takes a compiled step is tried by default on these; a deep net takes half a minute to trace.
+QUICK = {"mlp", "simple_cnn", "lenet5", "resnet20", "siamese", "triplet", "multi_output", "multi_input"}
+
+
+@pytest.fixture(scope="module", params=slow_unless(NAMES, SMALL))
 def model(request):
     keras.utils.set_random_seed(0)
-    return zoo.build_model(request.param)
+    yield zoo.build_model(request.param)
+    keras.utils.clear_session()
 
 
-def images_for(model, count=2, seed=0):
-    return np.random.default_rng(seed).standard_normal((count, *model.input_shape[1:])).astype("float32")
+def examples_for(model, count=2, seed=0):
+    """Random examples, by the names of the inputs where there are several."""
+    rng = np.random.default_rng(seed)
+    arrays = {x.name: rng.standard_normal((count, *x.shape[1:])).astype("float32") for x in model.inputs}
+    return arrays if len(arrays) > 1 else next(iter(arrays.values()))
 
 
-def test_trainable_parameters_are_those_stated(model):
-    assert count_parameters(model.trainable_variables) == zoo.model_info(model.name).parameters
+def outputs_of(model, examples, **kwargs):
+    """The outputs as a list, in the order of their names."""
+    return keras.tree.flatten(model(examples, **kwargs))
 
 
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_parameters_are_the_papers(name):
-    model = zoo.build_model(name)
-    counted = count_parameters(model.trainable_variables), count_parameters(model.weights)
-    assert counted == PUBLISHED[name]
+class AnyTask:
+    """Pulls every output in a random direction, so that nothing cancels; stands in for losses of any kind."""
+
+    metric_names = ()
+
+    def inputs(self, batch):
+        examples = {name: value for name, value in batch.items() if name != "weight"}
+        return examples if len(examples) > 1 else next(iter(examples.values()))
+
+    def losses(self, outputs, batch):
+        rng = np.random.default_rng(1)
+        pulls = [y * rng.standard_normal(y.shape).astype("float32") for y in keras.tree.flatten(outputs)]
+        return sum(tf.reduce_sum(tf.reshape(pull, [pull.shape[0], -1]), axis=1) for pull in pulls)
+
+    def metrics(self, outputs, batch):
+        return {}
 
 
-def test_style_is_the_graph_s(model):
-    info = zoo.model_info(model.name)
-    assert isinstance(model, keras.Sequential) == (info.style == "sequential")
-    assert (why_not_sequential(model) is None) == (info.style == "sequential")
+@pytest.mark.parametrize("name", NAMES)
+def test_counts_style_and_ends(name):
+    info = INFOS[name]
+    with graph.without_weights():
+        model = zoo.build_model(name)
+        calls = graph.calls(model)
+        trainable, total = (graph.count_parameters(v) for v in (model.trainable_variables, model.weights))
+        assert trainable == info.parameters
+        assert (trainable, total) == tuple(
+            published or counted
+            for published, counted in zip(PUBLISHED_PARAMETERS.get(name, (None, None)), (trainable, total), strict=True)
+        )
+        macs = complexity.macs(calls)
+        assert macs == info.macs
+        assert macs == PUBLISHED_MACS.get(name, macs)
+        assert isinstance(model, keras.Sequential) == (info.style == "sequential")
+        assert (graph.why_not_sequential(model) is None) == (info.style == "sequential")
+        assert isinstance(model, keras.Model)
+        assert not model.compiled
+        assert model.name == name
+        if name in CLASSIFIERS:
+            assert {x.name for x in model.inputs} <= {"image", "vector", "category"}
+            assert "image" in [x.name for x in model.inputs]
+            assert model.layers[-1].name == "logits"
+            assert getattr(model.layers[-1], "activation", keras.activations.linear) is keras.activations.linear
+            assert model.output_shape == (None, info.num_classes)
+
+
+def test_published_figures_name_registered_models():
+    assert set(PUBLISHED_PARAMETERS) | set(PUBLISHED_MACS) <= set(NAMES)
 
 
 def test_docstrings_say_which_api_and_why():
-    for name in NAMES:
-        info = zoo.model_info(name)
+    for info in INFOS.values():
         module = sys.modules[info.builder.__module__]
         assert module.__doc__.startswith(f"{info.style.capitalize()}: ")
         assert info.builder.__doc__
 
 
-def test_is_plain_and_uncompiled_with_named_ends(model):
-    assert isinstance(model, keras.Model)
-    assert not model.compiled
-    assert model.inputs[0].name == "image"
-    assert model.layers[-1].name == "logits"
-    assert model.layers[-1].activation is keras.activations.linear
+@pytest.mark.parametrize("name", slow_unless(NAMES, ONE_OF_EACH))
+def test_takes_other_images_and_classes(name):
+    height, width, _ = INFOS[name].input_shape
+    shape = (height + 5, width + 18, 2)
+    with graph.without_weights():
+        if name not in CLASSIFIERS:
+            assert all(x.shape[1:] in (shape, (16,)) for x in zoo.build_model(name, shape).inputs)
+        else:
+            model = zoo.build_model(name, shape, 7)
+            assert [tuple(x.shape[1:]) for x in model.inputs if x.name == "image"] == [shape]
+            assert model.output_shape == (None, 7)
 
 
-def test_outputs_are_finite_and_of_the_stated_shape(model):
-    logits = model(images_for(model))
-    assert logits.shape == (2, zoo.model_info(model.name).num_classes)
-    assert logits.dtype == "float32"
-    assert np.isfinite(logits).all()
+@pytest.mark.parametrize(
+    "name", slow_unless([n for n in CLASSIFIERS if "features" in INFOS[n].hyperparameters], ONE_OF_EACH)
+)
+def test_features_are_the_last_maps_of_each_stride(name):
+    with graph.without_weights():
+        model = zoo.build_model(name, features=True)
+        height = model.input_shape[1]
+        strides = [int(key.removeprefix("stride")) for key in model.output]
+        assert strides == sorted(strides)
+        assert set(strides) <= {2, 4, 8, 16, 32}
+        assert len(strides) >= 2
+        for stride, maps in zip(strides, model.output.values(), strict=True):
+            # Convolutions that are not padded take off the rim.
+            assert 0.6 * height / stride < maps.shape[1] <= -(-height // stride)
+        pooled = zoo.build_model(name, num_classes=0)
+        assert pooled.output_shape[0] is None
+        assert len(pooled.output_shape) == 2
+
+
+@pytest.mark.parametrize("name", ["simple_cnn", "lenet5", "nin", "all_cnn_c", "resnet20", "densenet_bc_100_12"])
+def test_features_come_from_an_image(name):
+    """Without a warning, which Keras gives where a model of one input was made from a list."""
+    model = zoo.build_model(name, features=True)
+    for maps, symbol in zip(outputs_of(model, examples_for(model)), model.outputs, strict=True):
+        assert maps.shape == (2, *symbol.shape[1:])
+        assert np.ptp(maps) > 0
+
+
+@pytest.mark.parametrize("name", [name for name in CLASSIFIERS if "features" in INFOS[name].hyperparameters])
+def test_a_vector_is_no_image(name):
+    with pytest.raises(ValueError, match=rf"input_shape of {name} is \(299,\); it must be an image's"):
+        zoo.build_model(name, (299,))
+
+
+def test_every_image_classifier_gives_features():
+    without = {name for name in CLASSIFIERS if "features" not in INFOS[name].hyperparameters}
+    # The first has no feature maps, the second joins the pooled features of another model.
+    assert without == {"mlp", "multi_input"}
+
+
+def test_outputs_are_finite_and_float32(model):
+    examples = examples_for(model)
+    for y, symbol in zip(outputs_of(model, examples), model.outputs, strict=True):
+        assert y.shape == (2, *symbol.shape[1:])
+        assert y.dtype == "float32"
+        assert np.isfinite(y).all()
 
 
 def test_every_trainable_variable_gets_a_gradient(model):
+    task = AnyTask()
     with tf.GradientTape() as tape:
-        outputs = model(images_for(model, count=4), training=True)
-        loss = tf.reduce_sum(outputs * np.random.default_rng(1).standard_normal(outputs.shape))
-    for variable, gradient in zip(
-        model.trainable_variables, tape.gradient(loss, model.trainable_variables), strict=True
-    ):
+        loss = tf.reduce_sum(task.losses(model(examples_for(model, count=4), training=True), {}))
+    gradients = tape.gradient(loss, model.trainable_variables)
+    for variable, gradient in zip(model.trainable_variables, gradients, strict=True):
         assert gradient is not None, variable.path
         assert np.isfinite(gradient).all(), variable.path
         assert np.any(gradient), variable.path
 
 
 def test_saved_model_gives_the_same_outputs(model, tmp_path):
-    model.save(tmp_path / "model.keras")
-    images = images_for(model)
-    np.testing.assert_array_equal(zoo.load_model(str(tmp_path / "model.keras"))(images), model(images))
+    file = tmp_path / "model.keras"
+    model.save(file)
+    loaded = zoo.load_model(str(file))
+    file.unlink()  # some are large
+    examples = examples_for(model)
+    for one, other in zip(outputs_of(loaded, examples), outputs_of(model, examples), strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
-def test_zero_classes_give_the_features_before_the_classifier(model):
-    features = zoo.build_model(model.name, num_classes=0)
+@pytest.mark.parametrize("name", slow_unless(NAMES, QUICK))
+def test_the_train_step_lowers_to_xla_with_static_shapes(name):
+    """What a TPU needs. The step is the engine's own, in a block of two."""
+    model = zoo.build_model(name)
+    engine = Engine(
+        model,
+        keras.optimizers.SGD(0.1, momentum=0.9),
+        AnyTask(),
+        strategy=tf.distribute.get_strategy(),
+        batch_size=2,
+        jit="on",
+    )
+    block = {x.name: tf.zeros((2, 2, *x.shape[1:]), x.dtype) for x in model.inputs}
+    hlo = engine._train_block.experimental_get_compiler_ir(block)(stage="hlo")
+    assert hlo.startswith("HloModule")
+    assert "while" in hlo
+    # A size that is only bounded prints as <=.
+    assert "<=" not in hlo
+
+
+@pytest.mark.parametrize("name", slow_unless(CLASSIFIERS, QUICK | {"nin", "all_cnn_c"}))
+def test_zero_classes_give_the_features_before_the_classifier(name):
+    model, features = zoo.build_model(name), zoo.build_model(name, num_classes=0)
     features.set_weights(model.get_weights()[: len(features.weights)])
-    x = features(images_for(model))
     kernel, bias = model.get_weights()[-2:]
-    np.testing.assert_allclose(x @ kernel + bias, model(images_for(model)), rtol=1e-4, atol=1e-4)
+    examples = examples_for(model)
+    # Where the classifier is a 1x1 convolution before an average, it may as well come after it.
+    expected = features(examples) @ kernel.reshape(kernel.shape[-2:]) + bias
+    np.testing.assert_allclose(expected, model(examples), rtol=1e-4, atol=1e-4)
 
 
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
-@pytest.mark.parametrize("name", ONE_OF_EACH)
+@pytest.mark.parametrize("name", slow_unless(sorted(SMALL & ONE_OF_EACH & set(CLASSIFIERS)), QUICK))
 def test_logits_are_float32_under_mixed_precision(name, policy, restore_dtype_policy):
     keras.config.set_dtype_policy(policy)
     model = zoo.build_model(name)
-    logits = model(images_for(model))
+    logits = model(examples_for(model))
     assert model.layers[1].compute_dtype == policy.removeprefix("mixed_")
     assert logits.dtype == "float32"
     assert np.isfinite(logits).all()
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH)
+@pytest.mark.parametrize("name", slow_unless(sorted(SMALL & ONE_OF_EACH & set(CLASSIFIERS)), QUICK))
 def test_same_seed_same_weights(name):
     weights = []
     for _ in range(2):
@@ -121,11 +299,11 @@ def test_same_seed_same_weights(name):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize("name", ONE_OF_EACH)
+@pytest.mark.parametrize("name", slow_unless(sorted(SMALL & ONE_OF_EACH & set(CLASSIFIERS)), QUICK))
 def test_compile_and_fit_work(name):
     keras.utils.set_random_seed(0)
     model = zoo.build_model(name, input_shape=(16, 16, 1), num_classes=3)
-    images, labels = images_for(model, count=32), np.arange(32) % 3
+    images, labels = examples_for(model, count=32), np.arange(32) % 3
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True), metrics=["accuracy"])
     losses = model.fit(images, labels, epochs=4, batch_size=16, verbose=0).history["loss"]
     assert losses[-1] < losses[0]

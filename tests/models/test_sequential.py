@@ -50,14 +50,6 @@ def test_lenet_sizes_are_the_papers():
     assert shapes == [(28, 28, 6), (14, 14, 6), (10, 10, 16), (5, 5, 16), (400,), (120,), (84,), (10,)]
 
 
-@pytest.mark.parametrize("name", ["simple_cnn", "lenet5"])
-def test_a_vector_is_no_image(name):
-    with pytest.raises(
-        ValueError, match=r"input_shape of .* is \(100,\); it must be an image's: \(height, width, channels\)"
-    ):
-        zoo.build_model(name, input_shape=(100,))
-
-
 def test_lenet_names_its_least_input():
     with pytest.raises(ValueError, match="at least 16"):
         zoo.build_model("lenet5", input_shape=(15, 20, 1))

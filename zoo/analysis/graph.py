@@ -1,12 +1,67 @@
-"""What a built model's graph says: its layers, and whether a `keras.Sequential` could express it.
+"""What a built model's graph says: its calls, and whether a `keras.Sequential` could express it.
 
-The verdict comes from the graph alone, never from the folder that a model stands in.
+Everything here comes from the graph alone, never from the folder that a model stands in. `calls` reads the
+graph once, nested models included; the figures are counted on what it gives.
 """
 
+import collections
+import contextlib
 import dataclasses
+import itertools
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import keras
+
+
+@dataclasses.dataclass(eq=False)
+class Tensor:
+    """What one call of an operation puts out; two of them are the same only if they are one object.
+
+    Attributes:
+        spec: shape and dtype, with the batch.
+        source: the call that makes it.
+        is_output: whether it is an output of the whole model.
+    """
+
+    spec: keras.KerasTensor
+    source: "Call"
+    is_output: bool = False
+
+    @property
+    def shape(self) -> tuple[int | None, ...]:
+        """Without the batch; None where a size is left open."""
+        return tuple(self.spec.shape[1:])
+
+
+@dataclasses.dataclass(eq=False)
+class Call:
+    """One call of a layer, of a `keras.ops` operation, or of a nested model.
+
+    Attributes:
+        operation: what is called.
+        inputs: what it takes, in order; a tensor that it takes twice stands twice.
+        path: the calls of the nested models that this call is inside of, outermost first.
+        number: 1 for the first call of this operation, 2 for the second.
+        outputs: what it puts out.
+    """
+
+    operation: Any
+    inputs: list[Tensor]
+    path: tuple["Call", ...]
+    number: int
+    outputs: list[Tensor] = dataclasses.field(default_factory=list)
+
+    @property
+    def name(self) -> str:
+        """The operation's name after those of the models that it is inside of, as `tower/conv1`."""
+        return "/".join(call.operation.name for call in (*self.path, self))
+
+    @property
+    def repeated(self) -> "Call | None":
+        """The outermost call, of a nested model around this call or this one itself, that is not its first."""
+        return next((call for call in (*self.path, self) if call.number > 1), None)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -18,36 +73,190 @@ class LayerRow:
         kind: its class.
         inputs: names of the layers it takes its inputs from, in order.
         output_shape: without the batch; several outputs one after the other.
-        parameters: trainable ones.
+        parameters: trainable ones; None for a further call of a layer whose parameters have been counted.
     """
 
     name: str
     kind: str
     inputs: tuple[str, ...]
     output_shape: str
-    parameters: int
+    parameters: int | None
 
 
-def layer_rows(model: keras.Model) -> list[LayerRow]:
+def graph_of(operation: Any) -> Any:
+    """The Keras graph behind a model.
+
+    Returns:
+        None where there is none to read: in a layer, in a subclassed model, whose forward pass is Python code,
+        and in a Sequential that has no input shape yet.
+    """
+    if not isinstance(operation, keras.Model) or not type(operation).call.__module__.startswith("keras."):
+        return None
+    if isinstance(operation, keras.Sequential):
+        return operation._functional
+    return operation if hasattr(operation, "_nodes_by_depth") else None
+
+
+def style_of(model: keras.Model) -> str:
+    """`sequential`, `functional` or `subclassed`, as the object is."""
+    if not type(model).call.__module__.startswith("keras."):
+        return "subclassed"
+    if isinstance(model, keras.Sequential):
+        return "sequential"
+    return "functional" if graph_of(model) else "subclassed"
+
+
+def calls(model: keras.Model) -> list[Call]:
+    """The calls by which a model computes its outputs, in topological order.
+
+    Nested models are looked through: instead of a call of one stand the calls inside it, anew for every call,
+    with tensors of their own. So a tower that two inputs share appears twice. Where a nested model is called
+    on another size than it was made for, the sizes inside are those of the call.
+
+    Raises:
+        ValueError: the model has no graph to read.
+    """
+    graph = graph_of(model)
+    if graph is None:
+        raise ValueError(no_graph(model))
+    found: list[Call] = []
+    for tensor in _walk(graph, {}, (), collections.Counter(), found):
+        tensor.is_output = True
+    return found
+
+
+def no_graph(model: keras.Model) -> str:
+    """Why a model without a graph has none."""
+    if style_of(model) == "sequential":
+        return "no graph to read: it has no input shape yet; begin it with keras.Input"
+    return "no graph to read: its forward pass is Python code"
+
+
+def _walk(
+    graph: Any, made: dict[int, Tensor], path: tuple[Call, ...], times: collections.Counter, found: list[Call]
+) -> list[Tensor]:
+    """Adds the calls inside `graph` to `found`; `made` holds the tensors for its inputs. Gives its outputs."""
+    for node in _nodes(graph):
+        if node.outputs and all(id(tensor) in made for tensor in node.outputs):
+            continue  # an input, which the model around it has made
+        operation = node.operation
+        times[id(operation)] += 1
+        call = Call(operation, [made[id(tensor)] for tensor in node.input_tensors], path, times[id(operation)])
+        inner = graph_of(operation)
+        if inner is None:
+            call.outputs = [Tensor(spec, call) for spec in _output_specs(node, made)]
+            found.append(call)
+        else:
+            call.outputs = _walk(inner, _arguments(node, inner, made), (*path, call), times, found)
+        made |= {id(tensor): new for tensor, new in zip(node.outputs, call.outputs, strict=True)}
+    return [made[id(tensor)] for tensor in graph.outputs]
+
+
+def _nodes(graph: Any) -> list:
+    """The calls of operations in a graph as Keras has recorded them, inputs first.
+
+    Keras has no public way to walk them; `_nodes_by_depth` is what its own `summary` uses.
+    """
+    place = {id(operation): index for index, operation in enumerate(graph.operations)}
+
+    def order(node: Any) -> tuple[int, int]:
+        return place[id(node.operation)], node.operation._inbound_nodes.index(node)
+
+    by_depth = graph._nodes_by_depth
+    return [node for depth in sorted(by_depth, reverse=True) for node in sorted(by_depth[depth], key=order)]
+
+
+def _arguments(node: Any, inner: Any, made: dict[int, Tensor]) -> dict[int, Tensor]:
+    """For each input of a nested model the tensor that it is called on."""
+    given = node.arguments.args[0] if node.arguments.args else next(iter(node.arguments.kwargs.values()))
+    if isinstance(given, dict) and not isinstance(inner.input, dict):
+        given = [given[tensor.name] for tensor in inner.inputs]
+    pairs = zip(inner.inputs, keras.tree.flatten(given), strict=True)
+    return {id(own): made[id(tensor)] for own, tensor in pairs if tensor is not None}
+
+
+def _output_specs(node: Any, made: dict[int, Tensor]) -> list[keras.KerasTensor]:
+    """What a call puts out: as recorded, or computed anew where it is called on another size."""
+    sizes = [(tensor.shape[1:], made[id(tensor)].spec.shape[1:]) for tensor in node.input_tensors]
+    if all(recorded == actual or len(recorded) != len(actual) for recorded, actual in sizes):
+        return node.outputs
+    args, kwargs = node.arguments.fill_in({key: tensor.spec for key, tensor in made.items()})
+    return keras.tree.flatten(node.operation.compute_output_spec(*args, **kwargs))
+
+
+@contextlib.contextmanager
+def without_weights() -> Iterator[None]:
+    """Models built in here have variables with shapes but no values, so that they cost no time and no memory.
+
+    Such a model is good for counting, in here, and for nothing else.
+    """
+    # Keras has no public way to let the variables go: it keeps them, and makes them when the next scope ends.
+    from keras.src.backend.common import global_state
+
+    waiting = global_state.get_global_attribute("uninitialized_variables", [], set_to_default=True)
+    before = len(waiting)
+    with keras.StatelessScope(initialize_variables=False):
+        try:
+            yield
+        finally:
+            del waiting[before:]
+
+
+def layer_rows(calls: list[Call]) -> list[LayerRow]:
     """The table of a model, inputs first, in the order of the computation.
 
-    A layer that is called several times has a row for each call.
+    A nested model has a row for each layer inside it, and for each further call of it a single row.
     """
-    return [
-        LayerRow(
-            name=node.operation.name,
-            kind=type(node.operation).__name__,
-            inputs=tuple(_producer(tensor).name for tensor in node.input_tensors),
-            output_shape=", ".join(_shape(tensor) for tensor in node.output_tensors),
-            parameters=count_parameters(getattr(node.operation, "trainable_variables", [])),
-        )
-        for node in _nodes(model)
-    ]
+    rows = {}
+    for call in calls:
+        shown = call.repeated or call
+        if shown not in rows:
+            parameters = count_parameters(getattr(shown.operation, "trainable_variables", []))
+            rows[shown] = LayerRow(
+                name=label(shown),
+                kind=type(shown.operation).__name__,
+                inputs=tuple(label(tensor.source) for tensor in shown.inputs),
+                output_shape=", ".join(shape_text(tensor.shape) for tensor in shown.outputs),
+                parameters=None if parameters and shown.number > 1 else parameters,
+            )
+    return list(rows.values())
 
 
-def shapes_by_name(tensors: list[keras.KerasTensor]) -> dict[str, list[int]]:
-    """The shapes of a model's inputs or outputs without the batch, by the layers that make them."""
-    return {_producer(tensor).name: list(tensor.shape[1:]) for tensor in tensors}
+def label(call: Call) -> str:
+    """The name of a call in a table: `conv1`, `tower/conv1`, and `tower (call 2)` for all that is inside that call."""
+    if call.repeated is None:
+        return call.name
+    return f"{call.repeated.name} (call {call.repeated.number})"
+
+
+def shape_text(shape: tuple[int | None, ...] | list[int | None]) -> str:
+    """A shape as `28 x 28 x 1`, with `?` for a size that is left open."""
+    return " x ".join("?" if size is None else str(size) for size in shape) or "scalar"
+
+
+def shapes_by_name(structure: Any) -> dict[str, list[int | None]]:
+    """The shapes of a model's inputs or outputs without the batch.
+
+    Args:
+        structure: tensors, `graph_of(model).input` or `.output`. In a dictionary they have the names of their
+            keys, elsewhere that of the layer which makes them; a name that is taken goes on with 2.
+    """
+    shapes: dict[str, list[int | None]] = {}
+    for name, tensor in _named(structure):
+        numbered = itertools.chain([name], (f"{name}_{number}" for number in itertools.count(2)))
+        shapes[next(free for free in numbered if free not in shapes)] = list(tensor.shape[1:])
+    return shapes
+
+
+def _named(structure: Any, name: str = "") -> Iterator[tuple[str, keras.KerasTensor]]:
+    if isinstance(structure, dict):
+        for key, value in structure.items():
+            yield from _named(value, f"{name}/{key}" if name else str(key))
+    elif isinstance(structure, list | tuple):
+        for value in structure:
+            yield from _named(value, name)
+    else:
+        yield name or structure._keras_history.operation.name, structure
 
 
 def count_parameters(variables: list[keras.Variable]) -> int:
@@ -55,51 +264,47 @@ def count_parameters(variables: list[keras.Variable]) -> int:
     return sum(math.prod(variable.shape) for variable in variables)
 
 
+def takers(calls: list[Call]) -> dict[Tensor, list[Call]]:
+    """For each tensor the calls that take it, each of them once."""
+    result: dict[Tensor, list[Call]] = {tensor: [] for call in calls for tensor in call.outputs}
+    for call in calls:
+        for tensor in dict.fromkeys(call.inputs):
+            result[tensor].append(call)
+    return result
+
+
 def why_not_sequential(model: keras.Model) -> str | None:
     """The first reason why no `keras.Sequential` could express the model, None where one could.
 
     A Sequential has one input, one output, and between them layers that each take the one tensor which the
-    layer before has made, and are called once.
+    layer before has made, and are called once. A Sequential inside a Sequential is just that.
+
+    Raises:
+        ValueError: the model has no graph to read.
     """
-    if isinstance(model, keras.Sequential):
-        return None
-    if len(model.inputs) > 1:
-        return f"it has {len(model.inputs)} inputs: {', '.join(shapes_by_name(model.inputs))}"
-    if len(model.outputs) > 1:
-        return f"it has {len(model.outputs)} outputs: {', '.join(shapes_by_name(model.outputs))}"
-    nodes = _nodes(model)
-    seen: set[int] = set()
-    consumers: dict[int, list[str]] = {}
-    for node in nodes:
-        operation = node.operation
-        if id(operation) in seen:
-            return f"{operation.name} is called more than once: its weights are shared"
-        seen.add(id(operation))
-        for tensor in node.input_tensors:
-            consumers.setdefault(id(tensor), []).append(operation.name)
-    for node in nodes:
-        for tensor in node.output_tensors:
-            takers = consumers.get(id(tensor), [])
-            if len(takers) > 1:
-                return f"the output of {node.operation.name} goes to {' and '.join(takers)}: the path branches there"
-    for node in nodes:
-        if len(node.input_tensors) > 1:
-            return f"{node.operation.name} takes {len(node.input_tensors)} tensors: paths join there"
+    found = calls(model)
+    graph = graph_of(model)
+    for kind, tensors, structure in (("inputs", graph.inputs, graph.input), ("outputs", graph.outputs, graph.output)):
+        if len(tensors) > 1:
+            return f"it has {len(tensors)} {kind}: {', '.join(shapes_by_name(structure))}"
+    taken_by = takers(found)
+    return next(filter(None, (_no_sequential_step(call, taken_by) for call in found)), None)
+
+
+def _no_sequential_step(call: Call, taken_by: dict[Tensor, list[Call]]) -> str | None:
+    """What a Sequential could not do at this call."""
+    if call.repeated:
+        weights = ": its weights are shared" if call.repeated.operation.weights else ""
+        return f"{call.repeated.name} is called more than once{weights}"
+    if len(call.inputs) > 1:
+        return f"{call.name} takes {len(call.inputs)} tensors: paths join there"
+    if len(call.outputs) > 1:
+        return f"{call.name} puts out {len(call.outputs)} tensors: the path branches there"
+    (tensor,) = call.outputs
+    goes_to = [label(taker) for taker in taken_by[tensor]] + ["the model's output"] * tensor.is_output
+    if not goes_to:
+        return f"the output of {call.name} goes nowhere"
+    if len(goes_to) > 1:
+        all_of_them = f"{', '.join(goes_to[:-1])} and {goes_to[-1]}"
+        return f"the output of {call.name} goes to {all_of_them}: the path branches there"
     return None
-
-
-def _nodes(model: keras.Model) -> list:
-    """The calls of operations in a functional model, inputs first.
-
-    Keras has no public way to walk them; `_nodes_by_depth` is what its own `summary` uses.
-    """
-    by_depth = model._functional._nodes_by_depth if isinstance(model, keras.Sequential) else model._nodes_by_depth
-    return [node for depth in sorted(by_depth, reverse=True) for node in by_depth[depth]]
-
-
-def _producer(tensor: keras.KerasTensor):
-    return tensor._keras_history.operation
-
-
-def _shape(tensor: keras.KerasTensor) -> str:
-    return " x ".join(str(size) for size in tensor.shape[1:]) or "scalar"

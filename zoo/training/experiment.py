@@ -17,6 +17,8 @@ from zoo.training.engine import Engine, all_layers
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
 from zoo.training.strategy import make_strategy, set_cpu_threads
 
+TRAINABLE = "train.py trains classifiers of one image"
+
 
 @dataclasses.dataclass(frozen=True)
 class Experiment:
@@ -106,7 +108,9 @@ def make_experiment(
     """
     if keras.backend.backend() != "tensorflow":
         raise RequestError(f"Keras runs on {keras.backend.backend()}; training needs KERAS_BACKEND=tensorflow")
-    registry.model_info(config.model)
+    info = registry.model_info(config.model)
+    if info.task != "classification":
+        raise RequestError(f"model is {config.model!r}, which is for {info.task}; {TRAINABLE}")
     set_cpu_threads(config.cpu_threads)
     placement = make_strategy(strategy)
     train = load_source(config.dataset, config.train_split, data_dir)
@@ -125,7 +129,7 @@ def make_experiment(
     engine = Engine(
         model,
         optimizer,
-        Classification(config.label_smoothing),
+        Classification(config.label_smoothing, info.loss_weights),
         strategy=placement,
         batch_size=config.batch_size,
         jit=config.jit,
@@ -141,7 +145,7 @@ def _build_model(config: ExperimentConfig, train: ExampleSource, transform: pipe
     input_shape = transform.output_shape(train.features["image"].shape)
     num_classes = len(train.features["label"].class_names)
     try:
-        return registry.build_model(config.model, input_shape, num_classes, **config.model_args)
+        model = registry.build_model(config.model, input_shape, num_classes, **config.model_args)
     except RequestError:
         raise
     except (TypeError, ValueError) as error:
@@ -150,6 +154,15 @@ def _build_model(config: ExperimentConfig, train: ExampleSource, transform: pipe
             f"{config.model} cannot be built for images {input_shape} with model_args {config.model_args}: "
             + " ".join(str(error).split())
         ) from error
+    if len(model.inputs) != 1:
+        takes = " and ".join(tensor.name for tensor in model.inputs)
+        raise RequestError(f"model is {config.model!r}, which takes {takes}; {TRAINABLE}")
+    # A Sequential has one output, and no `output` before it is called.
+    output = None if isinstance(model, keras.Sequential) else model.output
+    if isinstance(output, dict) and "logits" not in output:
+        gives = " and ".join(output)
+        raise RequestError(f"model_args of {config.model} is {config.model_args}, which gives {gives}; {TRAINABLE}")
+    return model
 
 
 def _check_batch_size(batch_size: int, num_examples: int, replicas: int) -> None:

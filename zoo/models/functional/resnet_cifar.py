@@ -3,14 +3,15 @@
 He, Zhang, Ren and Sun 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385, section 4.2:
 the residual nets for small images, three stages of n blocks of two 3x3 convolutions, 6n + 2 layers deep.
 
-Deviation from the paper: none is known. Initialisation is He et al. 2015 (arXiv:1502.01852), truncated at
-two standard deviations as Keras has it; batch norm has momentum 0.9 and epsilon 1e-5, as in the authors'
-models.
+Deviation from the paper: none is known. Padding is symmetric, as in the authors' Caffe; initialisation is He et
+al. 2015 (arXiv:1502.01852), truncated at two standard deviations as Keras has it; batch norm has momentum 0.9
+and epsilon 1e-5, as in the authors' models.
 """
 
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.ends import classifier, stage_features
 from zoo.registry import check_choice, check_image_shape, register_model
 
 PAPER = "He, Zhang, Ren and Sun 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385"
@@ -18,12 +19,14 @@ STAGE_FILTERS = (16, 32, 64)
 
 
 def conv_bn(x, *, filters: int, size: int, strides: int = 1, name: str):
-    """A convolution without bias, then batch normalisation."""
+    """A convolution without bias, padded symmetrically, then batch normalisation."""
+    if size > 1 and strides > 1:
+        x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
     x = keras.layers.Conv2D(
         filters,
         size,
         strides=strides,
-        padding="same",
+        padding="valid" if strides > 1 else "same",
         use_bias=False,
         kernel_initializer="he_normal",
         name=f"{name}_conv",
@@ -59,6 +62,7 @@ def cifar_resnet(
     num_classes: int,
     *,
     shortcut: str = "A",
+    features: bool = False,
 ) -> keras.Model:
     """The residual net of `depth` = 6n + 2 layers. Sizes in the comments are those of a 32x32 input.
 
@@ -68,48 +72,65 @@ def cifar_resnet(
         num_classes: logits; 0 gives the 64 pooled features.
         shortcut: where the size changes, `A` (subsampled and zero-padded, no parameters, the paper's
             choice for small images) or `B` (1x1 convolution).
+        features: give the last feature map of each stride in place of the logits.
     """
     name = f"resnet{depth}"
     check_image_shape(name, input_shape, smallest=4)
     check_choice("shortcut", shortcut, ("A", "B"))
-    inputs = keras.Input(input_shape, name="image")
-    x = conv_bn(inputs, filters=STAGE_FILTERS[0], size=3, name="stem")
+    image = keras.Input(input_shape, name="image")
+    x = conv_bn(image, filters=STAGE_FILTERS[0], size=3, name="stem")
     x = keras.layers.ReLU(name="stem_relu")(x)  # 32 x 32 x 16
+    stages = {}
     for stage, filters in enumerate(STAGE_FILTERS, 1):  # 32 x 32 x 16, 16 x 16 x 32, 8 x 8 x 64
         for block in range(1, (depth - 2) // 6 + 1):
             strides = 2 if stage > 1 and block == 1 else 1
             x = residual_block(x, filters=filters, strides=strides, option=shortcut, name=f"stage{stage}_block{block}")
-    x = keras.layers.GlobalAveragePooling2D(name="pool")(x)  # 64
-    if num_classes:
-        x = keras.layers.Dense(num_classes, kernel_initializer="he_normal", dtype="float32", name="logits")(x)
-    return keras.Model(inputs, x, name=name)
+        stages[2 ** (stage - 1)] = x
+    if features:
+        return stage_features(image, stages, name)
+    return keras.Model(image, classifier(x, num_classes, initializer="he_normal"), name=name)
 
 
-@register_model(paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=269_722, variant_of=cifar_resnet)
+@register_model(
+    paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=269_722, macs=40_551_040, variant_of=cifar_resnet
+)
 def resnet20(input_shape, num_classes, **hyperparameters) -> keras.Model:
     """ResNet-20: published CIFAR-10 test error 8.75 % (table 6)."""
     return cifar_resnet(20, input_shape, num_classes, **hyperparameters)
 
 
-@register_model(paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=464_154, variant_of=cifar_resnet)
+@register_model(
+    paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=464_154, macs=68_862_592, variant_of=cifar_resnet
+)
 def resnet32(input_shape, num_classes, **hyperparameters) -> keras.Model:
     """ResNet-32: published CIFAR-10 test error 7.51 % (table 6)."""
     return cifar_resnet(32, input_shape, num_classes, **hyperparameters)
 
 
-@register_model(paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=658_586, variant_of=cifar_resnet)
+@register_model(
+    paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=658_586, macs=97_174_144, variant_of=cifar_resnet
+)
 def resnet44(input_shape, num_classes, **hyperparameters) -> keras.Model:
     """ResNet-44: published CIFAR-10 test error 7.17 % (table 6)."""
     return cifar_resnet(44, input_shape, num_classes, **hyperparameters)
 
 
-@register_model(paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=853_018, variant_of=cifar_resnet)
+@register_model(
+    paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=853_018, macs=125_485_696, variant_of=cifar_resnet
+)
 def resnet56(input_shape, num_classes, **hyperparameters) -> keras.Model:
     """ResNet-56: published CIFAR-10 test error 6.97 % (table 6)."""
     return cifar_resnet(56, input_shape, num_classes, **hyperparameters)
 
 
-@register_model(paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=1_727_962, variant_of=cifar_resnet)
+@register_model(
+    paper=PAPER,
+    input_shape=(32, 32, 3),
+    num_classes=10,
+    parameters=1_727_962,
+    macs=252_887_680,
+    variant_of=cifar_resnet,
+)
 def resnet110(input_shape, num_classes, **hyperparameters) -> keras.Model:
     """ResNet-110: published CIFAR-10 test error 6.43 %, best of five (table 6)."""
     return cifar_resnet(110, input_shape, num_classes, **hyperparameters)

@@ -20,6 +20,7 @@ ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "elu", "silu")
     input_shape=(28, 28, 1),
     num_classes=10,
     parameters=242_762,
+    macs=242_304,
 )
 def mlp(
     input_shape: tuple[int, ...],

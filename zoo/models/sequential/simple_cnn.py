@@ -9,6 +9,7 @@ from collections.abc import Sequence
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.ends import sequential_features
 from zoo.registry import check_image_shape, register_model
 
 
@@ -18,6 +19,7 @@ from zoo.registry import check_image_shape, register_model
     input_shape=(28, 28, 1),
     num_classes=10,
     parameters=421_738,
+    macs=4_241_152,
 )
 def simple_cnn(
     input_shape: tuple[int, ...],
@@ -27,7 +29,8 @@ def simple_cnn(
     hidden_units: int = 128,
     batch_norm: bool = True,
     dropout: float = 0.0,
-) -> keras.Sequential:
+    features: bool = False,
+) -> keras.Model:
     """Small convolutional net.
 
     Args:
@@ -37,15 +40,20 @@ def simple_cnn(
         hidden_units: units of the dense layer before the logits.
         batch_norm: normalise after each convolution.
         dropout: fraction dropped before the logits.
+        features: give the last feature map of each stride in place of the logits.
     """
     check_image_shape("simple_cnn", input_shape, smallest=2 ** len(filters))
     layers = [keras.Input(input_shape, name="image")]
+    stages = {}
     for i, channels in enumerate(filters, 1):
         layers.append(keras.layers.Conv2D(channels, 3, padding="same", use_bias=not batch_norm, name=f"conv{i}"))
         if batch_norm:
             layers.append(BatchNormalization(momentum=0.9, name=f"conv{i}_bn"))
         layers.append(keras.layers.ReLU(name=f"conv{i}_relu"))
         layers.append(keras.layers.MaxPooling2D(2, name=f"pool{i}"))
+        stages[2**i] = layers[-1]
+    if features:
+        return sequential_features(layers, stages, "simple_cnn")
     layers.append(keras.layers.Flatten(name="flatten"))
     layers.append(keras.layers.Dense(hidden_units, activation="relu", name="hidden"))
     if dropout:

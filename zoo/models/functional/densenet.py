@@ -1,0 +1,135 @@
+"""Functional: every layer sees the outputs of all layers before it, and a Sequential passes on the last one only.
+
+Huang, Liu, van der Maaten and Weinberger 2016, Densely Connected Convolutional Networks, arXiv:1608.06993.
+
+Deviations from the authors' models: none is known. Padding is symmetric; initialisation is He et al. 2015
+(arXiv:1502.01852), truncated at two standard deviations; batch norm has momentum 0.9 and epsilon 1e-5, the
+defaults of Torch.
+"""
+
+import functools
+
+import keras
+
+from zoo.models.ends import classifier, stage_features
+from zoo.models.functional.resnet_v2 import bn_relu, conv
+from zoo.registry import check_image_shape, register_model
+
+PAPER = "Huang, Liu, van der Maaten and Weinberger 2016, Densely Connected Convolutional Networks, arXiv:1608.06993"
+# Table 1: layers of the four dense blocks.
+BLOCK_LAYERS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32)}
+
+
+def conv_dropout(x, filters: int, size: int, dropout: float, *, name: str):
+    """A convolution without bias, and dropout of what it puts out."""
+    x = conv(x, filters, size, name=name)
+    return keras.layers.Dropout(dropout, name=f"{name}_dropout")(x) if dropout else x
+
+
+def dense_layer(x, growth: int, dropout: float, *, name: str):
+    """The input, and beside it `growth` new channels: a 1x1 bottleneck of 4 * growth, then 3x3."""
+    new = conv_dropout(bn_relu(x, name=f"{name}_1"), 4 * growth, 1, dropout, name=f"{name}_1")
+    new = conv_dropout(bn_relu(new, name=f"{name}_2"), growth, 3, dropout, name=f"{name}_2")
+    return keras.layers.Concatenate(name=f"{name}_concat")([x, new])
+
+
+def transition(x, dropout: float, *, name: str):
+    """Half the channels, then half the height and width."""
+    x = conv_dropout(x, x.shape[-1] // 2, 1, dropout, name=name)
+    return keras.layers.AveragePooling2D(2, name=f"{name}_pool")(x)
+
+
+def dense_blocks(x, blocks: tuple[int, ...], growth: int, dropout: float, *, stride: int, stages: dict):
+    """Dense blocks with transitions between them; notes in `stages` what each block ends with."""
+    for block, layers in enumerate(blocks, 1):
+        for layer in range(1, layers + 1):
+            x = dense_layer(x, growth, dropout, name=f"block{block}_layer{layer}")
+        x = stages[stride] = bn_relu(x, name=f"block{block}_end")
+        if block < len(blocks):
+            x = transition(x, dropout, name=f"transition{block}")
+            stride *= 2
+    return x
+
+
+def densenet(
+    depth: int,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    small_stem: bool = False,
+    dropout: float = 0.0,
+    features: bool = False,
+) -> keras.Model:
+    """DenseNet-BC for ImageNet, growth 32. Sizes in the comments are those of DenseNet-121 at 224x224.
+
+    Args:
+        depth: layers with weights: 121, 169, 201.
+        input_shape: `(height, width, channels)`, at least 32x32, with the small stem 8x8.
+        num_classes: logits; 0 gives the pooled features: 1024, 1664, 1920.
+        small_stem: begin with one 3x3 convolution and no pooling, for images of 32 to 64 pixels.
+        dropout: fraction dropped after each convolution but the first; the paper has none on ImageNet.
+        features: give the last feature map of each stride in place of the logits.
+    """
+    name = f"densenet{depth}"
+    check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
+    image = keras.Input(input_shape, name="image")
+    stride = 1 if small_stem else 2
+    x = conv(image, 64, 3 if small_stem else 7, strides=stride, name="stem")
+    x = bn_relu(x, name="stem")
+    stages = {stride: x}  # 112 x 112 x 64
+    if not small_stem:
+        x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # of a ReLU's output: zero is the least there is
+        x = keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)  # 56 x 56 x 64
+        stride = 4
+    # 56 x 56 x 256, 28 x 28 x 512, 14 x 14 x 1024, 7 x 7 x 1024
+    x = dense_blocks(x, BLOCK_LAYERS[depth], 32, dropout, stride=stride, stages=stages)
+    if features:
+        return stage_features(image, stages, name)
+    return keras.Model(image, classifier(x, num_classes), name=name)
+
+
+imagenet_model = functools.partial(
+    register_model, paper=PAPER, input_shape=(224, 224, 3), num_classes=1000, variant_of=densenet
+)
+
+
+@imagenet_model(parameters=7_978_856, macs=2_834_161_664)
+def densenet121(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """DenseNet-121."""
+    return densenet(121, input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(parameters=14_149_480, macs=3_359_843_328)
+def densenet169(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """DenseNet-169."""
+    return densenet(169, input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(parameters=20_013_928, macs=4_291_365_888)
+def densenet201(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """DenseNet-201."""
+    return densenet(201, input_shape, num_classes, **hyperparameters)
+
+
+@register_model(paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=769_162, macs=287_929_692)
+def densenet_bc_100_12(
+    input_shape: tuple[int, ...], num_classes: int, *, dropout: float = 0.0, features: bool = False
+) -> keras.Model:
+    """DenseNet-BC (L = 100, k = 12) for small images: published CIFAR-10 test error 4.51 % (table 2).
+
+    Args:
+        input_shape: `(height, width, channels)`, at least 4x4.
+        num_classes: logits; 0 gives the 342 pooled features.
+        dropout: fraction dropped after each convolution but the first; the paper has 0.2 where the training
+            images are not augmented.
+        features: give the last feature map of each stride in place of the logits.
+    """
+    check_image_shape("densenet_bc_100_12", input_shape, smallest=4)
+    image = keras.Input(input_shape, name="image")
+    x = conv(image, 24, 3, name="stem")  # 32 x 32 x 24
+    stages = {}
+    # 32 x 32 x 216, 16 x 16 x 300, 8 x 8 x 342
+    x = dense_blocks(x, (16, 16, 16), 12, dropout, stride=1, stages=stages)
+    if features:
+        return stage_features(image, stages, "densenet_bc_100_12")
+    return keras.Model(image, classifier(x, num_classes), name="densenet_bc_100_12")

@@ -1,0 +1,86 @@
+"""Functional: modules have branches, and each adds what they give to its input; a Sequential has one path.
+
+Szegedy, Ioffe, Vanhoucke and Alemi 2016, Inception-v4, Inception-ResNet and the impact of residual connections on
+learning, arXiv:1602.07261, as the authors' `slim` code has it: where the paper's figures differ from it, the stem is
+that of Inception-v3 followed by `mixed_5b`, there are 1088 channels at 17x17 and 2080 at 8x8, residuals are scaled by
+0.17, 0.10 and 0.20 (the paper: between 0.1 and 0.3), the last block has neither scale nor ReLU, and a 1x1 convolution
+ends the net. Padding, initialisation, batch norm and dropout are as `inception_v3.py` says.
+
+Deviations: slim and `keras.applications` leave out batch norm's scale, timm has it, and so does this net (`bn_scale`);
+slim's auxiliary head is left out. The recipe is that of `inception_v4.py`.
+"""
+
+import keras
+
+from zoo.models.ends import classifier, stage_features
+from zoo.models.functional.inception_v3 import branch, concat, conv_bn, max_pool, stem
+from zoo.models.functional.inception_v4 import PAPER, inception_a, reduction_a
+from zoo.registry import check_image_shape, register_model
+
+
+def residual_module(x, *branches: tuple, scale: float, relu: bool = True, bn: dict, name: str):
+    """`relu(x + scale * F(x))`: F joins branches of convolutions and brings them to x's channels by a 1x1 with bias."""
+    paths = [branch(x, *steps, bn=bn, name=f"{name}_branch{path}") for path, steps in enumerate(branches, 1)]
+    residual = concat(paths, name=name)
+    residual = keras.layers.Conv2D(x.shape[-1], 1, kernel_initializer="he_normal", name=f"{name}_up_conv")(residual)
+    if scale != 1:
+        residual = keras.layers.Rescaling(scale, name=f"{name}_scale")(residual)
+    x = keras.layers.Add(name=f"{name}_add")([x, residual])
+    return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
+
+
+def reduction_c(x, *, bn: dict, name: str):
+    """Inception-ResNet-v2's way from 17x17 to 8x8: three convolutional branches and pooling."""
+    branches = [
+        branch(x, (256, 1), (384, 3, 2), bn=bn, name=f"{name}_1"),
+        branch(x, (256, 1), (288, 3, 2), bn=bn, name=f"{name}_2"),
+        branch(x, (256, 1), (288, 3), (320, 3, 2), bn=bn, name=f"{name}_3"),
+        max_pool(x, name=f"{name}_pool"),
+    ]
+    return concat(branches, name=name)
+
+
+@register_model(paper=PAPER, input_shape=(299, 299, 3), num_classes=1000, parameters=55_843_464, macs=13_155_794_016)
+def inception_resnet_v2(
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    bn_scale: bool = True,
+    bn_momentum: float = 0.9997,
+    dropout: float = 0.2,
+    features: bool = False,
+) -> keras.Model:
+    """Inception-ResNet-v2: published ImageNet top-1 error 19.9 %, top-5 4.9 %, one crop (table 2).
+
+    Args:
+        input_shape: `(height, width, channels)`, at least 75x75.
+        num_classes: logits; 0 gives the 1536 pooled features.
+        bn_scale: whether batch norm has a scale. slim has none: a ReLU follows.
+        bn_momentum: of the moving statistics; lower it for short runs.
+        dropout: fraction of the pooled features dropped.
+        features: give the last feature map of each stride in place of the logits.
+    """
+    name = "inception_resnet_v2"
+    check_image_shape(name, input_shape, smallest=75)
+    bn = {"scale": bn_scale, "momentum": bn_momentum}
+    image = keras.Input(input_shape, name="image")
+    stages = stem(image, bn=bn)
+    x = inception_a(stages[8], 96, (48, 64), (64, 96, 96), 64, size=5, bn=bn, name="mixed_5b")  # 35 x 35 x 320
+    branches = [(32, 1)], [(32, 1), (32, 3)], [(32, 1), (48, 3), (64, 3)]
+    for block in range(1, 11):
+        x = residual_module(x, *branches, scale=0.17, bn=bn, name=f"block35_{block}")  # 35 x 35 x 320
+    stages[8] = x
+    x = reduction_a(x, 256, 256, 384, 384, bn=bn, name="mixed_6a")  # 17 x 17 x 1088
+    branches = [(192, 1)], [(128, 1), (160, (1, 7)), (192, (7, 1))]
+    for block in range(1, 21):
+        x = residual_module(x, *branches, scale=0.10, bn=bn, name=f"block17_{block}")  # 17 x 17 x 1088
+    stages[16] = x
+    x = reduction_c(x, bn=bn, name="mixed_7a")  # 8 x 8 x 2080
+    branches = [(192, 1)], [(192, 1), (224, (1, 3)), (256, (3, 1))]
+    for block in range(1, 10):
+        x = residual_module(x, *branches, scale=0.20, bn=bn, name=f"block8_{block}")  # 8 x 8 x 2080
+    x = residual_module(x, *branches, scale=1, relu=False, bn=bn, name="block8_10")  # 8 x 8 x 2080
+    x = stages[32] = conv_bn(x, 1536, 1, bn=bn, name="mixed_7b")  # 8 x 8 x 1536
+    if features:
+        return stage_features(image, stages, name)
+    return keras.Model(image, classifier(x, num_classes, dropout=dropout), name=name)

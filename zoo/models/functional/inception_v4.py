@@ -1,0 +1,145 @@
+"""Functional: an Inception module sends its input down several branches and joins what comes out; a Sequential has one.
+
+Szegedy, Ioffe, Vanhoucke and Alemi 2016, Inception-v4, Inception-ResNet and the impact of residual connections on
+learning, arXiv:1602.07261, figures 3 to 9. Modules are named as in the reference, the authors' `slim` code:
+`mixed_3a` to `mixed_7d`; padding, initialisation, batch norm and dropout are as `inception_v3.py` says.
+
+Deviations: slim leaves out batch norm's scale, timm has it, and so does this net (`bn_scale`); slim's auxiliary head
+is left out.
+
+The paper's recipe: RMSProp with decay 0.9 and epsilon 1.0, learning rate 0.045 times 0.94 every 2 epochs, and averaged
+weights (section 4).
+"""
+
+import keras
+
+from zoo.models.ends import classifier, stage_features
+from zoo.models.functional.inception_v3 import branch, concat, conv_bn, max_pool, pool_branch
+from zoo.registry import check_image_shape, register_model
+
+PAPER = (
+    "Szegedy, Ioffe, Vanhoucke and Alemi 2016, Inception-v4, Inception-ResNet and the impact of residual connections "
+    "on learning, arXiv:1602.07261"
+)
+
+
+def stem(x, *, bn: dict) -> dict:
+    """Figure 3. Returns the last feature maps of stride 2, 4 and 8."""
+    x = conv_bn(x, 32, 3, strides=2, bn=bn, name="stem1")  # 149 x 149 x 32
+    x = conv_bn(x, 32, 3, padding="valid", bn=bn, name="stem2")  # 147 x 147 x 32
+    x = stride2 = conv_bn(x, 64, 3, bn=bn, name="stem3")  # 147 x 147 x 64
+    branches = [max_pool(x, name="mixed_3a_pool"), branch(x, (96, 3, 2), bn=bn, name="mixed_3a_3x3")]
+    x = concat(branches, name="mixed_3a")  # 73 x 73 x 160
+    three = branch(x, (64, 1), bn=bn, name="mixed_4a_3x3")
+    seven = branch(x, (64, 1), (64, (1, 7)), (64, (7, 1)), bn=bn, name="mixed_4a_7x7")
+    branches = [
+        conv_bn(three, 96, 3, padding="valid", bn=bn, name="mixed_4a_3x3_2"),
+        conv_bn(seven, 96, 3, padding="valid", bn=bn, name="mixed_4a_7x7_4"),
+    ]
+    x = stride4 = concat(branches, name="mixed_4a")  # 71 x 71 x 192
+    branches = [branch(x, (192, 3, 2), bn=bn, name="mixed_5a_3x3"), max_pool(x, name="mixed_5a_pool")]
+    return {2: stride2, 4: stride4, 8: concat(branches, name="mixed_5a")}  # 35 x 35 x 384
+
+
+def inception_a(x, one: int, three: tuple, double_three: tuple, pool: int, *, bn: dict, name: str, size: int = 3):
+    """Figure 4: 1x1, 3x3, two 3x3 and pooling, each with the filters that are given; `size` is the second branch's."""
+    (reduce, single), (reduce_double, first, second) = three, double_three
+    branches = [
+        branch(x, (one, 1), bn=bn, name=f"{name}_1x1"),
+        branch(x, (reduce, 1), (single, size), bn=bn, name=f"{name}_{size}x{size}"),
+        branch(x, (reduce_double, 1), (first, 3), (second, 3), bn=bn, name=f"{name}_3x3_double"),
+        pool_branch(x, pool, bn=bn, name=f"{name}_pool"),
+    ]
+    return concat(branches, name=name)
+
+
+def reduction_a(x, k: int, l: int, m: int, n: int, *, bn: dict, name: str):  # noqa: E741 - the paper's letters
+    """Figure 7, with the numbers of table 1: 3x3 of n filters, 1x1 of k, 3x3 of l, 3x3 of m."""
+    branches = [
+        branch(x, (n, 3, 2), bn=bn, name=f"{name}_3x3"),
+        branch(x, (k, 1), (l, 3), (m, 3, 2), bn=bn, name=f"{name}_3x3_double"),
+        max_pool(x, name=f"{name}_pool"),
+    ]
+    return concat(branches, name=name)
+
+
+def inception_b(x, *, bn: dict, name: str):
+    """Figure 5: a 7x7 becomes 1x7 and 7x1."""
+    row, column = (1, 7), (7, 1)
+    double = [(192, 1), (192, column), (224, row), (224, column), (256, row)]
+    branches = [
+        branch(x, (384, 1), bn=bn, name=f"{name}_1x1"),
+        branch(x, (192, 1), (224, row), (256, column), bn=bn, name=f"{name}_7x7"),
+        branch(x, *double, bn=bn, name=f"{name}_7x7_double"),
+        pool_branch(x, 128, bn=bn, name=f"{name}_pool"),
+    ]
+    return concat(branches, name=name)
+
+
+def reduction_b(x, *, bn: dict, name: str):
+    """Figure 8: halves the image by a 3x3, by a 7x7 and a 3x3, and by pooling."""
+    branches = [
+        branch(x, (192, 1), (192, 3, 2), bn=bn, name=f"{name}_3x3"),
+        branch(x, (256, 1), (256, (1, 7)), (320, (7, 1)), (320, 3, 2), bn=bn, name=f"{name}_7x7"),
+        max_pool(x, name=f"{name}_pool"),
+    ]
+    return concat(branches, name=name)
+
+
+def inception_c(x, *, bn: dict, name: str):
+    """Figure 6: a 3x3 becomes 1x3 beside 3x1, on the same input."""
+
+    def fork(x, name):
+        row = conv_bn(x, 256, (1, 3), bn=bn, name=f"{name}_row")
+        column = conv_bn(x, 256, (3, 1), bn=bn, name=f"{name}_column")
+        return concat([row, column], name=name)
+
+    double = [(384, 1), (448, (3, 1)), (512, (1, 3))]
+    branches = [
+        branch(x, (256, 1), bn=bn, name=f"{name}_1x1"),
+        fork(branch(x, (384, 1), bn=bn, name=f"{name}_3x3"), f"{name}_3x3"),
+        fork(branch(x, *double, bn=bn, name=f"{name}_3x3_double"), f"{name}_3x3_double"),
+        pool_branch(x, 256, bn=bn, name=f"{name}_pool"),
+    ]
+    return concat(branches, name=name)
+
+
+@register_model(paper=PAPER, input_shape=(299, 299, 3), num_classes=1000, parameters=42_679_816, macs=12_253_974_624)
+def inception_v4(
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    bn_scale: bool = True,
+    bn_momentum: float = 0.9997,
+    dropout: float = 0.2,
+    features: bool = False,
+) -> keras.Model:
+    """Inception-v4: published ImageNet top-1 error 20.0 %, top-5 5.0 %, one crop (table 2).
+
+    Args:
+        input_shape: `(height, width, channels)`, at least 75x75.
+        num_classes: logits; 0 gives the 1536 pooled features.
+        bn_scale: whether batch norm has a scale. slim has none: a ReLU follows.
+        bn_momentum: of the moving statistics; lower it for short runs.
+        dropout: fraction of the pooled features dropped.
+        features: give the last feature map of each stride in place of the logits.
+    """
+    check_image_shape("inception_v4", input_shape, smallest=75)
+    bn = {"scale": bn_scale, "momentum": bn_momentum}
+    image = keras.Input(input_shape, name="image")
+    stages = stem(image, bn=bn)
+    x = stages[8]
+    for module in "bcde":
+        x = inception_a(x, 96, (64, 96), (64, 96, 96), 96, bn=bn, name=f"mixed_5{module}")  # 35 x 35 x 384
+    stages[8] = x
+    x = reduction_a(x, 192, 224, 256, 384, bn=bn, name="mixed_6a")  # 17 x 17 x 1024
+    for module in "bcdefgh":
+        x = inception_b(x, bn=bn, name=f"mixed_6{module}")  # 17 x 17 x 1024
+    stages[16] = x
+    x = reduction_b(x, bn=bn, name="mixed_7a")  # 8 x 8 x 1536
+    for module in "bcd":
+        x = inception_c(x, bn=bn, name=f"mixed_7{module}")  # 8 x 8 x 1536
+    stages[32] = x
+    if features:
+        return stage_features(image, stages, "inception_v4")
+    return keras.Model(image, classifier(x, num_classes, dropout=dropout), name="inception_v4")

@@ -1,0 +1,184 @@
+"""Functional: every block adds its input to its output, and a Sequential has no place for that second path.
+
+He, Zhang, Ren and Sun 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385, section 4.1. What
+grew from it on the same net is in `seresnet.py` and `resnext.py`.
+
+The plain names are "v1.5", the net that torchvision, timm and MLPerf mean by ResNet-50: a bottleneck halves
+the image in its 3x3 convolution. The paper does so in the first 1x1, which skips three pixels of four: that
+net is `resnet50_v1`. Further deviations: none is known. Padding is symmetric as in the authors' Caffe models;
+initialisation is He et al. 2015 (arXiv:1502.01852), truncated at two standard deviations; batch norm has
+momentum 0.9 and epsilon 1e-5, as in the authors' models.
+"""
+
+import dataclasses
+import functools
+from collections.abc import Callable
+
+import keras
+
+from zoo.layers import BatchNormalization, GroupedConv2D
+from zoo.models.ends import classifier, stage_features
+from zoo.registry import check_image_shape, register_model
+
+PAPER = "He, Zhang, Ren and Sun 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385"
+# Table 1: blocks of the four stages.
+STAGE_BLOCKS = {18: (2, 2, 2, 2), 34: (3, 4, 6, 3), 50: (3, 4, 6, 3), 101: (3, 4, 23, 3), 152: (3, 8, 36, 3)}
+STAGE_FILTERS = (64, 128, 256, 512)
+
+
+@dataclasses.dataclass(frozen=True)
+class Design:
+    """What tells one net of the family from another.
+
+    Attributes:
+        depth: layers with weights on the main path. Below 50 a block is two 3x3 convolutions; from 50 on it
+            is a bottleneck, 1x1, 3x3 and 1x1, whose output has four times the stage's filters.
+        stride_in_3x3: where a bottleneck halves the image: in its 3x3 (v1.5) or in its first 1x1 (v1).
+        groups: of the 3x3 convolution of a bottleneck.
+        group_width: filters of one group in the first stage.
+        gate: what F ends with, `(x, name) -> x`; None: nothing.
+    """
+
+    depth: int
+    stride_in_3x3: bool = True
+    groups: int = 1
+    group_width: int = 64
+    gate: Callable | None = None
+
+
+def conv_bn(x, filters: int, size: int, *, strides: int = 1, groups: int = 1, bias: bool, gamma="ones", name: str):
+    """A convolution with symmetric padding, then batch normalisation."""
+    if size > 1 and strides > 1:
+        x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+    arguments = {"strides": strides, "use_bias": bias, "kernel_initializer": "he_normal", "name": f"{name}_conv"}
+    arguments["padding"] = "valid" if strides > 1 else "same"
+    if groups > 1:
+        x = GroupedConv2D(filters, size, groups=groups, **arguments)(x)
+    else:
+        x = keras.layers.Conv2D(filters, size, **arguments)(x)
+    return BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma, name=f"{name}_bn")(x)
+
+
+def residual_block(x, filters: int, strides: int, design: Design, *, bias: bool, last_gamma: str, name: str):
+    """`relu(shortcut(x) + F(x))`, with F two 3x3 convolutions or a bottleneck."""
+
+    def conv_bn_relu(x, *arguments, name, **keywords):
+        x = conv_bn(x, *arguments, bias=bias, name=name, **keywords)
+        return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+    bottleneck = design.depth >= 50
+    outputs = 4 * filters if bottleneck else filters
+    shortcut = x
+    if strides > 1 or x.shape[-1] != outputs:
+        shortcut = conv_bn(x, outputs, 1, strides=strides, bias=bias, name=f"{name}_shortcut")
+    if bottleneck:
+        width = filters * design.group_width // 64 * design.groups
+        first, second = (1, strides) if design.stride_in_3x3 else (strides, 1)
+        x = conv_bn_relu(x, width, 1, strides=first, name=f"{name}_1")
+        x = conv_bn_relu(x, width, 3, strides=second, groups=design.groups, name=f"{name}_2")
+        x = conv_bn(x, outputs, 1, bias=bias, gamma=last_gamma, name=f"{name}_3")
+    else:
+        x = conv_bn_relu(x, filters, 3, strides=strides, name=f"{name}_1")
+        x = conv_bn(x, filters, 3, bias=bias, gamma=last_gamma, name=f"{name}_2")
+    if design.gate:
+        x = design.gate(x, name=f"{name}_se")
+    x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
+    return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def image_resnet(
+    name: str,
+    design: Design,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    small_stem: bool = False,
+    zero_gamma: bool = False,
+    conv_bias: bool = False,
+    features: bool = False,
+) -> keras.Model:
+    """The residual net of a design. Sizes in the comments are those of ResNet-50 at 224x224.
+
+    Args:
+        name: of the model.
+        design: depth and kind of the blocks.
+        input_shape: `(height, width, channels)`, at least 32x32, with the small stem 8x8.
+        num_classes: logits; 0 gives the pooled features: 512, from depth 50 on 2048.
+        small_stem: begin with one 3x3 convolution and no pooling, for images of 32 to 64 pixels.
+        zero_gamma: start every block as the identity: the last batch norm's scale is 0 (Goyal et al. 2017,
+            arXiv:1706.02677, section 5.1).
+        conv_bias: give convolutions a bias, which batch norm cancels, as `keras.applications` has it.
+        features: give the last feature map of each stride in place of the logits.
+    """
+    check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
+    image = keras.Input(input_shape, name="image")
+    stride = 1 if small_stem else 2
+    x = conv_bn(image, 64, 3 if small_stem else 7, strides=stride, bias=conv_bias, name="stem")
+    x = keras.layers.ReLU(name="stem_relu")(x)
+    stages = {stride: x}  # 112 x 112 x 64
+    if not small_stem:
+        x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # of a ReLU's output: zero is the least there is
+        x = keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)  # 56 x 56 x 64
+        stride = 4
+    last_gamma = "zeros" if zero_gamma else "ones"
+    for stage, (blocks, filters) in enumerate(zip(STAGE_BLOCKS[design.depth], STAGE_FILTERS, strict=True), 1):
+        for block in range(1, blocks + 1):
+            strides = 2 if stage > 1 and block == 1 else 1
+            stride *= strides
+            path = f"stage{stage}_block{block}"
+            x = residual_block(x, filters, strides, design, bias=conv_bias, last_gamma=last_gamma, name=path)
+        stages[stride] = x  # 56 x 56 x 256, 28 x 28 x 512, 14 x 14 x 1024, 7 x 7 x 2048
+    if features:
+        return stage_features(image, stages, name)
+    return keras.Model(image, classifier(x, num_classes), name=name)
+
+
+imagenet_model = functools.partial(register_model, input_shape=(224, 224, 3), num_classes=1000, variant_of=image_resnet)
+
+
+@imagenet_model(paper=PAPER, parameters=11_689_512, macs=1_814_073_344)
+def resnet18(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """ResNet-18: published ImageNet top-1 69.76 % (torchvision)."""
+    return image_resnet("resnet18", Design(18), input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(paper=PAPER, parameters=21_797_672, macs=3_663_761_408)
+def resnet34(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """ResNet-34."""
+    return image_resnet("resnet34", Design(34), input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(paper=PAPER, parameters=25_557_032, macs=4_089_184_256)
+def resnet50(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """ResNet-50: published ImageNet top-1 76.1 % (torchvision, TF Model Garden)."""
+    return image_resnet("resnet50", Design(50), input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(paper=PAPER, parameters=44_549_160, macs=7_801_405_440)
+def resnet101(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """ResNet-101: published ImageNet top-1 77.37 % (torchvision)."""
+    return image_resnet("resnet101", Design(101), input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(paper=PAPER, parameters=60_192_808, macs=11_513_626_624)
+def resnet152(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """ResNet-152."""
+    return image_resnet("resnet152", Design(152), input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(paper=PAPER, parameters=25_557_032, macs=3_857_973_248)
+def resnet50_v1(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """ResNet-50 as in the paper, the stride in the first 1x1 of a block."""
+    return image_resnet("resnet50_v1", Design(50, stride_in_3x3=False), input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(paper=PAPER, parameters=44_549_160, macs=7_570_194_432)
+def resnet101_v1(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """ResNet-101 as in the paper, the stride in the first 1x1 of a block."""
+    return image_resnet("resnet101_v1", Design(101, stride_in_3x3=False), input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(paper=PAPER, parameters=60_192_808, macs=11_282_415_616)
+def resnet152_v1(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """ResNet-152 as in the paper, the stride in the first 1x1 of a block."""
+    return image_resnet("resnet152_v1", Design(152, stride_in_3x3=False), input_shape, num_classes, **hyperparameters)

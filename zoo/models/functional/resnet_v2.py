@@ -1,0 +1,127 @@
+"""Functional: every block adds its input to its output, and that second path is the identity from end to end.
+
+He, Zhang, Ren and Sun 2016, Identity Mappings in Deep Residual Networks, arXiv:1603.05027: batch norm and
+ReLU come before each convolution ("pre-activation"), and nothing comes after the addition.
+
+Deviations from the authors' models, those of timm and `keras.applications`, which serve as references: the
+stride of a bottleneck sits in its 3x3 convolution, the stem has neither batch norm nor ReLU, since the first
+block begins with both, and its pooling is padded with zeros. Padding is symmetric; initialisation is He et al.
+2015 (arXiv:1502.01852), truncated at two standard deviations; batch norm has momentum 0.9 and epsilon 1e-5.
+"""
+
+import functools
+
+import keras
+
+from zoo.layers import BatchNormalization
+from zoo.models.ends import classifier, stage_features
+from zoo.models.functional.resnet import STAGE_BLOCKS, STAGE_FILTERS
+from zoo.registry import check_image_shape, register_model
+
+PAPER = "He, Zhang, Ren and Sun 2016, Identity Mappings in Deep Residual Networks, arXiv:1603.05027"
+
+
+def conv(x, filters: int, size: int, *, strides: int = 1, bias: bool = False, name: str):
+    """A convolution with symmetric padding."""
+    if size > 1 and strides > 1:
+        x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+    padding = "valid" if strides > 1 else "same"
+    return keras.layers.Conv2D(
+        filters,
+        size,
+        strides=strides,
+        padding=padding,
+        use_bias=bias,
+        kernel_initializer="he_normal",
+        name=f"{name}_conv",
+    )(x)
+
+
+def bn_relu(x, *, name: str):
+    """Batch normalisation, then ReLU."""
+    x = BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
+    return keras.layers.ReLU(name=f"{name}_relu")(x)
+
+
+def preactivation_block(x, filters: int, strides: int, *, project: bool, bias: bool, name: str):
+    """`shortcut(x) + F(x)`, with F a bottleneck whose every convolution follows batch norm and ReLU."""
+    shortcut = x
+    x = bn_relu(x, name=f"{name}_preact")
+    if project:
+        shortcut = conv(x, 4 * filters, 1, strides=strides, bias=bias, name=f"{name}_shortcut")
+    elif strides > 1:
+        shortcut = keras.layers.MaxPooling2D(1, strides=strides, name=f"{name}_shortcut_subsample")(shortcut)
+    x = bn_relu(conv(x, filters, 1, name=f"{name}_1"), name=f"{name}_1")
+    x = bn_relu(conv(x, filters, 3, strides=strides, name=f"{name}_2"), name=f"{name}_2")
+    x = conv(x, 4 * filters, 1, bias=bias, name=f"{name}_3")
+    return keras.layers.Add(name=f"{name}_add")([shortcut, x])
+
+
+def preactivation_resnet(
+    depth: int,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    small_stem: bool = False,
+    stride_at_end: bool = False,
+    conv_bias: bool = False,
+    features: bool = False,
+) -> keras.Model:
+    """The pre-activation net of a depth. Sizes in the comments are those of ResNet-50 at 224x224.
+
+    Args:
+        depth: layers with weights on the main path: 50, 101, 152.
+        input_shape: `(height, width, channels)`, at least 32x32, with the small stem 8x8.
+        num_classes: logits; 0 gives the 2048 pooled features.
+        small_stem: begin with one 3x3 convolution and no pooling, for images of 32 to 64 pixels.
+        stride_at_end: halve the image in the last block of the first three stages, as `keras.applications`
+            does, in place of the first block of the last three.
+        conv_bias: give a bias to the convolutions that no batch norm follows, as `keras.applications` does.
+        features: give the last feature map of each stride in place of the logits; all but the last are sums
+            which batch norm and ReLU have still to follow.
+    """
+    name = f"resnet{depth}_v2"
+    check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
+    image = keras.Input(input_shape, name="image")
+    stride = 1 if small_stem else 2
+    x = conv(image, 64, 3 if small_stem else 7, strides=stride, bias=conv_bias, name="stem")
+    stages = {stride: x}  # 112 x 112 x 64
+    if not small_stem:
+        x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
+        x = keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)  # 56 x 56 x 64
+        stride = 4
+    for stage, (blocks, filters) in enumerate(zip(STAGE_BLOCKS[depth], STAGE_FILTERS, strict=True), 1):
+        halves_in = (blocks if stage < 4 else 0) if stride_at_end else (1 if stage > 1 else 0)
+        for block in range(1, blocks + 1):
+            strides = 2 if block == halves_in else 1
+            stride *= strides
+            path = f"stage{stage}_block{block}"
+            x = preactivation_block(x, filters, strides, project=block == 1, bias=conv_bias, name=path)
+            stages[stride] = x  # 56 x 56 x 256, 28 x 28 x 512, 14 x 14 x 1024, 7 x 7 x 2048
+    x = stages[stride] = bn_relu(x, name="final")
+    if features:
+        return stage_features(image, stages, name)
+    return keras.Model(image, classifier(x, num_classes), name=name)
+
+
+imagenet_model = functools.partial(
+    register_model, paper=PAPER, input_shape=(224, 224, 3), num_classes=1000, variant_of=preactivation_resnet
+)
+
+
+@imagenet_model(parameters=25_549_352, macs=4_089_184_256)
+def resnet50_v2(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """Pre-activation ResNet-50."""
+    return preactivation_resnet(50, input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(parameters=44_541_480, macs=7_801_405_440)
+def resnet101_v2(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """Pre-activation ResNet-101."""
+    return preactivation_resnet(101, input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(parameters=60_185_128, macs=11_513_626_624)
+def resnet152_v2(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """Pre-activation ResNet-152."""
+    return preactivation_resnet(152, input_shape, num_classes, **hyperparameters)

@@ -1,0 +1,55 @@
+"""Functional: residual blocks as in `resnet.py`, and within each a second path that computes a gate per channel.
+
+Hu, Shen, Albanie, Sun and Wu 2017, Squeeze-and-Excitation Networks, arXiv:1709.01507, on the ResNets of
+`resnet.py` (v1.5), with the paper's reduction ratio of 16. The squeeze is a mean over the image, the
+excitation two dense layers, as in section 3.
+
+Deviation: none is known but those of `resnet.py`. (timm rounds the reduced channels up to a multiple of 8,
+which gives other counts for depths 18 and 34.)
+"""
+
+import keras
+
+from zoo.models.functional.resnet import Design, image_resnet, imagenet_model
+
+PAPER = "Hu, Shen, Albanie, Sun and Wu 2017, Squeeze-and-Excitation Networks, arXiv:1709.01507"
+REDUCTION = 16
+
+
+def squeeze_excite(x, *, name: str):
+    """Scales each channel by a gate computed from all channels' means."""
+    channels = x.shape[-1]
+    gate = keras.layers.GlobalAveragePooling2D(keepdims=True, name=f"{name}_squeeze")(x)
+    gate = keras.layers.Dense(channels // REDUCTION, activation="relu", name=f"{name}_reduce")(gate)
+    gate = keras.layers.Dense(channels, activation="sigmoid", name=f"{name}_expand")(gate)
+    return keras.layers.Multiply(name=f"{name}_excite")([x, gate])
+
+
+@imagenet_model(paper=PAPER, parameters=11_778_592, macs=1_814_160_384)
+def seresnet18(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """SE-ResNet-18."""
+    return image_resnet("seresnet18", Design(18, gate=squeeze_excite), input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(paper=PAPER, parameters=21_958_868, macs=3_663_918_592)
+def seresnet34(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """SE-ResNet-34."""
+    return image_resnet("seresnet34", Design(34, gate=squeeze_excite), input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(paper=PAPER, parameters=28_088_024, macs=4_091_699_200)
+def seresnet50(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """SE-ResNet-50."""
+    return image_resnet("seresnet50", Design(50, gate=squeeze_excite), input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(paper=PAPER, parameters=49_326_872, macs=7_806_148_608)
+def seresnet101(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """SE-ResNet-101."""
+    return image_resnet("seresnet101", Design(101, gate=squeeze_excite), input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(paper=PAPER, parameters=66_821_848, macs=11_520_204_800)
+def seresnet152(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """SE-ResNet-152."""
+    return image_resnet("seresnet152", Design(152, gate=squeeze_excite), input_shape, num_classes, **hyperparameters)

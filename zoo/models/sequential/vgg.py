@@ -1,0 +1,124 @@
+"""Sequential: 3x3 convolutions and poolings, one after the other, then dense layers.
+
+Simonyan and Zisserman 2014, Very Deep Convolutional Networks for Large-Scale Image Recognition,
+arXiv:1409.1556, nets A, B, D and E; the `_bn` variants, with batch normalisation after each convolution, are
+torchvision's (their convolutions keep the bias that batch norm cancels, and count it).
+
+Initialisation is Glorot and Bengio 2010, by which the paper's section 3.1 replaces its pre-training of net A;
+batch norm has momentum 0.9 and epsilon 1e-5, torchvision's. Deviation from torchvision: an image of another
+size than 224 changes the first dense layer, where torchvision pools to 7 x 7.
+"""
+
+import functools
+
+import keras
+
+from zoo.layers import BatchNormalization
+from zoo.models.ends import sequential_features
+from zoo.registry import check_image_shape, register_model
+
+PAPER = (
+    "Simonyan and Zisserman 2014, Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv:1409.1556"
+)
+# Table 1: convolutions of the five stages.
+STAGE_CONVOLUTIONS = {11: (1, 1, 2, 2, 2), 13: (2, 2, 2, 2, 2), 16: (2, 2, 3, 3, 3), 19: (2, 2, 4, 4, 4)}
+STAGE_FILTERS = (64, 128, 256, 512, 512)
+
+
+def vgg(
+    name: str,
+    depth: int,
+    batch_norm: bool,
+    input_shape: tuple[int, ...],
+    num_classes: int,
+    *,
+    dropout: float = 0.5,
+    features: bool = False,
+) -> keras.Model:
+    """The net of a depth. Sizes in the comments are those of 224x224.
+
+    Args:
+        name: of the model.
+        depth: layers with weights: 11, 13, 16, 19.
+        batch_norm: normalise after each convolution.
+        input_shape: `(height, width, channels)`, at least 32x32.
+        num_classes: logits; 0 ends the net after the second hidden dense layer, 4096 features.
+        dropout: fraction dropped after each hidden dense layer.
+        features: give the last feature map of each stride in place of the logits.
+    """
+    check_image_shape(name, input_shape, smallest=32)
+    layers = [keras.Input(input_shape, name="image")]
+    stages = {}
+    for stage, (convolutions, filters) in enumerate(zip(STAGE_CONVOLUTIONS[depth], STAGE_FILTERS, strict=True), 1):
+        for number in range(1, convolutions + 1):
+            path = f"conv{stage}_{number}"
+            layers.append(keras.layers.Conv2D(filters, 3, padding="same", name=path))
+            if batch_norm:
+                layers.append(BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{path}_bn"))
+            layers.append(keras.layers.ReLU(name=f"{path}_relu"))
+        stages[2 ** (stage - 1)] = layers[-1]
+        # 112 x 112 x 64, 56 x 56 x 128, 28 x 28 x 256, 14 x 14 x 512, 7 x 7 x 512
+        layers.append(keras.layers.MaxPooling2D(2, name=f"pool{stage}"))
+    stages[32] = layers[-1]
+    if features:
+        return sequential_features(layers, stages, name)
+    layers.append(keras.layers.Flatten(name="flatten"))
+    for path in ("fc6", "fc7"):
+        layers.append(keras.layers.Dense(4096, activation="relu", name=path))
+        layers.append(keras.layers.Dropout(dropout, name=f"{path}_dropout"))
+    if num_classes:
+        layers.append(keras.layers.Dense(num_classes, dtype="float32", name="logits"))
+    return keras.Sequential(layers, name=name)
+
+
+imagenet_model = functools.partial(
+    register_model, paper=PAPER, input_shape=(224, 224, 3), num_classes=1000, variant_of=vgg
+)
+
+
+@imagenet_model(parameters=132_863_336, macs=7_609_090_048)
+def vgg11(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """Net A."""
+    return vgg("vgg11", 11, False, input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(parameters=133_047_848, macs=11_308_466_176)
+def vgg13(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """Net B."""
+    return vgg("vgg13", 13, False, input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(parameters=138_357_544, macs=15_470_264_320)
+def vgg16(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """Net D: published ImageNet top-1 71.59 % (torchvision)."""
+    return vgg("vgg16", 16, False, input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(parameters=143_667_240, macs=19_632_062_464)
+def vgg19(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """Net E."""
+    return vgg("vgg19", 19, False, input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(parameters=132_868_840, macs=7_609_090_048)
+def vgg11_bn(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """Net A, with batch normalisation."""
+    return vgg("vgg11_bn", 11, True, input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(parameters=133_053_736, macs=11_308_466_176)
+def vgg13_bn(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """Net B, with batch normalisation."""
+    return vgg("vgg13_bn", 13, True, input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(parameters=138_365_992, macs=15_470_264_320)
+def vgg16_bn(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """Net D, with batch normalisation."""
+    return vgg("vgg16_bn", 16, True, input_shape, num_classes, **hyperparameters)
+
+
+@imagenet_model(parameters=143_678_248, macs=19_632_062_464)
+def vgg19_bn(input_shape, num_classes, **hyperparameters) -> keras.Model:
+    """Net E, with batch normalisation."""
+    return vgg("vgg19_bn", 19, True, input_shape, num_classes, **hyperparameters)
