@@ -2,9 +2,8 @@
 
 Huang, Liu, van der Maaten and Weinberger 2016, Densely Connected Convolutional Networks, arXiv:1608.06993.
 
-Deviations from the authors' models: none is known. Padding is symmetric; initialisation is He et al. 2015
-(arXiv:1502.01852), truncated at two standard deviations; batch norm has momentum 0.9 and epsilon 1e-5, the
-defaults of Torch.
+As in the authors' Torch models padding is symmetric, convolutions start by He et al. 2015 (arXiv:1502.01852) with
+the variance 2 / fan-out, and batch norm has momentum 0.9 and epsilon 1e-5. Deviation: logits start by Glorot's rule.
 """
 
 import functools

@@ -1,7 +1,7 @@
 """Functional: an Inception module sends its input down four branches and joins what comes out; a Sequential has one.
 
 Szegedy et al. 2014, Going deeper with convolutions, arXiv:1409.4842, table 1 and section 5, with the table's true
-5x5 branches (torchvision's are 3x3).
+5x5 branches. (Torchvision's are 3x3, and it differs in the fourth pooling, in the auxiliary heads and in dropout.)
 
 Reference for what the paper leaves open: `bvlc_googlenet` of Caffe. From it are the places and numbers of the local
 response normalisation (Caffe divides its alpha of 1e-4 by the window of 5), the symmetric padding, and the

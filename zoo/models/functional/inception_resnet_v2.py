@@ -7,7 +7,8 @@ that of Inception-v3 followed by `mixed_5b`, there are 1088 channels at 17x17 an
 ends the net. Padding, initialisation, batch norm and dropout are as `inception_v3.py` says.
 
 Deviations: slim and `keras.applications` leave out batch norm's scale, timm has it, and so does this net (`bn_scale`);
-slim's auxiliary head is left out. The recipe is that of `inception_v4.py`.
+slim's auxiliary head is left out; slim starts this net's convolutions by Glorot's rule, not by He's. The recipe is that
+of `inception_v4.py`.
 """
 
 import keras

@@ -9,7 +9,8 @@ stride is 2; pooling that averages leaves padded pixels out), dropout 0.2, He et
 of steps: give `bn_momentum=0.99` or less to a short run, or its evaluation is meaningless.
 
 Deviations: slim and `keras.applications` leave out batch norm's scale, torchvision and timm have it, and so does this
-net (`bn_scale`); the logits start by Glorot's rule.
+net (`bn_scale`); the logits start by Glorot's rule. Torchvision and timm count padded pixels as zeros where they
+average, slim, Keras and this net do not, so their weights give other outputs here.
 
 The paper's recipe: label smoothing 0.1 (section 7); RMSProp with decay 0.9 and epsilon 1.0, learning rate 0.045 times
 0.94 every 2 epochs, gradients clipped at 2.0, batches of 32 on each of 50 replicas, 100 epochs, and averaged weights

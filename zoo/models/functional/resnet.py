@@ -5,9 +5,12 @@ grew from it on the same net is in `seresnet.py` and `resnext.py`.
 
 The plain names are "v1.5", the net that torchvision, timm and MLPerf mean by ResNet-50: a bottleneck halves
 the image in its 3x3 convolution. The paper does so in the first 1x1, which skips three pixels of four: that
-net is `resnet50_v1`. Further deviations: none is known. Padding is symmetric as in the authors' Caffe models;
-initialisation is He et al. 2015 (arXiv:1502.01852), truncated at two standard deviations; batch norm has
-momentum 0.9 and epsilon 1e-5, as in the authors' models.
+net is `resnet50_v1`. Padding is symmetric; convolutions start by He et al. 2015 (arXiv:1502.01852), truncated at
+two standard deviations, and logits by Glorot's rule; batch norm has epsilon 1e-5, as in the authors' Caffe models.
+
+Deviations from those models: the stem's pooling is padded symmetrically, as in torchvision and Keras, where Caffe
+lets its last windows hang over; statistics are moving averages of momentum 0.9, Torch's default, where the authors
+computed them once after training.
 """
 
 import dataclasses

@@ -3,9 +3,9 @@
 He, Zhang, Ren and Sun 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385, section 4.2:
 the residual nets for small images, three stages of n blocks of two 3x3 convolutions, 6n + 2 layers deep.
 
-Deviation from the paper: none is known. Padding is symmetric, as in the authors' Caffe; initialisation is He et
-al. 2015 (arXiv:1502.01852), truncated at two standard deviations as Keras has it; batch norm has momentum 0.9
-and epsilon 1e-5, as in the authors' models.
+Deviation from the paper: none is known. What it leaves open is as in the authors' nets for ImageNet: symmetric
+padding, and epsilon 1e-5 in batch norm, whose momentum of 0.9 is Torch's default. All layers start by He et al. 2015
+(arXiv:1502.01852), truncated at two standard deviations as Keras has it.
 """
 
 import keras

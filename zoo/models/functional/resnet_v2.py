@@ -3,10 +3,11 @@
 He, Zhang, Ren and Sun 2016, Identity Mappings in Deep Residual Networks, arXiv:1603.05027: batch norm and
 ReLU come before each convolution ("pre-activation"), and nothing comes after the addition.
 
-Deviations from the authors' models, those of timm and `keras.applications`, which serve as references: the
-stride of a bottleneck sits in its 3x3 convolution, the stem has neither batch norm nor ReLU, since the first
-block begins with both, and its pooling is padded with zeros. Padding is symmetric; initialisation is He et al.
-2015 (arXiv:1502.01852), truncated at two standard deviations; batch norm has momentum 0.9 and epsilon 1e-5.
+Deviations from the authors' Torch models, those of `keras.applications`: the stride of a bottleneck sits in its
+3x3 convolution, the stem has neither batch norm nor ReLU, since the first block begins with both, and its
+pooling is padded with zeros (timm, otherwise the same, pads it with minus infinity). As in the authors' models
+padding is symmetric, convolutions start by He et al. 2015 (arXiv:1502.01852) with the variance 2 / fan-out, and
+batch norm has momentum 0.9 and epsilon 1e-5. Logits start by Glorot's rule.
 """
 
 import functools
@@ -32,7 +33,8 @@ def conv(x, filters: int, size: int, *, strides: int = 1, bias: bool = False, na
         strides=strides,
         padding=padding,
         use_bias=bias,
-        kernel_initializer="he_normal",
+        # An object for each layer: one that is shared would give all of them the same numbers.
+        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
         name=f"{name}_conv",
     )(x)
 

@@ -4,7 +4,7 @@ Xie, Girshick, Dollar, Tu and He 2016, Aggregated Residual Transformations for D
 arXiv:1611.05431: "32x4d" is 32 groups of 4 filters in the first stage. Zagoruyko and Komodakis 2016, Wide
 Residual Networks, arXiv:1605.07146, table 8: ResNet-50 whose 3x3 convolutions have twice the filters.
 
-Deviation: none is known but those of `resnet.py`.
+Deviations: those of `resnet.py`.
 """
 
 import keras

@@ -3,9 +3,8 @@
 Zagoruyko and Komodakis 2016, Wide Residual Networks, arXiv:1605.07146: pre-activation nets for small images
 with fewer layers and several times the filters; "WRN-28-10" is 28 layers deep and 10 times as wide.
 
-Deviations from the authors' models: none is known. Padding is symmetric; initialisation is He et al. 2015
-(arXiv:1502.01852), truncated at two standard deviations; batch norm has momentum 0.9 and epsilon 1e-5, the
-defaults of Torch.
+As in the authors' Torch models padding is symmetric, convolutions start by He et al. 2015 (arXiv:1502.01852) with
+the variance 2 / fan-out, and batch norm has momentum 0.9 and epsilon 1e-5. Deviation: logits start by Glorot's rule.
 """
 
 import functools
@@ -50,7 +49,8 @@ def wide_resnet(
         width: factor on the stages' filters, which are 16, 32, 64 for 1.
         input_shape: `(height, width, channels)`, at least 4x4.
         num_classes: logits; 0 gives the 64 * width pooled features.
-        dropout: fraction dropped between the convolutions of a block; the paper has 0.3 where it uses any.
+        dropout: fraction dropped between the convolutions of a block; the paper has none, or 0.3 on CIFAR
+            and 0.4 on SVHN.
         features: give the last feature map of each stride in place of the logits; the first is a sum which
             batch norm and ReLU have still to follow.
     """

@@ -5,8 +5,11 @@ NeurIPS 25; in the one-tower form of Krizhevsky 2014, One weird trick for parall
 networks, arXiv:1404.5997, as torchvision counts it: no groups, no local response normalisation.
 
 Initialisation is that of 2012, section 5: weights from N(0, 0.01), biases 1 in the second, fourth and fifth
-convolution and in the hidden dense layers, 0 elsewhere. Deviation from torchvision: an image of another size
-than 224 changes the first dense layer, where torchvision pools to 6 x 6.
+convolution and in the hidden dense layers, 0 elsewhere.
+
+Deviations: filters are torchvision's and cuda-convnet2's, 64, 192, 384, 256 and 256, where a note in the paper of
+2014 has 384 in the fourth layer; dropout comes before the hidden dense layers, as in torchvision. An image of another
+size than 224 changes the first dense layer, where torchvision pools to 6 x 6.
 """
 
 import keras

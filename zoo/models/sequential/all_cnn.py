@@ -1,12 +1,12 @@
 """Sequential: convolutions and nothing else but a last average, one path.
 
 Springenberg, Dosovitskiy, Brox and Riedmiller 2014, Striving for Simplicity: The All Convolutional Net,
-arXiv:1412.6806, net All-CNN-C of table 1: convolutions with stride 2 stand where others pool.
+arXiv:1412.6806, net All-CNN-C of table 2: convolutions with stride 2 stand where others pool.
 
 Deviations: the paper does not say how weights begin; here it is He et al. 2015 (arXiv:1502.01852), truncated
-at two standard deviations. Nor does it say how convolutions are padded: here "same" keeps the sizes of its
-table, but for the last 3x3, whose 6 x 6 output its table has. The ReLU after the last convolution is left
-out, since logits are not cut at zero.
+at two standard deviations. Nor does it say how convolutions are padded: here symmetrically, as Caffe does, but
+for the last 3x3, whose 6 x 6 output its table has. The ReLU after the last convolution is left out, since logits
+are not cut at zero.
 """
 
 import keras
@@ -59,11 +59,13 @@ def all_cnn_c(
         keras.layers.Dropout(input_dropout, name="image_dropout"),
         conv(96, 3, "conv1"),  # 32 x 32 x 96
         conv(96, 3, "conv2"),  # 32 x 32 x 96
-        conv(96, 3, "conv3", strides=2),  # 16 x 16 x 96
+        keras.layers.ZeroPadding2D(1, name="conv3_pad"),
+        conv(96, 3, "conv3", strides=2, padding="valid"),  # 16 x 16 x 96
         keras.layers.Dropout(dropout, name="conv3_dropout"),
         conv(192, 3, "conv4"),  # 16 x 16 x 192
         stride2 := conv(192, 3, "conv5"),  # 16 x 16 x 192
-        conv(192, 3, "conv6", strides=2),  # 8 x 8 x 192
+        keras.layers.ZeroPadding2D(1, name="conv6_pad"),
+        conv(192, 3, "conv6", strides=2, padding="valid"),  # 8 x 8 x 192
         keras.layers.Dropout(dropout, name="conv6_dropout"),
         conv(192, 3, "conv7", padding="valid"),  # 6 x 6 x 192
         stride4 := conv(192, 1, "conv8"),  # 6 x 6 x 192

@@ -4,7 +4,7 @@ LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to docum
 Proc. IEEE 86:2278-2324, figure 2.
 
 Deviations from the paper, those of every modern LeNet-5: C3 is connected to all maps of S2 (the paper
-leaves out some), subsampling is a plain average without coefficients, tanh is unscaled, and the output
+leaves out some), subsampling is a plain average without coefficients and squashing, tanh is unscaled, and the output
 is a dense layer in place of radial basis functions.
 """
 
