@@ -251,14 +251,9 @@ def test_saved_model_gives_the_same_outputs(model, tmp_path):
 def test_the_train_step_lowers_to_xla_with_static_shapes(name):
     """What a TPU needs. The step is the engine's own, in a block of two."""
     model = zoo.build_model(name)
-    engine = Engine(
-        model,
-        keras.optimizers.SGD(0.1, momentum=0.9),
-        AnyTask(),
-        strategy=tf.distribute.get_strategy(),
-        batch_size=2,
-        jit="on",
-    )
+    optimizer = keras.optimizers.SGD(0.1, momentum=0.9)
+    optimizer.build(model.trainable_variables)
+    engine = Engine(model, optimizer, AnyTask(), strategy=tf.distribute.get_strategy(), batch_size=2, jit="on")
     block = {x.name: tf.zeros((2, 2, *x.shape[1:]), x.dtype) for x in model.inputs}
     hlo = engine._train_block.experimental_get_compiler_ir(block)(stage="hlo")
     assert hlo.startswith("HloModule")
