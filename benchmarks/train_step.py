@@ -2,12 +2,13 @@
 
     python -m benchmarks.train_step [--rounds 7] [WORK ...]
 
-Each side is a process of its own, set up as its user would have it: the zoo with the threads that its recipe
-names, Keras with `compile(optimizer, loss, metrics)` and `fit(x, y, batch_size)` on arrays in memory, and
-nothing else set. Keras' net is the one of `keras.applications` where a work names it, otherwise the zoo's with
-Keras' own layers in place of the zoo's. A third side is Keras with the zoo's number of threads. They take turns,
-and the ratio is the median of the ratios of the turns, so that a machine that slows down slows all. Compilation
-and first touches are in a turn that is not counted. Memory is the largest resident size that a process had.
+Each side is a process of its own, set up as its user would have it: the zoo with the threads that its recipe names,
+Keras with `compile(optimizer, loss, metrics)` and `fit(x, y, batch_size)` on arrays in memory, and nothing else set.
+Keras' net is the one of `keras.applications` where a work names it, otherwise the zoo's with Keras' own layers in
+place of those of the zoo that the work names. A third side is Keras with the zoo's number of threads. They take
+turns, and the ratio is the median of the ratios of the turns, so that a machine that slows down slows all.
+Compilation and first touches are in a turn that is not counted. Memory is the largest resident size that a process
+had.
 """
 
 import argparse
@@ -40,7 +41,8 @@ class Work:
         steps: how many a turn takes.
         optimizer: `adam` or `sgd`.
         threads: of the zoo's recipe; 0: all cores.
-        application: the net of `keras.applications` that Keras trains; None: the zoo's, with Keras' layers.
+        application: the net of `keras.applications` that Keras trains; None: the zoo's.
+        swapped: the layers of the zoo in whose place Keras has its own.
     """
 
     model: str
@@ -51,6 +53,7 @@ class Work:
     optimizer: str
     threads: int = 0
     application: str | None = None
+    swapped: tuple[str, ...] = ("BatchNormalization",)
 
 
 WORK = {
@@ -60,7 +63,7 @@ WORK = {
     "resnet50_v1": Work("resnet50_v1", {}, (224, 224, 3), 16, 4, "sgd", application="ResNet50"),
     "resnet50": Work("resnet50", {}, (224, 224, 3), 16, 4, "sgd", application="ResNet50"),
     "inception_v3": Work("inception_v3", {}, (299, 299, 3), 8, 4, "sgd", application="InceptionV3"),
-    "resnext50": Work("resnext50_32x4d", {}, (64, 64, 3), 4, 1, "sgd"),
+    "resnext50": Work("resnext50_32x4d", {}, (64, 64, 3), 4, 1, "sgd", swapped=("GroupedConv2D",)),
 }
 
 
@@ -117,7 +120,7 @@ def keras_turn(work: Work) -> Turn:
     import keras
 
     data = arrays(work)
-    images = data["image"].astype("float32") / 255
+    images, labels = data.pop("image").astype("float32") / 255, data["label"]
     keras.utils.set_random_seed(0)
     model = keras_model(work)
     loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True)
@@ -126,7 +129,7 @@ def keras_turn(work: Work) -> Turn:
 
     def turn() -> float:
         began = time.perf_counter()
-        model.fit(images, data["label"], batch_size=work.batch_size, verbose=0)
+        model.fit(images, labels, batch_size=work.batch_size, verbose=0)
         return (time.perf_counter() - began) / work.steps * 1000
 
     return turn
@@ -137,15 +140,15 @@ def keras_model(work: Work):
     import keras
 
     import zoo
-    from zoo.layers import BatchNormalization, GroupedConv2D
 
     if work.application:
         application = getattr(keras.applications, work.application)
         return application(weights=None, input_shape=work.image_shape, classes=CLASSES, classifier_activation=None)
-    own = {BatchNormalization: keras.layers.BatchNormalization, GroupedConv2D: keras.layers.Conv2D}
+    own = {"BatchNormalization": keras.layers.BatchNormalization, "GroupedConv2D": keras.layers.Conv2D}
 
     def plain(layer):
-        return own.get(type(layer), type(layer)).from_config(layer.get_config())
+        kind = type(layer).__name__
+        return (own[kind] if kind in work.swapped else type(layer)).from_config(layer.get_config())
 
     model = zoo.build_model(work.model, work.image_shape, CLASSES, **work.model_args)
     return keras.models.clone_model(model, clone_function=plain)

@@ -240,6 +240,23 @@ def test_local_response_normalisation_is_the_formula(arguments):
     np.testing.assert_allclose(layer(IMAGES), native, rtol=1e-5, atol=1e-6)
 
 
+@pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
+def test_local_response_normalisation_of_large_values_in_half_precision(policy):
+    """GoogLeNet's settings; the square of 300 is beyond float16, and their alpha has three significant digits in it."""
+    arguments = {"depth_radius": 2, "bias": 1.0, "alpha": 1e-4 / 5, "beta": 0.75}
+    images = tf.constant(RNG.choice([-300.0, 300.0], (2, 3, 3, 16)), policy.removeprefix("mixed_"))
+    layer = LocalResponseNormalization(**arguments, dtype=policy)
+    y, gradient = gradients(layer, images)
+    assert y.dtype == gradient.dtype == images.dtype
+    exact = tf.cast(images, "float64").numpy()
+    squares = [(exact[..., max(0, c - 2) : c + 3] ** 2).sum(-1) for c in range(16)]
+    expected = exact / (1 + 2e-5 * np.stack(squares, -1)) ** 0.75
+    assert abs(expected / exact).max() < 0.3  # strong enough to be seen
+    # One rounding at the end: half of the last bit.
+    np.testing.assert_allclose(tf.cast(y, "float64"), expected, rtol=2**-8 if "bfloat16" in policy else 2**-11)
+    assert np.isfinite(tf.cast(gradient, "float32")).all()
+
+
 def test_new_layers_survive_saving(tmp_path):
     image = keras.Input((6, 6, 8))
     x = GroupedConv2D(8, 3, groups=4, name="grouped")(image)

@@ -3,6 +3,7 @@ import sys
 import types
 
 import keras
+import numpy as np
 import pytest
 
 import zoo
@@ -86,10 +87,38 @@ def test_input_shape_must_make_sense(shape):
         zoo.build_model("mlp", input_shape=shape)
 
 
-@pytest.mark.parametrize("classes", [-1, 2.5, "10", True])
+@pytest.mark.parametrize("classes", [-1, 1, 2.5, "10", True])
 def test_num_classes_must_make_sense(classes):
     with pytest.raises(ValueError, match="num_classes is"):
         zoo.build_model("mlp", num_classes=classes)
+
+
+def test_numbers_of_numpy_are_as_good():
+    model = zoo.build_model("mlp", num_classes=np.int64(5), dropout=np.float32(0.5))
+    assert model.output_shape == (None, 5)
+
+
+@pytest.mark.parametrize("name", [None, ["resnet20"], 3])
+def test_a_name_is_a_string(name):
+    with pytest.raises(ValueError, match="unknown model"):
+        zoo.build_model(name)
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "message"),
+    [
+        ("mlp", {"hidden_sizes": 3}, "hidden_sizes is 3; it must be a list of whole numbers, each at least 1"),
+        ("mlp", {"hidden_sizes": [8, 0]}, "hidden_sizes is"),
+        ("mlp", {"hidden_sizes": [], "input_shape": (4,), "num_classes": 0}, "at least one hidden layer"),
+        ("simple_cnn", {"filters": ["a"]}, "filters is"),
+        ("simple_cnn", {"filters": []}, "filters is .*at least one entry"),
+        ("simple_cnn", {"hidden_units": 0}, "hidden_units is 0; it must be a whole number, at least 1"),
+    ],
+    ids=str,
+)
+def test_sizes_must_make_sense(name, arguments, message):
+    with pytest.raises(ValueError, match=message):
+        zoo.build_model(name, **arguments)
 
 
 def test_variant_takes_the_hyperparameters_of_its_net():

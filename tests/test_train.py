@@ -102,7 +102,7 @@ def test_help_names_every_flag_with_its_default(command):
         (["--model_args=dropout"], "model_args is 'dropout'; it must be a JSON object or key=value"),
         (["--model=mlp", "--model_args=droput=0.1"], "unknown hyperparameter of mlp 'droput'; did you mean dropout?"),
         (["--model=mlp", "--model_args=dropout=7"], "dropout of mlp is 7; it must be a fraction"),
-        (["--model=mlp", '--model_args={"hidden_sizes": 3}'], "mlp cannot be built for images"),
+        (["--model=mlp", '--model_args={"hidden_sizes": 3}'], "hidden_sizes is 3; it must be a list of whole numbers"),
         (["--model=lenet5"], "input_shape of lenet5 is (8, 8, 1); height and width must be at least 16"),
         (["--config=no_such.py"], "unknown config file 'no_such.py'"),
         (["--batch_size=0"], "batch_size is 0; it must be at least 1"),

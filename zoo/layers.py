@@ -127,8 +127,10 @@ class LocalResponseNormalization(keras.layers.Layer):
         """Normalises `inputs`, `(..., channels)`; the shape and the dtype stay."""
         place = keras.ops.arange(inputs.shape[-1])
         near = keras.ops.abs(place[:, None] - place[None, :]) <= self.depth_radius
-        squares = keras.ops.matmul(keras.ops.square(inputs), keras.ops.cast(near, inputs.dtype))
-        return inputs * keras.ops.power(self.bias + self.alpha * squares, -self.beta)
+        # The square of 256 is beyond float16.
+        x = keras.ops.cast(inputs, "float64" if self.compute_dtype == "float64" else "float32")
+        squares = keras.ops.matmul(keras.ops.square(x), keras.ops.cast(near, x.dtype))
+        return keras.ops.cast(x * keras.ops.power(self.bias + self.alpha * squares, -self.beta), inputs.dtype)
 
     def compute_output_shape(self, input_shape):
         """The input's."""

@@ -15,6 +15,7 @@ import dataclasses
 import fnmatch
 import importlib
 import inspect
+import numbers
 import pkgutil
 import warnings
 from collections.abc import Callable, Mapping
@@ -137,7 +138,8 @@ def build_model(
         **hyperparameters: what this builder takes beyond that, see `model_info(name).hyperparameters`.
 
     Returns:
-        An uncompiled `keras.Model` whose outputs are float32 logits.
+        An uncompiled `keras.Model`. Logits, distances and what the heads of several outputs give are float32 under
+        every precision; features are in the precision that they are computed in.
 
     Raises:
         ValueError: the name or a hyperparameter is unknown, or a value is one that the model cannot take.
@@ -148,7 +150,7 @@ def build_model(
             raise unknown(f"hyperparameter of {name}", key, info.hyperparameters)
         if isinstance(info.hyperparameters[key], bool) and not isinstance(value, bool):
             raise RequestError(f"{key} of {name} is {value!r}; it must be true or false")
-        if key in FRACTIONS and not (type(value) in (int, float) and 0 <= value < 1):
+        if key in FRACTIONS and (isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1):
             raise RequestError(f"{key} of {name} is {value!r}; it must be a fraction: at least 0, less than 1")
     input_shape = info.input_shape if input_shape is None else _checked_shape(input_shape)
     num_classes = info.num_classes if num_classes is None else num_classes
@@ -156,9 +158,12 @@ def build_model(
         return info.builder(input_shape, None, **hyperparameters)
     if info.num_classes is None and num_classes != 0:
         raise RequestError(f"num_classes is {num_classes!r}; {name} sorts into no classes: leave it out, or give 0")
-    if not isinstance(num_classes, int) or isinstance(num_classes, bool) or num_classes < 0:
-        raise RequestError(f"num_classes is {num_classes!r}; it must be a whole number, 0 or more")
-    return info.builder(input_shape, num_classes, **hyperparameters)
+    # Whole numbers of NumPy, such as a label's maximum plus one, are as good as Python's.
+    if not isinstance(num_classes, numbers.Integral) or isinstance(num_classes, bool) or num_classes < 0:
+        raise RequestError(f"num_classes is {num_classes!r}; it must be a whole number, 0 or at least 2")
+    if num_classes == 1:
+        raise RequestError("num_classes is 1; it must be 0, or at least 2: a single class leaves nothing to decide")
+    return info.builder(input_shape, int(num_classes), **hyperparameters)
 
 
 def list_models(pattern: str = "*", style: str | None = None, task: str | None = None) -> list[str]:
@@ -186,8 +191,8 @@ def model_info(name: str) -> ModelInfo:
         ValueError: there is no such model; the message has the nearest names.
     """
     _discover()
-    if name not in _MODELS:
-        raise unknown("model", name, _MODELS)
+    if not isinstance(name, str) or name not in _MODELS:
+        raise unknown("model", str(name), _MODELS)
     return _MODELS[name]
 
 
@@ -253,7 +258,8 @@ def check_image_shape(name: str, input_shape: tuple[int, ...], *, smallest: int 
     Args:
         name: the model, for the message.
         input_shape: what was asked for, without the batch.
-        smallest: the least height and width.
+        smallest: the least height and width: the net's total stride, so that the last feature map has a pixel of
+            its own, or more where convolutions without padding need more.
     """
     if len(input_shape) != 3:
         raise RequestError(f"input_shape of {name} is {input_shape}; it must be an image's: (height, width, channels)")
@@ -271,6 +277,13 @@ def check_value(holds: bool, name: str, value: Any, allowed: str) -> None:
     """Raises a `ValueError` unless what a hyperparameter must fulfil holds; `allowed` ends the message."""
     if not holds:
         raise RequestError(f"{name} is {value!r}; {allowed}")
+
+
+def check_whole_numbers(name: str, values: Any, *, least: int) -> None:
+    """Raises a `ValueError` unless a hyperparameter is a list of whole numbers, and none of them too small."""
+    is_list = isinstance(values, list | tuple)
+    holds = is_list and all(type(value) is int and value >= least for value in values)
+    check_value(holds, name, values, f"it must be a list of whole numbers, each at least {least}")
 
 
 def check_whole_number(name: str, value: Any, *, least: int) -> None:

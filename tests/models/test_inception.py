@@ -4,12 +4,10 @@ Nets are built without their weights, which takes a tenth of the time; what need
 """
 
 import functools
-import importlib
 import math
 
 import keras
 import numpy as np
-import parity
 import pytest
 
 import zoo
@@ -100,17 +98,6 @@ FEATURES = {
     "xception": [(147, 64), (74, 128), (37, 256), (19, 728), (10, 2048)],
 }
 
-# Hyperparameters -> the least side of an image.
-LEAST = {
-    ("googlenet", "aux_heads"): 65,
-    ("googlenet", "aux_heads", "small_stem"): 9,
-    ("inception_v3",): 75,
-    ("inception_v3", "aux_heads"): 107,
-    ("inception_v4",): 75,
-    ("inception_resnet_v2",): 75,
-    ("xception",): 7,
-}
-
 
 def build(name, *switches, **arguments):
     return zoo.build_model(name, **dict.fromkeys(switches, True), **arguments)
@@ -157,25 +144,6 @@ def test_layers_are_named_by_their_place(name):
     assert [layer.name for layer in later] == [layer.name for layer in without_weights(name).layers][: len(later)]
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_dropout_is_the_papers(name):
-    rate = {"googlenet": 0.4, "xception": 0.5}.get(name, 0.2)
-    assert [layer.rate for layer in layers_of(without_weights(name), keras.layers.Dropout)] == [rate]
-
-
-@pytest.mark.parametrize("variant", LEAST, ids="-".join)
-def test_least_size_is_stated_and_true(variant, monkeypatch):
-    least = LEAST[variant]
-    assert without_weights(*variant, input_shape=(least, least, 1)).layers[-1].name in ("logits", "aux1", "aux2")
-    for shape in ((least - 1, least, 1), (least, least - 1, 1)):
-        with pytest.raises(ValueError, match=rf"input_shape of {variant[0]} is .*at least {least}$"):
-            build(*variant, input_shape=shape)
-    module = importlib.import_module(zoo.model_info(variant[0]).builder.__module__)
-    monkeypatch.setattr(module, "check_image_shape", lambda *_, **__: None)
-    with pytest.raises(ValueError, match=r"(?i)negative|must be|<= 0"), graph.without_weights():
-        build(*variant, input_shape=(least - 1, least - 1, 1))
-
-
 @pytest.mark.parametrize(("name", "heads"), [("googlenet", ["aux1", "aux2"]), ("inception_v3", ["aux1"])])
 def test_auxiliary_heads_are_named_outputs(name, heads):
     model = without_weights(name, "aux_heads", num_classes=7)
@@ -220,7 +188,7 @@ def test_googlenet_response_norm_is_caffes():
 
 def test_googlenet_starts_as_caffes():
     keras.utils.set_random_seed(0)
-    model = build("googlenet", input_shape=(16, 16, 1), num_classes=3)
+    model = build("googlenet", input_shape=(32, 32, 1), num_classes=3)
     kernel, bias = model.get_layer("inception_5b_3x3_conv").get_weights()
     assert np.all(bias == np.float32(0.2))
     bound = math.sqrt(3 / (9 * 192))
@@ -255,36 +223,6 @@ def test_inception_resnet_scales_its_residuals():
     full.set_weights(block.get_weights())
     image = np.random.default_rng(0).standard_normal((2, 4, 4, 6)).astype("float32")
     np.testing.assert_allclose(2 * (block(image) - image), full(image) - image, rtol=1e-4, atol=1e-5)
-
-
-def test_walk_sees_another_order_of_branches():
-    """What the comparison with `keras.applications` rests on: layers match by place, and shapes are checked."""
-    image = keras.Input((4, 4, 2))
-    one, three = keras.layers.Conv2D(3, 1, name="one"), keras.layers.Conv2D(3, 3, padding="same", name="three")
-    ours, theirs = (
-        keras.Model(image, keras.layers.Concatenate()([layer(image) for layer in order]))
-        for order in ((one, three), (three, one))
-    )
-    assert [layer.name for layer in parity.layers_with_weights(ours)] == ["one", "three"]
-    assert [layer.name for layer in parity.layers_with_weights(theirs)] == ["three", "one"]
-    with pytest.raises(AssertionError, match=r"three has .* one has"):
-        parity.copy_weights(theirs, ours)
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize(
-    ("name", "application", "arguments"),
-    [
-        ("inception_v3", keras.applications.InceptionV3, {"bn_scale": False}),
-        ("inception_resnet_v2", keras.applications.InceptionResNetV2, {"bn_scale": False}),
-        ("xception", keras.applications.Xception, {}),
-    ],
-)
-def test_forward_pass_is_that_of_keras_applications(name, application, arguments):
-    shape = (139, 123, 3)
-    theirs = application(weights=None, input_shape=shape, classes=10, classifier_activation=None)
-    ours = build(name, input_shape=shape, num_classes=10, **arguments)
-    parity.assert_same_forward(ours, theirs, shape)
 
 
 @pytest.mark.slow

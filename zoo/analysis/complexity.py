@@ -9,13 +9,19 @@ from collections.abc import Iterable
 
 from keras import layers
 
-from zoo.analysis.graph import Call, Tensor
+from zoo.analysis.graph import Call, Tensor, keras_names
 
 CONVOLUTIONS = (layers.Conv1D, layers.Conv2D, layers.Conv3D, layers.DepthwiseConv1D, layers.DepthwiseConv2D)
 TRANSPOSED = (layers.Conv1DTranspose, layers.Conv2DTranspose, layers.Conv3DTranspose)
 SEPARABLE = (layers.SeparableConv1D, layers.SeparableConv2D)
 DENSE = (layers.Dense, layers.EinsumDense)
 COUNTED = (*CONVOLUTIONS, *TRANSPOSED, *SEPARABLE, *DENSE)
+# Layers and operations of Keras, by the names of their classes, that multiply matrices without a kernel of their own.
+PRODUCTS = {
+    *("Conv", "ConvTranspose", "DepthwiseConv", "SeparableConv", "Correlate"),
+    *("Matmul", "Dot", "Vdot", "Inner", "Tensordot", "Einsum"),
+    *("Attention", "AdditiveAttention", "DotProductAttention"),
+}
 # Their weights scale and shift each number by itself, however many axes they have.
 ELEMENTWISE = (
     layers.BatchNormalization,
@@ -31,7 +37,8 @@ def depth(calls: list[Call]) -> int:
     """The longest path from an input to an output, in layers with weights as the literature counts them.
 
     Those are the layers with a kernel or a table: convolutions (a separable one is one layer), dense layers,
-    embeddings. Normalisation does not count.
+    embeddings. Normalisation does not count. A layer with a kernel whose inside shows no graph, such as an LSTM
+    or a subclassed model, is one, however deep it is inside: the depth is then the least it can be.
     """
     deep: dict[Call, int] = {}
     for call in calls:
@@ -41,6 +48,8 @@ def depth(calls: list[Call]) -> int:
 
 def macs(calls: list[Call]) -> int | None:
     """Multiply-accumulates of the convolutions and dense layers for one example; biases are not counted.
+
+    Those of `uncounted_layers` are left out.
 
     Returns:
         None where the graph leaves a size open that it depends on.
@@ -57,14 +66,19 @@ def activations(calls: list[Call]) -> int | None:
 
 
 def uncounted_layers(calls: list[Call]) -> list[str]:
-    """Names of the layers that have a kernel and whose MACs `macs` does not know how to count.
+    """Names of the layers and operations that multiply matrices and whose MACs `macs` does not know how to count.
 
-    An embedding is none of them: it looks up and multiplies nothing.
+    Those are the layers that have a kernel, and those of Keras that multiply without one, such as attention and
+    `keras.ops.matmul`. What a user's own layer without a kernel multiplies cannot be seen. An embedding is none of
+    them: it looks up and multiplies nothing. A ReversibleEmbedding is one: it also turns back.
     """
-    known = (*COUNTED, layers.Embedding)
-    return list(
-        dict.fromkeys(call.name for call in calls if has_kernel(call) and not isinstance(call.operation, known))
-    )
+    return list(dict.fromkeys(call.name for call in calls if _is_uncounted(call)))
+
+
+def _is_uncounted(call: Call) -> bool:
+    if isinstance(call.operation, COUNTED) or type(call.operation) is layers.Embedding:
+        return False
+    return has_kernel(call) or not PRODUCTS.isdisjoint(keras_names(call.operation))
 
 
 def has_kernel(call: Call) -> bool:

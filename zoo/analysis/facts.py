@@ -59,18 +59,22 @@ def _from_the_graph(model: keras.Model) -> dict[str, Any]:
 
 
 def fact_lines(found: dict[str, Any]) -> list[str]:
-    """The facts for a reader, a line each; the last one says whether the model could be a Sequential."""
+    """The facts for a reader, a line each; the last one says whether the model could be a Sequential.
+
+    Depth, MACs and activations read "at least" where some layers are not counted there.
+    """
     lines = [(key, found[key]) for key in ("paper", "style", "family", "task") if found[key]]
     has_graph = found["inputs"] is not None
+    least = "at least " if found["uncounted_layers"] else ""
     if has_graph:
         lines += [(key, shapes_text(found[key])) for key in ("inputs", "outputs")]
-        lines.append(("depth", f"{found['depth']:,} (layers with weights on the longest path)"))
+        lines.append(("depth", f"{least}{found['depth']:,} (layers with weights on the longest path)"))
     for key in ("trainable_parameters", "total_parameters"):
         lines.append((key.replace("_", " "), count_text(found[key], "unknown until the model is built")))
     if has_graph:
         lines += [
-            ("MACs", count_text(found["macs"])),
-            ("activations", count_text(found["activations"])),
+            ("MACs", count_text(found["macs"], least=least)),
+            ("activations", count_text(found["activations"], least=least)),
             ("not counted there", ", ".join(found["uncounted_layers"])),
             ("branches", _many(found["branches"], "tensors that go to more than one layer")),
             ("merges", _merges_text(found["merges"])),
@@ -87,14 +91,14 @@ def shapes_text(shapes: dict[str, list[int | None]]) -> str:
     return ", ".join(f"{name} ({graph.shape_text(shape)})" for name, shape in shapes.items())
 
 
-def count_text(count: int | None, unknown: str = "unknown, since a size is left open") -> str:
-    """A count as `4,089,184,256 (4.09 G)`; a small one by itself; `unknown` for None."""
+def count_text(count: int | None, unknown: str = "unknown, since a size is left open", least: str = "") -> str:
+    """A count as `4,089,184,256 (4.09 G)`, after `least`; a small one without unit; `unknown` for None."""
     if count is None:
         return unknown
     if count < 10_000:
-        return f"{count:,}"
+        return f"{least}{count:,}"
     size, unit = next((size, unit) for size, unit in ((1e9, "G"), (1e6, "M"), (1e3, "k")) if count >= size)
-    return f"{count:,} ({count / size:.2f} {unit})"
+    return f"{least}{count:,} ({count / size:.2f} {unit})"
 
 
 def _many(count: int, what: str) -> str:

@@ -7,8 +7,10 @@ graph once, nested models included; the figures are counted on what it gives.
 import collections
 import contextlib
 import dataclasses
+import inspect
 import itertools
 import math
+import textwrap
 from collections.abc import Iterator
 from typing import Any
 
@@ -44,6 +46,7 @@ class Call:
         inputs: what it takes, in order; a tensor that it takes twice stands twice.
         path: the calls of the nested models that this call is inside of, outermost first.
         number: 1 for the first call of this operation, 2 for the second.
+        besides: what a layer or nested model is given besides bare tensors, as `training=True` or `a list`.
         outputs: what it puts out.
     """
 
@@ -51,6 +54,7 @@ class Call:
     inputs: list[Tensor]
     path: tuple["Call", ...]
     number: int
+    besides: tuple[str, ...] = ()
     outputs: list[Tensor] = dataclasses.field(default_factory=list)
 
     @property
@@ -141,7 +145,8 @@ def _walk(
             continue  # an input, which the model around it has made
         operation = node.operation
         times[id(operation)] += 1
-        call = Call(operation, [made[id(tensor)] for tensor in node.input_tensors], path, times[id(operation)])
+        taken = [made[id(tensor)] for tensor in node.input_tensors]
+        call = Call(operation, taken, path, times[id(operation)], _besides(node))
         inner = graph_of(operation)
         if inner is None:
             call.outputs = [Tensor(spec, call) for spec in _output_specs(node, made)]
@@ -173,6 +178,27 @@ def _arguments(node: Any, inner: Any, made: dict[int, Tensor]) -> dict[int, Tens
         given = [given[tensor.name] for tensor in inner.inputs]
     pairs = zip(inner.inputs, keras.tree.flatten(given), strict=True)
     return {id(own): made[id(tensor)] for own, tensor in pairs if tensor is not None}
+
+
+def _besides(node: Any) -> tuple[str, ...]:
+    """What a layer is given besides bare tensors, without what only repeats the defaults of its `call`.
+
+    A model with a graph takes its one tensor bare or in a list alike.
+    """
+    layer, found = node.operation, []
+    if not isinstance(layer, keras.layers.Layer):
+        return ()
+    defaults = {name: parameter.default for name, parameter in inspect.signature(layer.call).parameters.items()}
+    given = itertools.chain(zip(defaults, node.arguments.args, strict=False), node.arguments.kwargs.items())
+    for name, value in given:
+        if isinstance(value, keras.KerasTensor) or (name in ("training", "mask") and value is None):
+            continue
+        if any(isinstance(leaf, keras.KerasTensor) for leaf in keras.tree.flatten(value)):
+            if graph_of(layer) is None:
+                found.append("a dictionary" if isinstance(value, dict) else "a list")
+        elif name not in defaults or type(value) is not type(defaults[name]) or value != defaults[name]:
+            found.append(f"{name}={textwrap.shorten(repr(value), 60, placeholder='...')}")
+    return tuple(found)
 
 
 def _output_specs(node: Any, made: dict[int, Tensor]) -> list[keras.KerasTensor]:
@@ -264,6 +290,11 @@ def count_parameters(variables: list[keras.Variable]) -> int:
     return sum(math.prod(variable.shape) for variable in variables)
 
 
+def keras_names(operation: Any) -> list[str]:
+    """The names of Keras' classes, layers or operations, that an operation is one of, its own first."""
+    return [kind.__name__ for kind in type(operation).__mro__ if kind.__module__.startswith("keras.")]
+
+
 def takers(calls: list[Call]) -> dict[Tensor, list[Call]]:
     """For each tensor the calls that take it, each of them once."""
     result: dict[Tensor, list[Call]] = {tensor: [] for call in calls for tensor in call.outputs}
@@ -277,7 +308,8 @@ def why_not_sequential(model: keras.Model) -> str | None:
     """The first reason why no `keras.Sequential` could express the model, None where one could.
 
     A Sequential has one input, one output, and between them layers that each take the one tensor which the
-    layer before has made, and are called once. A Sequential inside a Sequential is just that.
+    layer before has made, nothing else, and are called once. An operation, such as `keras.ops.relu`, is no
+    layer. A Sequential inside a Sequential is just that.
 
     Raises:
         ValueError: the model has no graph to read.
@@ -287,8 +319,17 @@ def why_not_sequential(model: keras.Model) -> str | None:
     for kind, tensors, structure in (("inputs", graph.inputs, graph.input), ("outputs", graph.outputs, graph.output)):
         if len(tensors) > 1:
             return f"it has {len(tensors)} {kind}: {', '.join(shapes_by_name(structure))}"
+        if isinstance(_without_list(structure), dict):
+            return f"it {'takes' if kind == 'inputs' else 'gives'} a dictionary"
     taken_by = takers(found)
     return next(filter(None, (_no_sequential_step(call, taken_by) for call in found)), None)
+
+
+def _without_list(structure: Any) -> Any:
+    """What a list of one holds: a model gives and takes it as it does the one itself."""
+    while isinstance(structure, list | tuple) and len(structure) == 1:
+        (structure,) = structure
+    return structure
 
 
 def _no_sequential_step(call: Call, taken_by: dict[Tensor, list[Call]]) -> str | None:
@@ -298,8 +339,14 @@ def _no_sequential_step(call: Call, taken_by: dict[Tensor, list[Call]]) -> str |
         return f"{call.repeated.name} is called more than once{weights}"
     if len(call.inputs) > 1:
         return f"{call.name} takes {len(call.inputs)} tensors: paths join there"
+    for frame in (*call.path, call):
+        if frame.besides:
+            given = " and ".join(frame.besides)
+            return f"{frame.name} is called with {given}: a Sequential passes its layers one tensor and nothing else"
     if len(call.outputs) > 1:
         return f"{call.name} puts out {len(call.outputs)} tensors: the path branches there"
+    if not isinstance(call.operation, keras.layers.Layer):
+        return f"{call.name} is an operation and no layer"
     (tensor,) = call.outputs
     goes_to = [label(taker) for taker in taken_by[tensor]] + ["the model's output"] * tensor.is_output
     if not goes_to:

@@ -8,7 +8,7 @@ import collections
 import functools
 import operator
 
-from zoo.analysis.graph import Call, Tensor, takers
+from zoo.analysis.graph import Call, Tensor, keras_names, takers
 
 KINDS = {"Add": "add", "Concatenate": "concatenate", "Multiply": "multiply"}
 
@@ -22,9 +22,7 @@ def merge_kind(call: Call) -> str | None:
     """`add`, `concatenate`, `multiply` or `other` for a call of several tensors, None for one of a single tensor."""
     if len(call.inputs) < 2:
         return None
-    # Keras' layers, its operations and what is derived from them.
-    keras_names = [kind.__name__ for kind in type(call.operation).__mro__ if kind.__module__.startswith("keras.")]
-    return next((KINDS[name] for name in keras_names if name in KINDS), "other")
+    return next((KINDS[name] for name in keras_names(call.operation) if name in KINDS), "other")
 
 
 def merges(calls: list[Call]) -> dict[str, int]:

@@ -67,7 +67,7 @@ def densenet(
         num_classes: logits; 0 gives the pooled features: 1024, 1664, 1920.
         small_stem: begin with one 3x3 convolution and no pooling, for images of 32 to 64 pixels.
         dropout: fraction dropped after each convolution but the first; the paper has none on ImageNet.
-        features: give the last feature map of each stride in place of the logits.
+        features: give what each dense block ends with, and the stem, by stride, in place of the logits.
     """
     name = f"densenet{depth}"
     check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
@@ -121,7 +121,7 @@ def densenet_bc_100_12(
         num_classes: logits; 0 gives the 342 pooled features.
         dropout: fraction dropped after each convolution but the first; the paper has 0.2 where the training
             images are not augmented.
-        features: give the last feature map of each stride in place of the logits.
+        features: give what each dense block ends with, by stride, in place of the logits.
     """
     check_image_shape("densenet_bc_100_12", input_shape, smallest=4)
     image = keras.Input(input_shape, name="image")

@@ -17,6 +17,7 @@ import functools
 import keras
 
 from zoo.layers import BatchNormalization, LocalResponseNormalization
+from zoo.models.blocks import symmetric_conv
 from zoo.models.ends import classifier, stage_features
 from zoo.registry import check_image_shape, register_model
 
@@ -25,18 +26,16 @@ PAPER = "Szegedy et al. 2014, Going deeper with convolutions, arXiv:1409.4842"
 
 def conv_relu(x, filters: int, size: int, *, strides: int = 1, batch_norm: bool = False, name: str):
     """A convolution with symmetric padding, batch normalisation where asked, ReLU."""
-    if strides > 1:
-        x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
-    x = keras.layers.Conv2D(
+    x = symmetric_conv(
+        x,
         filters,
         size,
         strides=strides,
-        padding="valid" if strides > 1 else "same",
         use_bias=not batch_norm,
         kernel_initializer="lecun_uniform",
         bias_initializer=keras.initializers.Constant(0.2),
-        name=f"{name}_conv",
-    )(x)
+        name=name,
+    )
     if batch_norm:
         x = BatchNormalization(momentum=0.9, epsilon=1e-3, name=f"{name}_bn")(x)
     return keras.layers.ReLU(name=f"{name}_relu")(x)
@@ -133,7 +132,8 @@ def googlenet(
     The paper trains with SGD, momentum 0.9, the rate lowered by 4 % every 8 epochs, and evaluates averaged weights.
 
     Args:
-        input_shape: `(height, width, channels)`. The auxiliary heads need at least 65x65, with the small stem 9x9.
+        input_shape: `(height, width, channels)`, at least 32x32, with the auxiliary heads 65x65; with the small stem
+            4x4 and 9x9.
         num_classes: logits; 0 gives the 1024 pooled features, without auxiliary heads.
         batch_norm: batch normalisation after every convolution, in place of its bias and of the local response
             normalisation.
@@ -144,7 +144,9 @@ def googlenet(
         features: give the last feature map of each stride in place of the logits.
     """
     name = "googlenet"
-    check_image_shape(name, input_shape, smallest=(9 if small_stem else 65) if aux_heads else 1)
+    aux_heads = aux_heads and num_classes > 0 and not features
+    plain, with_heads = (4, 9) if small_stem else (32, 65)
+    check_image_shape(name, input_shape, smallest=with_heads if aux_heads else plain)
     module = functools.partial(inception, batch_norm=batch_norm)
     image = keras.Input(input_shape, name="image")
     stem1, stem2 = stem(image, batch_norm=batch_norm, small=small_stem)
@@ -164,7 +166,7 @@ def googlenet(
         strides = (1, 1, 1, 2, 4) if small_stem else (2, 4, 8, 16, 32)
         return stage_features(image, dict(zip(strides, (stem1, stem2, stage3, stage4, x), strict=True)), name)
     logits = classifier(x, num_classes, dropout=dropout)
-    if not (aux_heads and num_classes):
+    if not aux_heads:
         return keras.Model(image, logits, name=name)
     aux1 = auxiliary_head(stage4a, num_classes, batch_norm=batch_norm, name="aux1")
     aux2 = auxiliary_head(stage4d, num_classes, batch_norm=batch_norm, name="aux2")

@@ -64,6 +64,13 @@ def concat(branches: list, *, name: str):
     return keras.layers.Concatenate(name=f"{name}_concat")(branches)
 
 
+def fork(x, filters: int, *, bn: dict, name: str):
+    """A 3x3 convolution becomes 1x3 beside 3x1, on the same input."""
+    row = conv_bn(x, filters, (1, 3), bn=bn, name=f"{name}_row")
+    column = conv_bn(x, filters, (3, 1), bn=bn, name=f"{name}_column")
+    return concat([row, column], name=name)
+
+
 def stem(x, *, bn: dict) -> dict:
     """What comes before the modules. Returns the last feature maps of stride 2, 4 and 8."""
     x = conv_bn(x, 32, 3, strides=2, bn=bn, name="stem1")  # 149 x 149 x 32
@@ -123,18 +130,13 @@ def reduction_b(x, width: int, three: int, *, bn: dict, name: str):
 
 
 def inception_c(x, one: int, three: int, double_three: tuple, pool: int, *, bn: dict, name: str):
-    """Figure 7: a 3x3 becomes 1x3 beside 3x1, on the same input."""
-
-    def fork(x, name):
-        row = conv_bn(x, three, (1, 3), bn=bn, name=f"{name}_row")
-        column = conv_bn(x, three, (3, 1), bn=bn, name=f"{name}_column")
-        return concat([row, column], name=name)
-
+    """Figure 7, with the filters that are given: 1x1, 3x3 and two 3x3 that end in a fork, pooling."""
     reduce, first = double_three
+    path3, double = f"{name}_3x3", f"{name}_3x3_double"
     branches = [
         branch(x, (one, 1), bn=bn, name=f"{name}_1x1"),
-        fork(branch(x, (three, 1), bn=bn, name=f"{name}_3x3"), f"{name}_3x3"),
-        fork(branch(x, (reduce, 1), (first, 3), bn=bn, name=f"{name}_3x3_double"), f"{name}_3x3_double"),
+        fork(branch(x, (three, 1), bn=bn, name=path3), three, bn=bn, name=path3),
+        fork(branch(x, (reduce, 1), (first, 3), bn=bn, name=double), three, bn=bn, name=double),
         pool_branch(x, pool, bn=bn, name=f"{name}_pool"),
     ]
     return concat(branches, name=name)
@@ -181,6 +183,7 @@ def inception_v3(
         features: give the last feature map of each stride in place of the logits.
     """
     name = "inception_v3"
+    aux_heads = aux_heads and num_classes > 0 and not features
     check_image_shape(name, input_shape, smallest=107 if aux_heads else 75)
     bn = {"scale": bn_scale, "momentum": bn_momentum}
     image = keras.Input(input_shape, name="image")
@@ -198,7 +201,7 @@ def inception_v3(
     if features:
         return stage_features(image, stages, name)
     logits = classifier(x, num_classes, dropout=dropout)
-    if not (aux_heads and num_classes):
+    if not aux_heads:
         return keras.Model(image, logits, name=name)
     aux1 = auxiliary_head(stages[16], num_classes, bn=bn, name="aux1")
     return keras.Model(image, {"logits": logits, "aux1": aux1}, name=name)

@@ -14,7 +14,7 @@ weights (section 4).
 import keras
 
 from zoo.models.ends import classifier, stage_features
-from zoo.models.functional.inception_v3 import branch, concat, conv_bn, max_pool, pool_branch
+from zoo.models.functional.inception_v3 import branch, concat, conv_bn, fork, max_pool, pool_branch
 from zoo.registry import check_image_shape, register_model
 
 PAPER = (
@@ -87,18 +87,13 @@ def reduction_b(x, *, bn: dict, name: str):
 
 
 def inception_c(x, *, bn: dict, name: str):
-    """Figure 6: a 3x3 becomes 1x3 beside 3x1, on the same input."""
-
-    def fork(x, name):
-        row = conv_bn(x, 256, (1, 3), bn=bn, name=f"{name}_row")
-        column = conv_bn(x, 256, (3, 1), bn=bn, name=f"{name}_column")
-        return concat([row, column], name=name)
-
-    double = [(384, 1), (448, (3, 1)), (512, (1, 3))]
+    """Figure 6: 1x1, 3x3 and two 3x3 that end in a fork, pooling."""
+    steps = [(384, 1), (448, (3, 1)), (512, (1, 3))]
+    path3, double = f"{name}_3x3", f"{name}_3x3_double"
     branches = [
         branch(x, (256, 1), bn=bn, name=f"{name}_1x1"),
-        fork(branch(x, (384, 1), bn=bn, name=f"{name}_3x3"), f"{name}_3x3"),
-        fork(branch(x, *double, bn=bn, name=f"{name}_3x3_double"), f"{name}_3x3_double"),
+        fork(branch(x, (384, 1), bn=bn, name=path3), 256, bn=bn, name=path3),
+        fork(branch(x, *steps, bn=bn, name=double), 256, bn=bn, name=double),
         pool_branch(x, 256, bn=bn, name=f"{name}_pool"),
     ]
     return concat(branches, name=name)

@@ -73,7 +73,7 @@ def multi_output(
 
     Returns:
         A model whose outputs are a dictionary by the heads' names, float32: logits `(batch, classes)`, numbers
-        `(batch, N)`.
+        `(batch, N)`. As with auxiliary heads, an output's name is what weighs its loss; all weigh 1 by default.
     """
     net = build_tower("trunk", trunk, input_shape, trunk_args)
     # Growing a net: a new model on its input and output. The trunk's layers are layers of this model.

@@ -19,7 +19,8 @@ from collections.abc import Callable
 
 import keras
 
-from zoo.layers import BatchNormalization, GroupedConv2D
+from zoo.layers import BatchNormalization
+from zoo.models.blocks import symmetric_conv
 from zoo.models.ends import classifier, stage_features
 from zoo.registry import check_image_shape, register_model
 
@@ -51,14 +52,8 @@ class Design:
 
 def conv_bn(x, filters: int, size: int, *, strides: int = 1, groups: int = 1, bias: bool, gamma="ones", name: str):
     """A convolution with symmetric padding, then batch normalisation."""
-    if size > 1 and strides > 1:
-        x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
-    arguments = {"strides": strides, "use_bias": bias, "kernel_initializer": "he_normal", "name": f"{name}_conv"}
-    arguments["padding"] = "valid" if strides > 1 else "same"
-    if groups > 1:
-        x = GroupedConv2D(filters, size, groups=groups, **arguments)(x)
-    else:
-        x = keras.layers.Conv2D(filters, size, **arguments)(x)
+    start = {"use_bias": bias, "kernel_initializer": "he_normal"}
+    x = symmetric_conv(x, filters, size, strides=strides, groups=groups, name=name, **start)
     return BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma, name=f"{name}_bn")(x)
 
 

@@ -11,6 +11,7 @@ padding, and epsilon 1e-5 in batch norm, whose momentum of 0.9 is Torch's defaul
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.blocks import symmetric_conv
 from zoo.models.ends import classifier, stage_features
 from zoo.registry import check_choice, check_image_shape, register_model
 
@@ -20,17 +21,7 @@ STAGE_FILTERS = (16, 32, 64)
 
 def conv_bn(x, *, filters: int, size: int, strides: int = 1, name: str):
     """A convolution without bias, padded symmetrically, then batch normalisation."""
-    if size > 1 and strides > 1:
-        x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
-    x = keras.layers.Conv2D(
-        filters,
-        size,
-        strides=strides,
-        padding="valid" if strides > 1 else "same",
-        use_bias=False,
-        kernel_initializer="he_normal",
-        name=f"{name}_conv",
-    )(x)
+    x = symmetric_conv(x, filters, size, strides=strides, use_bias=False, kernel_initializer="he_normal", name=name)
     return BatchNormalization(momentum=0.9, epsilon=1e-5, name=f"{name}_bn")(x)
 
 

@@ -15,6 +15,7 @@ import functools
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.blocks import symmetric_conv
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.resnet import STAGE_BLOCKS, STAGE_FILTERS
 from zoo.registry import check_image_shape, register_model
@@ -23,20 +24,10 @@ PAPER = "He, Zhang, Ren and Sun 2016, Identity Mappings in Deep Residual Network
 
 
 def conv(x, filters: int, size: int, *, strides: int = 1, bias: bool = False, name: str):
-    """A convolution with symmetric padding."""
-    if size > 1 and strides > 1:
-        x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
-    padding = "valid" if strides > 1 else "same"
-    return keras.layers.Conv2D(
-        filters,
-        size,
-        strides=strides,
-        padding=padding,
-        use_bias=bias,
-        # An object for each layer: one that is shared would give all of them the same numbers.
-        kernel_initializer=keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal"),
-        name=f"{name}_conv",
-    )(x)
+    """A convolution with symmetric padding and the authors' initialisation."""
+    # An object for each layer: one that is shared would give all of them the same numbers.
+    start = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
+    return symmetric_conv(x, filters, size, strides=strides, use_bias=bias, kernel_initializer=start, name=name)
 
 
 def bn_relu(x, *, name: str):

@@ -1,12 +1,12 @@
 """Functional: residual blocks as in `resnet.py`, and within each a second path that computes a gate per channel.
 
 Hu, Shen, Albanie, Sun and Wu 2017, Squeeze-and-Excitation Networks, arXiv:1709.01507, on the ResNets of
-`resnet.py` (v1.5), with the paper's reduction ratio of 16. The squeeze is a mean over the image, the
-excitation two dense layers, as in section 3.
+`resnet.py` (v1.5), with the paper's reduction ratio of 16. The squeeze is a mean over the image, the excitation
+two dense layers, as in section 3.
 
 Deviations: those of `resnet.py`, v1.5 included; and the dense layers of the excitation have biases, as in timm,
-which the paper's equations leave out. (timm rounds the reduced channels up to a multiple of 8, which gives other
-counts for depths 18 and 34.)
+which the paper's equations leave out, and start by Glorot's rule. (timm rounds the reduced channels up to a
+multiple of 8, which gives other counts for depths 18 and 34.)
 """
 
 import keras

@@ -4,17 +4,15 @@ Bromley, Guyon, LeCun, Saeckinger and Shah 1993, Signature verification using a 
 NIPS 6: two inputs pass through the same weights, and the cosine of what comes out says how alike they are. Chopra,
 Hadsell and LeCun 2005 (CVPR, Learning a similarity metric discriminatively) take the L1 distance; Hadsell, Chopra and
 LeCun 2006 (CVPR, Dimensionality reduction by learning an invariant mapping) the L2 distance and the contrastive loss.
-`siamese_koch` is the net of Koch, Zemel and Salakhutdinov 2015. `triplet` is the embedding of Schroff, Kalenichenko
-and Philbin 2015, FaceNet, arXiv:1503.03832.
+`triplet` is the embedding of Schroff, Kalenichenko and Philbin 2015, FaceNet, arXiv:1503.03832.
 
-The towers of `siamese` and `triplet` are any classifier of the zoo in place of the papers' own nets. Dense layers are
-initialised as Keras does, those of `siamese_koch` as the paper does (section 3.2). Every comparison is in float32.
-Deviations: the paper's sigmoid after the logit of `siamese_koch` belongs to the loss here.
+Deviations: the towers are any classifier of the zoo in place of the papers' own nets, and dense layers start as Keras
+does. Every comparison is in float32.
 """
 
 import keras
 
-from zoo.registry import build_tower, check_choice, check_image_shape, check_whole_number, register_model
+from zoo.registry import build_tower, check_choice, check_whole_number, register_model
 
 DISTANCES = ("l1", "l2", "cosine")
 # Under the root of the L2 distance: equal embeddings are 1e-6 apart, and the gradient there is 0 instead of NaN.
@@ -25,7 +23,10 @@ MEAN_SQUARE_EPSILON = 1e-8
 
 
 def unit_length(x):
-    """Vectors `(batch, size)` divided by their L2 norm, in float32."""
+    """Vectors `(batch, size)` divided by their L2 norm, in float32.
+
+    Very short ones stay shorter: with components of about 1e-3 the length becomes 0.995, with 1e-4 0.71.
+    """
     # The L2 norm is the root of the mean square times that of the size.
     x = keras.ops.cast(x, "float32")
     return keras.ops.rms_normalization(x, scale=x.shape[-1] ** -0.5, epsilon=MEAN_SQUARE_EPSILON)
@@ -105,46 +106,6 @@ def siamese(
     elif num_classes is None:
         x = total_distance(x, distance)
     return keras.Model({"left": left, "right": right}, x, name="siamese")
-
-
-@register_model(
-    paper="Koch, Zemel and Salakhutdinov 2015, Siamese neural networks for one-shot image recognition, ICML deep "
-    "learning workshop",
-    input_shape=(105, 105, 1),
-    num_classes=None,
-    parameters=38_951_745,
-    macs=1_817_251_840,
-    task="verification",
-)
-def siamese_koch(input_shape: tuple[int, ...], num_classes: int | None) -> keras.Model:
-    """The pair of figure 4, for Omniglot: output `logits` `(batch, 1)`, of the weighted L1 distance.
-
-    Args:
-        input_shape: `(height, width, channels)`, at least 65x65. Sizes in the comments are those of 105x105.
-        num_classes: None; 0 gives |l - r| of the embeddings, `(batch, 4096)`.
-    """
-    check_image_shape("siamese_koch", input_shape, smallest=65)
-    # One path, so the twin is a Sequential; the pair is not.
-    twin = keras.Sequential([keras.Input(input_shape, name="image")], name="tower")
-    for i, (filters, size) in enumerate(((64, 10), (128, 7), (128, 4), (256, 4)), 1):  # 96, 42, 18, 6
-        twin.add(keras.layers.Conv2D(filters, size, activation="relu", **koch_initializers(0.01), name=f"conv{i}"))
-        if i < 4:
-            twin.add(keras.layers.MaxPooling2D(2, name=f"pool{i}"))  # 48, 21, 9
-    twin.add(keras.layers.Flatten(name="flatten"))  # 9216
-    twin.add(keras.layers.Dense(4096, activation="sigmoid", **koch_initializers(0.2), name="embedding"))
-    left, right = keras.Input(input_shape, name="left"), keras.Input(input_shape, name="right")
-    x = comparison(twin(left), twin(right), "l1")
-    if num_classes is None:
-        x = keras.layers.Dense(1, **koch_initializers(0.2), dtype="float32", name="logits")(x)
-    return keras.Model({"left": left, "right": right}, x, name="siamese_koch")
-
-
-def koch_initializers(deviation: float) -> dict[str, keras.Initializer]:
-    """Weights N(0, deviation), biases N(0.5, 0.01)."""
-    return {
-        "kernel_initializer": keras.initializers.RandomNormal(0.0, deviation),
-        "bias_initializer": keras.initializers.RandomNormal(0.5, 0.01),
-    }
 
 
 @register_model(

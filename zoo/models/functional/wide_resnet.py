@@ -1,7 +1,7 @@
 """Functional: every block adds its input to its output, and a Sequential has no place for that second path.
 
 Zagoruyko and Komodakis 2016, Wide Residual Networks, arXiv:1605.07146: pre-activation nets for small images
-with fewer layers and several times the filters; "WRN-28-10" is 28 layers deep and 10 times as wide.
+with fewer layers and several times the filters; "WRN-28-10" has 28 layers and is 10 times as wide.
 
 As in the authors' Torch models padding is symmetric, convolutions start by He et al. 2015 (arXiv:1502.01852) with
 the variance 2 / fan-out, and batch norm has momentum 0.9 and epsilon 1e-5. Deviation: logits start by Glorot's rule.
@@ -45,7 +45,8 @@ def wide_resnet(
     """WRN-`depth`-`width`. Sizes in the comments are those of WRN-28-10 at 32x32.
 
     Args:
-        depth: layers with weights: 6n + 4, for n blocks in each of the three stages.
+        depth: 6n + 4 for n blocks in each of the three stages, as the authors count: 6n + 2 layers with weights on
+            the longest path, and the shortcuts.
         width: factor on the stages' filters, which are 16, 32, 64 for 1.
         input_shape: `(height, width, channels)`, at least 4x4.
         num_classes: logits; 0 gives the 64 * width pooled features.

@@ -69,12 +69,13 @@ def xception(
     """Xception: published ImageNet top-1 accuracy 79.0 %, top-5 94.5 %, one crop (table 1).
 
     Args:
-        input_shape: `(height, width, channels)`, at least 7x7.
+        input_shape: `(height, width, channels)`, at least 32x32.
         num_classes: logits; 0 gives the 2048 pooled features.
         dropout: fraction of the pooled features dropped.
-        features: give the last feature map of each stride in place of the logits.
+        features: give the last feature map of each stride in place of the logits; strides 4 to 16 are sums which
+            ReLU has still to follow.
     """
-    check_image_shape("xception", input_shape, smallest=7)
+    check_image_shape("xception", input_shape, smallest=32)
     image = keras.Input(input_shape, name="image")
     # Entry flow.
     x = conv_bn(image, 32, 3, strides=2, padding="valid", name="stem1")

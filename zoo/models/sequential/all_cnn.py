@@ -3,10 +3,11 @@
 Springenberg, Dosovitskiy, Brox and Riedmiller 2014, Striving for Simplicity: The All Convolutional Net,
 arXiv:1412.6806, net All-CNN-C of table 2: convolutions with stride 2 stand where others pool.
 
-Deviations: the paper does not say how weights begin; here it is He et al. 2015 (arXiv:1502.01852), truncated
-at two standard deviations. Nor does it say how convolutions are padded: here symmetrically, as Caffe does, but
-for the last 3x3, whose 6 x 6 output its table has. The ReLU after the last convolution is left out, since logits
-are not cut at zero.
+Dropout of 0.2 on the image and of 0.5 after each reduction is the paper's (section 3). Deviations: the paper
+does not say how weights begin; here it is He et al. 2015 (arXiv:1502.01852), truncated at two standard
+deviations. Nor does it say how convolutions are padded: here symmetrically, as Caffe does, but for the last
+3x3, whose 6 x 6 output its table has. The ReLU after the last convolution is left out, since logits are not cut
+at zero.
 """
 
 import keras
@@ -74,6 +75,7 @@ def all_cnn_c(
         return sequential_features(layers, {2: stride2, 4: stride4}, "all_cnn_c")
     if num_classes:
         layers.append(conv(num_classes, 1, "conv9", activation=None))  # 6 x 6 x 10
-    last = "logits" if num_classes else "pool"
-    layers.append(keras.layers.GlobalAveragePooling2D(dtype="float32", name=last))
+        layers.append(keras.layers.GlobalAveragePooling2D(dtype="float32", name="logits"))
+    else:
+        layers.append(keras.layers.GlobalAveragePooling2D(name="pool"))
     return keras.Sequential(layers, name="all_cnn_c")

@@ -3,9 +3,10 @@
 LeCun, Bottou, Bengio and Haffner 1998, Gradient-based learning applied to document recognition,
 Proc. IEEE 86:2278-2324, figure 2.
 
-Deviations from the paper, those of every modern LeNet-5: C3 is connected to all maps of S2 (the paper
-leaves out some), subsampling is a plain average without coefficients and squashing, tanh is unscaled, and the output
-is a dense layer in place of radial basis functions.
+Deviations from the paper, those of every modern LeNet-5: C3 is connected to all maps of S2 (the paper leaves
+out some), subsampling is a plain average without coefficients and squashing, tanh is unscaled, the output is a
+dense layer in place of radial basis functions, and weights start by Glorot's rule, Keras' default, in place of
+the paper's uniform distribution.
 """
 
 import keras

@@ -1,7 +1,8 @@
 """Sequential: a multilayer perceptron is one path, each layer feeding the next and nothing else.
 
 Rumelhart, Hinton and Williams 1986, Learning representations by back-propagating errors,
-Nature 323:533-536. Today's form: ReLU, and batch normalisation or dropout where asked.
+Nature 323:533-536. Today's form: ReLU, and batch normalisation or dropout where asked. Weights start by Glorot's
+rule; batch norm has momentum 0.9, since runs on small sets are short, and Keras' epsilon of 1e-3.
 """
 
 from collections.abc import Sequence
@@ -9,7 +10,7 @@ from collections.abc import Sequence
 import keras
 
 from zoo.layers import BatchNormalization
-from zoo.registry import check_choice, register_model
+from zoo.registry import check_choice, check_value, check_whole_numbers, register_model
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "elu", "silu")
 
@@ -42,6 +43,10 @@ def mlp(
         dropout: fraction dropped after each activation (Srivastava et al. 2014, JMLR 15:1929-1958).
     """
     check_choice("activation", activation, ACTIVATIONS)
+    check_whole_numbers("hidden_sizes", hidden_sizes, least=1)
+    # A net of no layers at all is none that Keras could build.
+    something = bool(hidden_sizes) or num_classes > 0 or len(input_shape) > 1
+    check_value(something, "hidden_sizes", hidden_sizes, "with num_classes=0 a vector needs at least one hidden layer")
     name = "vector" if len(input_shape) == 1 else "image"
     layers = [keras.Input(input_shape, name=name)]
     if len(input_shape) > 1:

@@ -61,6 +61,7 @@ def nin(input_shape: tuple[int, ...], num_classes: int, *, dropout: float = 0.5,
         return sequential_features(layers, {2: stride2, 4: stride4}, "nin")
     if num_classes:
         layers.append(conv(num_classes, 1, "cccp6", activation=None))  # 8 x 8 x 10
-    last = "logits" if num_classes else "pool"
-    layers.append(keras.layers.GlobalAveragePooling2D(dtype="float32", name=last))
+        layers.append(keras.layers.GlobalAveragePooling2D(dtype="float32", name="logits"))
+    else:
+        layers.append(keras.layers.GlobalAveragePooling2D(name="pool"))
     return keras.Sequential(layers, name="nin")

@@ -1,7 +1,8 @@
 """Sequential: convolutions, then a classifier, one path without a branch.
 
 The small convolutional net of every introduction: the layers of LeNet-5 (LeCun et al. 1998), with
-3x3 convolutions, batch normalisation, ReLU and max pooling in place of 5x5, tanh and averages.
+3x3 convolutions, batch normalisation, ReLU and max pooling in place of 5x5, tanh and averages. Weights start by
+Glorot's rule; batch norm has momentum 0.9, since runs on small sets are short, and Keras' epsilon of 1e-3.
 """
 
 from collections.abc import Sequence
@@ -10,7 +11,7 @@ import keras
 
 from zoo.layers import BatchNormalization
 from zoo.models.ends import sequential_features
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import check_image_shape, check_value, check_whole_number, check_whole_numbers, register_model
 
 
 @register_model(
@@ -42,6 +43,9 @@ def simple_cnn(
         dropout: fraction dropped before the logits.
         features: give the last feature map of each stride in place of the logits.
     """
+    check_whole_numbers("filters", filters, least=1)
+    check_value(len(filters) > 0, "filters", filters, "it must have at least one entry")
+    check_whole_number("hidden_units", hidden_units, least=1)
     check_image_shape("simple_cnn", input_shape, smallest=2 ** len(filters))
     layers = [keras.Input(input_shape, name="image")]
     stages = {}
@@ -50,8 +54,9 @@ def simple_cnn(
         if batch_norm:
             layers.append(BatchNormalization(momentum=0.9, name=f"conv{i}_bn"))
         layers.append(keras.layers.ReLU(name=f"conv{i}_relu"))
+        stages[2 ** (i - 1)] = layers[-1]
         layers.append(keras.layers.MaxPooling2D(2, name=f"pool{i}"))
-        stages[2**i] = layers[-1]
+    stages[2 ** len(filters)] = layers[-1]
     if features:
         return sequential_features(layers, stages, "simple_cnn")
     layers.append(keras.layers.Flatten(name="flatten"))

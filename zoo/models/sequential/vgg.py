@@ -4,9 +4,9 @@ Simonyan and Zisserman 2014, Very Deep Convolutional Networks for Large-Scale Im
 arXiv:1409.1556, nets A, B, D and E; the `_bn` variants, with batch normalisation after each convolution, are
 torchvision's (their convolutions keep the bias that batch norm cancels, and count it).
 
-Initialisation is Glorot and Bengio 2010, by which the paper's section 3.1 replaces its pre-training of net A;
-batch norm has momentum 0.9 and epsilon 1e-5, torchvision's. Deviation from torchvision: an image of another
-size than 224 changes the first dense layer, where torchvision pools to 7 x 7.
+Initialisation, of the `_bn` nets too, is Glorot and Bengio 2010, by which the paper's section 3.1 replaces its
+pre-training of net A; batch norm has momentum 0.9 and epsilon 1e-5, torchvision's. Deviation from torchvision:
+an image of another size than 224 changes the first dense layer, where torchvision pools to 7 x 7.
 """
 
 import functools

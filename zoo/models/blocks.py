@@ -1,0 +1,30 @@
+"""Building blocks that several families share, each where TensorFlow's own padding is not the papers'."""
+
+import keras
+
+from zoo.layers import GroupedConv2D
+
+
+def symmetric_conv(x, filters: int, size: int, *, strides: int = 1, groups: int = 1, name: str, **arguments):
+    """A convolution that pads `size // 2` on every side, as Caffe and Torch do.
+
+    TensorFlow's "same" does that too where the stride is 1; with a stride of 2 and an even size it pads one side only.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        filters: channels of the output.
+        size: of the square kernel; odd.
+        strides: in both directions.
+        groups: into which the channels are split.
+        name: the layers' names begin with it.
+        **arguments: of `keras.layers.Conv2D`, such as the kernel's initializer.
+
+    Returns:
+        `(batch, ceil(height / strides), ceil(width / strides), filters)`.
+    """
+    if size > 1 and strides > 1:
+        x = keras.layers.ZeroPadding2D(size // 2, name=f"{name}_pad")(x)
+    arguments |= {"strides": strides, "padding": "valid" if strides > 1 else "same", "name": f"{name}_conv"}
+    if groups > 1:
+        return GroupedConv2D(filters, size, groups=groups, **arguments)(x)
+    return keras.layers.Conv2D(filters, size, **arguments)(x)
