@@ -8,6 +8,7 @@ from zoo.analysis.graph import count_parameters, why_not_sequential
 
 # A Sequential and a Functional tower.
 TOWERS = {"simple_cnn": {"filters": [4, 8], "hidden_units": 16}, "resnet20": {}}
+TOWER_NAMES = ["simple_cnn", pytest.param("resnet20", marks=pytest.mark.slow)]
 HEADS = {"kind": 5, "height": "regression", "corner": "regression:3"}
 RNG = np.random.default_rng(0)
 IMAGES = RNG.standard_normal((4, 16, 16, 1)).astype("float32")
@@ -31,7 +32,7 @@ def second(model):
     return {"image": IMAGES, **({"category": CATEGORIES} if "category" in model.input else {"vector": VECTORS})}
 
 
-@pytest.mark.parametrize("trunk", TOWERS)
+@pytest.mark.parametrize("trunk", TOWER_NAMES)
 def test_every_head_stands_on_the_trunk_s_features(trunk):
     model = outputs_model(trunk=trunk, trunk_args=TOWERS[trunk])
     net = zoo.build_model(trunk, (16, 16, 1), 0, **TOWERS[trunk])
@@ -114,7 +115,7 @@ def test_bad_heads(heads, problem):
     assert "'regression:N'" in str(error.value)
 
 
-@pytest.mark.parametrize("tower", TOWERS)
+@pytest.mark.parametrize("tower", TOWER_NAMES)
 @pytest.mark.parametrize("condition", ["vector", "category"])
 @pytest.mark.parametrize("join", ["concatenate", "film"])
 def test_the_join_is_the_one_by_hand(tower, condition, join):
@@ -158,8 +159,7 @@ def test_film_on_averaged_features_is_film_on_the_feature_map():
     np.testing.assert_allclose(joined, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize("join", ["concatenate", "film"])
-@pytest.mark.parametrize("categories", [0, 3])
+@pytest.mark.parametrize(("join", "categories"), [("concatenate", 3), ("film", 0)])
 def test_both_inputs_get_a_gradient_and_fit_works(join, categories):
     model = inputs_model(join=join, categories=categories, dropout=0.1)
     with tf.GradientTape() as tape:
@@ -194,7 +194,7 @@ def test_outputs_are_float32_under_mixed_precision(policy, restore_dtype_policy)
         assert np.isfinite(outputs).all()
 
 
-@pytest.mark.parametrize("tower", TOWERS)
+@pytest.mark.parametrize("tower", TOWER_NAMES)
 def test_saved_models_give_the_same_outputs(tower, tmp_path):
     args = TOWERS[tower]
     models = [

@@ -4,14 +4,17 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from zoo.analysis import complexity, graph
 from zoo.models.functional import resnet_cifar
 
 
-def test_depth_counts_the_layers_with_weights():
-    for depth in (20, 32, 44, 56, 110):
+@pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
+def test_depth_counts_the_layers_with_weights(depth):
+    with graph.without_weights():
         model = zoo.build_model(f"resnet{depth}")
-        weighted = [x for x in model.layers if isinstance(x, keras.layers.Conv2D | keras.layers.Dense)]
-        assert len(weighted) == depth
+    weighted = [x for x in model.layers if isinstance(x, keras.layers.Conv2D | keras.layers.Dense)]
+    assert len(weighted) == depth
+    assert complexity.depth(graph.calls(model)) == depth
 
 
 def test_stage_sizes_are_the_papers():

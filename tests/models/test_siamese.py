@@ -11,6 +11,7 @@ from zoo.models.functional.siamese import unit_length
 DISTANCES = ("l1", "l2", "cosine")
 # A Sequential and a Functional tower.
 TOWERS = {"simple_cnn": {"filters": [4, 8], "hidden_units": 16}, "resnet20": {}}
+TOWER_NAMES = ["simple_cnn", pytest.param("resnet20", marks=pytest.mark.slow)]
 
 
 def images(*names, shape=(16, 16, 1), count=3):
@@ -35,7 +36,7 @@ def by_hand(left, right, distance):
     return product, 1 - product.sum(1)
 
 
-@pytest.mark.parametrize("tower", TOWERS)
+@pytest.mark.parametrize("tower", TOWER_NAMES)
 @pytest.mark.parametrize("distance", DISTANCES)
 def test_outputs_are_those_by_hand(tower, distance):
     pair = images("left", "right")
@@ -154,7 +155,7 @@ def test_float16_features_are_compared_in_float32(restore_dtype_policy):
     np.testing.assert_allclose(compare([x[:1], x[1:]]), [[1200.0]], rtol=1e-6)
 
 
-@pytest.mark.parametrize("tower", TOWERS)
+@pytest.mark.parametrize("tower", TOWER_NAMES)
 @pytest.mark.parametrize(
     ("name", "hyperparameters"),
     [
@@ -181,7 +182,7 @@ def test_compile_and_fit_work():
     assert losses[-1] < losses[0]
 
 
-@pytest.mark.parametrize("tower", TOWERS)
+@pytest.mark.parametrize("tower", TOWER_NAMES)
 def test_triplet_embeds_all_three_with_one_tower(tower):
     model = small("triplet", tower=tower, tower_args=TOWERS[tower], embedding_size=6)
     x = images("anchor", "positive", "negative")
