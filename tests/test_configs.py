@@ -38,7 +38,11 @@ def test_the_record_is_complete_and_the_readme_s(file):
     assert re.search(rf"\| `configs/{file.name}` \| {mean} ± {deviation} \|", README)
 
 
-@pytest.mark.parametrize("file", FILES, ids=lambda file: file.stem)
+@pytest.mark.parametrize(
+    "file",
+    [pytest.param(file, marks=[pytest.mark.slow] if "resnet" in file.stem else []) for file in FILES],
+    ids=lambda file: file.stem,
+)
 def test_runs(file, tmp_path, data_dir):
     config = dataclasses.replace(
         load_config(str(file)), train_split="train[:256]", epochs=1, warmup_epochs=0, cpu_threads=0

@@ -91,7 +91,7 @@ def test_a_block_is_its_steps_one_after_the_other(name, kwargs, reference, jit):
         np.testing.assert_allclose(one, other, rtol=1e-3, atol=1e-5, err_msg=one.path)
 
 
-@pytest.mark.parametrize("name", ["mlp", "simple_cnn"])
+@pytest.mark.parametrize("name", [pytest.param("mlp", marks=pytest.mark.slow), "simple_cnn"])
 def test_the_split_into_blocks_changes_no_bit(name):
     digests = set()
     for cuts in ([0, 3], [0, 1, 3], [0, 1, 2, 3]):
@@ -154,9 +154,9 @@ def on_two_devices(engine, strategy, block, method):
     ("name", "kwargs"),
     [
         ("mlp", {}),
-        ("mlp", {"jit": "off"}),
+        pytest.param("mlp", {"jit": "off"}, marks=pytest.mark.slow),
         ("mlp", {"grad_clip_norm": 0.3, "l2": 0.1}),
-        ("mlp", {"optimizer": "adamw", "weight_decay": 0.1}),
+        pytest.param("mlp", {"optimizer": "adamw", "weight_decay": 0.1}, marks=pytest.mark.slow),
         ("simple_cnn", {"sync": True}),
     ],
     ids=str,

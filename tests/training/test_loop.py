@@ -127,7 +127,7 @@ def test_the_same_run_twice_is_the_same_and_another_seed_is_not(finished, tmp_pa
     assert result_of_other["state_sha256"] != result["state_sha256"]
 
 
-@pytest.mark.parametrize("block", [1, 2, 4])
+@pytest.mark.parametrize("block", [1, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 4))])
 def test_killed_anywhere_and_started_again_it_ends_the_same(finished, tmp_path, data_dir, monkeypatch, block):
     workdir, result = finished
     with monkeypatch.context() as patch:
@@ -152,7 +152,9 @@ def test_killed_after_the_last_step_it_still_has_its_metrics(finished, tmp_path,
     assert resumed["metrics"] == result["metrics"]
 
 
-@pytest.mark.parametrize(("number", "status"), [(signal.SIGINT, 130), (signal.SIGTERM, 143)])
+@pytest.mark.parametrize(
+    ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
+)
 def test_a_signal_saves_and_the_same_call_goes_on(finished, tmp_path, data_dir, monkeypatch, number, status):
     _, result = finished
     # A shell that runs the tests in the background has SIGINT ignored.
@@ -269,6 +271,7 @@ def test_evaluation_every_few_epochs_and_always_at_the_end(tmp_path, data_dir):
     assert [row["step"] for row in rows(tmp_path / "run") if row["split"] == "test"] == [22, 33]
 
 
+@pytest.mark.slow
 def test_mirrored_resumes_exactly_too(tmp_path, data_dir, monkeypatch):
     whole = train_and_evaluate(CONFIG, str(tmp_path / "whole"), strategy="mirrored:2", data_dir=data_dir)
     with monkeypatch.context() as patch:
