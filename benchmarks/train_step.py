@@ -7,9 +7,8 @@ Keras with `compile(optimizer, loss, metrics)` and `fit(x, y, batch_size)` on ar
 Keras' net is the one of `keras.applications` where a work names it, otherwise the zoo's with Keras' own layers in
 place of those of the zoo that the work names. A third side is Keras with the zoo's number of threads. They take
 turns, and the ratio is the median of the ratios of the turns, so that a machine that slows down slows all; beside it
-stands the ratio of each side's fastest turn, for a machine whose neighbours come and go.
-Compilation and first touches are in a turn that is not counted. Memory is the largest resident size that a process
-had.
+stands the ratio of each side's fastest turn, for a machine whose neighbours come and go. Compilation and first touches
+are in a turn that is not counted. Memory is the largest resident size that a process had.
 """
 
 import argparse
