@@ -4,8 +4,11 @@ Every field of the config is a flag too; a flag goes before the config file, the
 With no flags at all it trains simple_cnn on digits. Everything else is `python -m zoo`.
 """
 
+import math
+import re
 import sys
 from pathlib import Path
+from typing import Any
 
 from absl import flags
 
@@ -20,6 +23,7 @@ RUN_FLAGS = (
     ("config", "", "config file, such as configs/resnet20_digits.py; it is run, so trust it"),
     ("workdir", "", "folder of the run; default: runs/<config name>-<seed>"),
     ("data_dir", "", "where datasets are prepared; default: that of tensorflow_datasets"),
+    ("memory_gib", "2", "a split that takes less is held in memory; the result does not depend on it"),
     (
         "strategy",
         "one_device",
@@ -63,15 +67,30 @@ def train(given: flags.FlagValues) -> None:
         console.import_tensorflow()
         from zoo.training.loop import train_and_evaluate
 
-        result = train_and_evaluate(config, workdir, strategy=given.strategy, data_dir=given.data_dir or None)
+        result = train_and_evaluate(config, workdir, **where(given))
     else:
         print(f"{workdir} is finished already", file=sys.stderr)
     rate = result["images_per_second"]
-    print_metrics(result["metrics"])
-    print(f"{'steps':<16} {result['steps']} ({result['epochs']} epochs, seed {result['seed']})")
-    print(f"{'seconds':<16} {result['wall_seconds']:.1f}" + (f", {rate:,.0f} images/s" if rate else ""))
-    print(f"{'state_sha256':<16} {result['state_sha256']}")
-    print(f"{'workdir':<16} {workdir}: model.keras, metrics.jsonl, tensorboard/, result.json")
+    print_table(
+        {
+            **shown(result["metrics"]),
+            "steps": f"{result['steps']} ({result['epochs']} epochs, seed {result['seed']})",
+            "seconds": f"{result['wall_seconds']:.1f}" + (f", {rate:,.0f} images/s" if rate else ""),
+            "state_sha256": result["state_sha256"],
+            "workdir": f"{workdir}: model.keras, metrics.jsonl, tensorboard/, result.json",
+        }
+    )
+
+
+def where(given: flags.FlagValues) -> dict[str, Any]:
+    """The flags that say where a run happens, as `zoo.training.loop` takes them."""
+    try:
+        memory_gib = float(given.memory_gib)
+    except ValueError:
+        memory_gib = -1.0
+    if not 0 <= memory_gib < math.inf:
+        raise RequestError(f"memory_gib is {given.memory_gib!r}; it must be a number of GiB, at least 0")
+    return {"strategy": given.strategy, "data_dir": given.data_dir or None, "memory_gib": memory_gib}
 
 
 def evaluate(given: flags.FlagValues) -> None:
@@ -95,11 +114,9 @@ def evaluate(given: flags.FlagValues) -> None:
         configs.with_flags(recorded, given),
         workdir,
         step=int(given.checkpoint) if given.checkpoint else None,
-        strategy=given.strategy,
-        data_dir=given.data_dir or None,
+        **where(given),
     )
-    print_metrics(result["metrics"])
-    print(f"{'step':<16} {result['step']}")
+    print_table({**shown(result["metrics"]), "step": result["step"]})
 
 
 def parse_flags(argv: list[str]) -> flags.FlagValues:
@@ -125,13 +142,21 @@ def parse_flags(argv: list[str]) -> flags.FlagValues:
 def default_workdir(config_path: str, config: ExperimentConfig) -> str:
     """runs/<config name>-<seed>, or runs/<model>_<dataset>-<seed> where there is no config file."""
     name = Path(config_path).stem if config_path else f"{config.model}_{config.dataset}"
+    # A dataset may be a path.
+    name = re.sub(r"[^\w.,=-]+", "_", name)
     return str(Path("runs") / f"{name}-{config.seed}")
 
 
-def print_metrics(metrics: dict[str, float]) -> None:
-    """One metric a line."""
-    for name, value in metrics.items():
-        print(f"{name:<16} {value:.4f}")
+def shown(metrics: dict[str, float]) -> dict[str, str]:
+    """Metrics to four digits."""
+    return {name: f"{value:.4f}" for name, value in metrics.items()}
+
+
+def print_table(rows: dict[str, object]) -> None:
+    """A name and what belongs to it a line."""
+    width = max(map(len, rows))
+    for name, value in rows.items():
+        print(f"{name:<{width}}  {value}")
 
 
 def help_text() -> str:

@@ -85,8 +85,10 @@ def zoo_turn(work: Work) -> Turn:
     import zoo
     from zoo.config import ExperimentConfig
     from zoo.data import pipeline
+    from zoo.data.batches import Singles
     from zoo.data.sources import InMemorySource
-    from zoo.tasks import Classification
+    from zoo.data.transform import make_transform
+    from zoo.tasks import Classification, Label
     from zoo.training.engine import Engine
     from zoo.training.optimizers import make_optimizer
 
@@ -96,15 +98,12 @@ def zoo_turn(work: Work) -> Turn:
     model = zoo.build_model(work.model, work.image_shape, CLASSES, **work.model_args)
     optimizer = make_optimizer(config, work.steps, model.trainable_variables)
     strategy = tf.distribute.get_strategy()
-    engine = Engine(model, optimizer, Classification(), strategy=strategy, batch_size=work.batch_size)
-    longest = pipeline.longest_block(4 * int(np.prod(work.image_shape)), work.batch_size, config.log_every_steps)
-    blocks = pipeline.training_blocks(
-        source,
-        pipeline.make_transform(source, "unit"),
-        batch_size=work.batch_size,
-        seed=0,
-        boundaries=pipeline.block_boundaries(work.steps, work.steps, longest),
-    )
+    task = Classification(Label("label", CLASSES))
+    engine = Engine(model, optimizer, task, strategy=strategy, batch_size=work.batch_size)
+    batches = Singles(source, make_transform(source, "unit"), work.image_shape, ["label"])
+    longest = pipeline.longest_block(batches, work.batch_size, config.log_every_steps)
+    plan = pipeline.BlockPlan.of(work.steps, work.steps, longest)
+    blocks = pipeline.training_blocks(batches, batch_size=work.batch_size, seed=0, plan=plan)
 
     def turn() -> float:
         began = time.perf_counter()

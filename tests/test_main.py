@@ -1,6 +1,7 @@
 """python -m zoo, as a user meets it."""
 
 import json
+import re
 import shlex
 import subprocess
 import sys
@@ -278,3 +279,26 @@ def test_a_reader_who_leaves_early_sees_no_traceback():
 def test_short_citation():
     assert short("He, Zhang, Ren and Sun 2015, Deep Residual Learning") == "He, Zhang, Ren and Sun 2015"
     assert short("a private net") == "a private net"
+
+
+def test_show_data_takes_the_flags_of_the_config(capsys, tmp_path, data_dir, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    main(["show-data", "--augment=pad_crop:1", f"--data_dir={data_dir}", "--count=5", "--seed=3"])
+    assert capsys.readouterr().out == "data.png: the first 5 training examples, as the model gets them\n"
+    assert (tmp_path / "data.png").read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--augmnt=flip"], "Unknown command line flag 'augmnt'. Did you mean: augment"),
+        (["--count=0"], "count is 0; it must be at least 1"),
+        (["--output=nowhere/data.png"], "there is no folder nowhere"),
+        (["picture.png"], "what is 'picture.png'?"),
+        (["--config=nowhere.py"], "unknown config file 'nowhere.py'"),
+    ],
+    ids=str,
+)
+def test_show_data_says_what_is_wrong(argv, message):
+    with pytest.raises(ValueError, match=re.escape(message)):
+        main(["show-data", *argv])

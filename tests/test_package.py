@@ -15,7 +15,8 @@ ROOMS = {
     "zoo.errors": set(),
     "zoo.version": set(),
     "zoo.layers": set(),
-    "zoo.tasks": set(),
+    "zoo.metrics": set(),
+    "zoo.tasks": {"zoo.tasks", "zoo.metrics"},
     "zoo.config": {"zoo.errors"},
     "zoo.registry": {"zoo.errors", "zoo.layers"},  # the layers when a saved model is loaded
     # A family may build on another one's blocks, as Wide ResNet does on ResNet-v2's.
@@ -24,29 +25,32 @@ ROOMS = {
     "zoo.training": {
         "zoo.training",
         "zoo.tasks",
+        "zoo.metrics",
         "zoo.data",
         "zoo.registry",
         "zoo.config",
         "zoo.errors",
         "zoo.version",
     },
-    "zoo.analysis": {"zoo.analysis", "zoo.training", "zoo.registry", "zoo.errors"},
+    "zoo.analysis": {"zoo.analysis", "zoo.training", "zoo.data", "zoo.registry", "zoo.config", "zoo.errors"},
     "zoo.console": {"zoo.errors"},
-    "zoo.__main__": {"zoo.console", "zoo.analysis", "zoo.config", "zoo.registry", "zoo.errors"},
+    "zoo.__main__": {"zoo.console", "zoo.analysis", "zoo.training", "zoo.config", "zoo.registry", "zoo.errors"},
     "zoo": {"zoo.config", "zoo.errors", "zoo.registry", "zoo.version"},
     "train": {"zoo.console", "zoo.training", "zoo.config", "zoo.errors"},
 }
 # Room -> packages beside the standard library that it may import. Models know Keras and nothing else.
 PACKAGES = {
     "zoo.layers": {"keras", "tensorflow"},
-    "zoo.tasks": {"keras"},
+    "zoo.metrics": {"numpy"},
+    "zoo.tasks": {"keras", "numpy"},
     "zoo.config": {"absl"},
     "zoo.registry": {"keras"},
     "zoo.models": {"keras"},
-    "zoo.data": {"numpy", "tensorflow", "tensorflow_datasets", "sklearn"},
+    "zoo.data": {"numpy", "tensorflow", "tensorflow_datasets", "sklearn", "scipy", "PIL", "matplotlib", "tqdm"},
     "zoo.training": {"keras", "numpy", "tensorflow", "tensorboard", "tqdm"},
-    "zoo.analysis": {"keras"},
+    "zoo.analysis": {"keras", "numpy", "matplotlib"},
     "zoo.console": {"tensorflow"},  # only to import it quietly
+    "zoo.__main__": {"absl"},
     "train": {"absl"},
 }
 

@@ -1,14 +1,18 @@
-"""Everything but training: python -m zoo list | inspect."""
+"""Everything but training: python -m zoo list | inspect | show-data."""
 
 import argparse
 import dataclasses
 import json
 import re
 import sys
+from pathlib import Path
 from typing import Any, NoReturn
 
+from absl import flags
+
+from zoo import config as configs
 from zoo import console, registry
-from zoo.config import parse_model_args
+from zoo.config import ExperimentConfig, parse_model_args
 from zoo.errors import RequestError, unknown
 
 NAME_HELP = "a model of the zoo, a .keras file, or module:function (called without arguments, gives a model)"
@@ -23,7 +27,11 @@ class _Parser(argparse.ArgumentParser):
 
 def main(argv: list[str]) -> None:
     """Carries a command out."""
-    options = _parser().parse_args(argv)
+    parser = _parser()
+    options, rest = parser.parse_known_args(argv)
+    if rest and options.command is not show_data_command:
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    options.rest = rest
     options.command(options)
 
 
@@ -114,6 +122,31 @@ def inspect_command(options: argparse.Namespace) -> None:
     print("\n".join(fact_lines(found)))
 
 
+def show_data_command(options: argparse.Namespace) -> None:
+    """Writes a picture of the first training examples of a config, as augmented."""
+    values = flags.FlagValues()
+    configs.define_flags(values)
+    try:
+        left = values(["show-data", *options.rest])[1:]
+    except flags.Error as error:
+        raise RequestError(str(error)) from error
+    if left:
+        raise RequestError(f"what is {left[0]!r}? flags are written as --name=value")
+    if options.count < 1:
+        raise RequestError(f"count is {options.count}; it must be at least 1")
+    config = configs.with_flags(configs.load_config(options.config) if options.config else ExperimentConfig(), values)
+    path = Path(options.output)
+    if not path.absolute().parent.is_dir():
+        raise RequestError(f"output is {options.output!r}, and there is no folder {path.parent}")
+    console.import_tensorflow()
+    from zoo.analysis import plots
+    from zoo.training.data import open_data
+
+    data = open_data(config, data_dir=options.data_dir, memory_gib=options.memory_gib)
+    shown = plots.data_grid(config, data, options.count, path)
+    print(f"{path}: the first {shown} training examples, as the model gets them")
+
+
 def builder_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """What the flags of `inspect` give to the model's builder."""
     arguments = parse_model_args(options.model_args)
@@ -159,6 +192,18 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--summary", action="store_true", help="without the table of layers")
     command.add_argument("--json", action="store_true", help="for machines")
     command.set_defaults(command=inspect_command)
+    command = commands.add_parser(
+        "show-data",
+        allow_abbrev=False,
+        help="a picture of training examples as augmented",
+        epilog="Every field of the config is a flag too, as in train.py: --dataset, --augment, --image_size, ...",
+    )
+    command.add_argument("--config", default="", help="config file, such as configs/resnet20_glyphs.py")
+    command.add_argument("--data_dir", help="where datasets are prepared; default: that of tensorflow_datasets")
+    command.add_argument("--memory_gib", type=float, default=2.0, help="as in train.py; default: 2")
+    command.add_argument("--count", type=int, default=48, help="how many examples; default: 48")
+    command.add_argument("--output", default="data.png", help="the picture; default: data.png")
+    command.set_defaults(command=show_data_command)
     return parser
 
 

@@ -26,12 +26,21 @@ def _option(
     *,
     choices: tuple[str, ...] | None = None,
     least: float | None = None,
+    most: float | None = None,
     above: float | None = None,
     below: float | None = None,
     group: str | None = None,
 ) -> Any:
     """A field with what `--help` says of it and what it may hold; `group` heads this field and the next ones."""
-    rules = {"help": help, "choices": choices, "least": least, "above": above, "below": below, "group": group}
+    rules = {
+        "help": help,
+        "choices": choices,
+        "least": least,
+        "most": most,
+        "above": above,
+        "below": below,
+        "group": group,
+    }
     if isinstance(default, dict):
         return dataclasses.field(default_factory=lambda: dict(default), metadata=rules)
     return dataclasses.field(default=default, metadata=rules)
@@ -48,19 +57,54 @@ class ExperimentConfig:
     # The model.
     model: str = _option("simple_cnn", "architecture, see `python -m zoo list`", group="Model")
     model_args: dict[str, Any] = _option({}, "hyperparameters of the model: JSON or key=value,...")
+    task: str = _option(
+        "",
+        "what the model is trained for; default: what it was made for",
+        choices=("", "classification", "multi_output", "verification"),
+    )
 
     # The data.
-    dataset: str = _option("digits", "name of the dataset", group="Data")
+    dataset: str = _option(
+        "digits",
+        "digits, glyphs, synthetic:32x32x3,classes=10,examples=50000, folder:PATH, or a name of tensorflow_datasets "
+        "(cifar10, imagenet2012:5.1.0, package.module:Builder)",
+        group="Data",
+    )
     train_split: str = _option("train", "split to train on; slices as in TFDS: train[:90%]")
     eval_split: str = _option("test", "split to evaluate on")
-    image_size: int = _option(0, "height and width that images are resized to, bilinear; 0: as they are", least=0)
+    labels: str = _option(
+        "",
+        "what is learned: a class label, or for several heads label:weight,label:weight; default: the dataset's own",
+    )
+    condition: str = _option("", "feature that goes into the second input of a model that takes one")
+    image_size: int = _option(0, "height and width that images are brought to; 0: as they are", least=0)
+    center_crop: float = _option(
+        0.0,
+        "the central square of this fraction of the shorter side becomes the image; 0: the whole one, squeezed. Where "
+        "training crops at random, this is for evaluation",
+        least=0,
+        most=1,
+    )
+    interpolation: str = _option("bilinear", "of resizing", choices=("bilinear", "bicubic"))
     normalize: str = _option(
         "standardize",
-        "pixels to [0, 1] (unit), to [-1, 1] (signed), or to mean 0 and deviation 1 by channel of the "
-        "training split (standardize)",
-        choices=("unit", "signed", "standardize"),
+        "pixels to [0, 1] (unit), to [-1, 1] (signed), to mean 0 and deviation 1 by channel of the "
+        "training split (standardize) or of ImageNet (imagenet)",
+        choices=("unit", "signed", "standardize", "imagenet"),
     )
-    augment: str = _option("", "augmentations of training images, in order: pad_crop:4,flip")
+    augment: str = _option(
+        "",
+        "augmentations of training images, in order, such as pad_crop:4,flip,cutout:8; also random_resized_crop:AREA, "
+        "random_erasing:P, color_jitter:S, affine:DEGREES:SCALE:SHEAR:SHIFT, randaugment:N:M, mixup:A, cutmix:A",
+    )
+    skip_corrupt_images: bool = _option(False, "leave out images that cannot be decoded; they are counted")
+
+    # Verification.
+    margin: float = _option(0.0, "of the contrastive and the triplet loss; 0: 1 and 0.2", least=0, group="Verification")
+    ways: int = _option(20, "classes of a one-shot episode; 0: no episodes", least=0)
+    shots: int = _option(1, "images that stand for a class in an episode", least=1)
+    episode_group: str = _option("", "label that the classes of an episode share, such as alphabet")
+    episode_view: str = _option("", "label in which query and support differ where they can, such as typeface")
 
     # Optimisation.
     batch_size: int = _option(32, "examples per step over all replicas together", least=1, group="Optimisation")
@@ -68,6 +112,7 @@ class ExperimentConfig:
     optimizer: str = _option("adam", "how gradients become updates", choices=OPTIMIZERS)
     learning_rate: float = _option(1e-3, "the peak rate; never scaled by batch or replicas", above=0)
     momentum: float = _option(0.9, "of sgd and rmsprop", least=0, below=1)
+    epsilon: float = _option(0.0, "of adam, adamw and rmsprop; 0: Keras' own, 1e-7", least=0)
     nesterov: bool = _option(False, "Nesterov's momentum in sgd")
     schedule: str = _option(
         "constant",
@@ -107,6 +152,11 @@ class ExperimentConfig:
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
         parse_schedule(self.schedule)
+        parse_labels(self.labels)
+        if self.ways == 1:
+            raise RequestError("ways is 1; an episode needs at least 2 classes, or 0 for no episodes")
+        if self.epsilon and self.optimizer == "sgd":
+            raise RequestError(f"epsilon is {self.epsilon}; sgd has none")
         if self.nesterov and self.optimizer != "sgd":
             raise RequestError(f"nesterov goes with sgd; optimizer is {self.optimizer!r}")
 
@@ -128,6 +178,7 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
         raise unknown(field.name, value, rules["choices"])
     for rule, holds, words in (
         ("least", lambda bound: value >= bound, "at least"),
+        ("most", lambda bound: value <= bound, "at most"),
         ("above", lambda bound: value > bound, "above"),
         ("below", lambda bound: value < bound, "below"),
     ):
@@ -172,6 +223,25 @@ def parse_schedule(text: str) -> tuple[str, tuple[float, ...], float]:
             f"schedule is {text!r}; step needs rising epochs and may have a factor below 1, as step:60,80:0.2"
         )
     return name, epochs, factor
+
+
+def parse_labels(text: str) -> dict[str, float]:
+    """Reads `fine:1,coarse:0.5` as weights by name; a label without a number weighs 1.
+
+    Raises:
+        ValueError: the text is no list of labels, or a weight is none.
+    """
+    result: dict[str, float] = {}
+    for part in text.split(",") if text.strip() else ():
+        name, colon, weight = part.strip().partition(":")
+        try:
+            value = float(weight) if colon else 1.0
+        except ValueError:
+            value = -1.0
+        if not name or name in result or not 0 < value < math.inf:
+            raise RequestError(f"labels is {text!r}; write different labels with weights above 0, as fine:1,coarse:0.5")
+        result[name] = value
+    return result
 
 
 def parse_model_args(text: str) -> dict[str, Any]:

@@ -37,7 +37,7 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
         name: what was asked for.
         known: what could have been asked for.
     """
-    known = sorted(known)
+    known = sorted(set(known))
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
         return RequestError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")

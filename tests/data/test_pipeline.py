@@ -1,47 +1,100 @@
 """The pipeline is a pure function of the step: nothing else decides what a batch holds."""
 
+import functools
+import itertools
+import tracemalloc
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
 from zoo.data import augment, pipeline, randomness
-from zoo.data.sources import InMemorySource
+from zoo.data.batches import FixedPairs, Pairs, Singles, TripletBatches
+from zoo.data.pairs import PartnerDraw, fixed_pairs
+from zoo.data.pipeline import BlockPlan
+from zoo.data.sources.example_source import Feature, InMemorySource
+from zoo.data.transform import make_transform
 
 RNG = np.random.default_rng(0)
 EXAMPLES, BATCH = 50, 8  # 6 steps an epoch, 2 examples left over
+SHAPE = (6, 6, 3)
 SOURCE = InMemorySource(
-    {"image": RNG.integers(0, 256, (EXAMPLES, 6, 6, 2), dtype=np.uint8), "label": np.arange(EXAMPLES)}, name="made"
+    {
+        "image": RNG.integers(0, 256, (EXAMPLES, *SHAPE), dtype=np.uint8),
+        "label": np.arange(EXAMPLES),
+        "kind": np.arange(EXAMPLES) % 5,
+    },
+    name="made",
 )
-TRANSFORM = pipeline.make_transform(SOURCE, "standardize", augmentation="pad_crop:2,flip")
+DRAW = PartnerDraw(SOURCE.arrays["kind"], "made")
+AUGMENTATION = "pad_crop:2,flip"
 
 
-def batches(longest=4, total=18, interval=6, first_step=0, replicas=1, seed=3, transform=TRANSFORM):
-    """The batches step by step, whatever the blocks: a list of (image, label)."""
-    boundaries = pipeline.block_boundaries(total, interval, longest)
+def singles(augmentation=AUGMENTATION):
+    return Singles(SOURCE, make_transform(SOURCE, "standardize", augmentation), SHAPE, ["label", "kind"])
+
+
+def batches_of(kind):
+    transform = make_transform(SOURCE, "standardize", AUGMENTATION)
+    if kind == "pairs":
+        return Pairs(SOURCE, transform, SHAPE, DRAW)
+    if kind == "triplets":
+        return TripletBatches(SOURCE, transform, SHAPE, DRAW, "kind")
+    return singles(AUGMENTATION if kind == "singles" else f"{AUGMENTATION},{kind}:0.5")
+
+
+KINDS = ["singles", "pairs", "triplets", "mixup", "cutmix"]
+
+
+def steps(batches, longest=4, total=18, interval=6, first_step=0, replicas=1, seed=3, threads=None):
+    """The batches step by step, whatever the blocks: a list of dictionaries."""
     blocks = pipeline.training_blocks(
-        SOURCE,
-        transform,
+        batches,
         batch_size=BATCH,
         seed=seed,
-        boundaries=boundaries,
+        plan=BlockPlan.of(total, interval, longest),
         first_step=first_step,
         replicas=replicas,
     )
+    if threads:
+        options = tf.data.Options()
+        options.threading.private_threadpool_size = threads
+        blocks = blocks.with_options(options)
     blocks = list(blocks.as_numpy_iterator())
     groups = [blocks[i : i + replicas] for i in range(0, len(blocks), replicas)]
-    joined = [{key: np.concatenate([part[key] for part in group], axis=1) for key in group[0]} for group in groups]
-    return [(image, label) for block in joined for image, label in zip(block["image"], block["label"], strict=True)]
+    joined = [{name: np.concatenate([part[name] for part in group], axis=1) for name in group[0]} for group in groups]
+    return [{name: value[k] for name, value in block.items()} for block in joined for k in range(_length(block))]
+
+
+def _length(block):
+    (length,) = {len(value) for value in block.values()}
+    return length
+
+
+@functools.cache
+def plainly(kind):
+    """The batches of a run from its start, on one replica."""
+    return steps(batches_of(kind))
+
+
+# A dataset takes half a second to trace, so the default run has each thing once, and the slow one everything.
+
+
+def mostly_slow(values, quick):
+    return [value if value in quick else pytest.param(value, marks=pytest.mark.slow) for value in values]
 
 
 def assert_same(one, other):
     assert len(one) == len(other)
-    for (image, label), (other_image, other_label) in zip(one, other, strict=True):
-        np.testing.assert_array_equal(label, other_label)
-        np.testing.assert_array_equal(image, other_image)
+    for batch, other_batch in zip(one, other, strict=True):
+        assert batch.keys() == other_batch.keys()
+        for name, value in batch.items():
+            np.testing.assert_array_equal(value, other_batch[name], err_msg=name)
 
 
 def test_every_epoch_is_another_permutation():
-    labels = [label for _, label in batches()]
+    labels = [batch["label"] for batch in plainly("singles")]
     epochs = [np.concatenate(labels[i : i + 6]) for i in (0, 6, 12)]
     for epoch in epochs:
         assert len(set(epoch)) == 48
@@ -50,67 +103,92 @@ def test_every_epoch_is_another_permutation():
     assert not np.array_equal(epochs[1], epochs[2])
 
 
-@pytest.mark.parametrize("first_step", [1, 4, 5, 6, 11, 17, 18])
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, quick=[kind for kind in KINDS if kind != "mixup"]))
+def test_the_kinds_hold_what_they_should(kind):
+    image = ((BATCH, *SHAPE), "float32")
+    expected = {
+        "singles": {"image": image, "label": ((BATCH,), "int64"), "kind": ((BATCH,), "int64")},
+        "pairs": {"left": image, "right": image, "same": ((BATCH,), "int32")},
+        "triplets": {
+            **dict.fromkeys(("anchor", "positive", "negative"), image),
+            **dict.fromkeys(("anchor_label", "negative_label"), ((BATCH,), "int64")),
+        },
+    }
+    mixed = {
+        **expected["singles"],
+        "own_share": ((BATCH,), "float32"),
+        "mixed/label": ((BATCH,), "int64"),
+        "mixed/kind": ((BATCH,), "int64"),
+    }
+    for batch in plainly(kind):
+        found = {name: (value.shape, value.dtype.name) for name, value in batch.items()}
+        assert found == expected.get(kind, mixed)
+
+
+@pytest.mark.parametrize("first_step", mostly_slow([1, 4, 5, 6, 11, 17, 18], quick=[1, 18]))
 def test_starts_at_any_step(first_step):
-    assert_same(batches(first_step=first_step), batches()[first_step:])
+    assert_same(steps(singles(), first_step=first_step), plainly("singles")[first_step:])
 
 
-@pytest.mark.parametrize("longest", [1, 2, 5, 6, 100])
+@pytest.mark.parametrize("longest", mostly_slow([1, 2, 5, 6, 100], quick=[5]))
 def test_blocks_do_not_matter(longest):
-    assert_same(batches(longest=longest), batches())
+    assert_same(steps(singles(), longest=longest), plainly("singles"))
 
 
-@pytest.mark.parametrize("interval", [6, 12, 18])
+@pytest.mark.parametrize("interval", mostly_slow([6, 12, 18], quick=[12]))
 def test_blocks_may_cross_epochs(interval):
-    assert_same(batches(interval=interval, longest=100), batches())
+    assert_same(steps(singles(), interval=interval, longest=100), plainly("singles"))
 
 
-@pytest.mark.parametrize("replicas", [2, 4])
-def test_replicas_share_the_same_batches(replicas):
-    assert_same(batches(replicas=replicas), batches())
-
-
-def test_seed_decides_order_and_augmentation():
-    (_image, label), (_other_image, other_label) = batches(seed=0)[0], batches(seed=1)[0]
-    assert not np.array_equal(label, other_label)
-    assert_same(batches(seed=1), batches(seed=1))
-    plain = pipeline.make_transform(SOURCE, "standardize")
-    np.testing.assert_array_equal(batches(transform=plain)[0][1], batches()[0][1])
-
-
-def test_images_are_augmented_by_seed_epoch_and_index_and_then_normalised():
-    step = 7  # of epoch 1
-    image, label = batches()[step]
-    keys = randomness.example_keys(3, tf.fill([BATCH], tf.constant(1, tf.int64)), label)
-    raw = augment.make_augmentation("pad_crop:2,flip")(SOURCE.arrays["image"][label], keys).numpy()
-    pixels = SOURCE.arrays["image"].astype("float64")
-    expected = (raw - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
-    np.testing.assert_allclose(image, expected, rtol=1e-5, atol=1e-5)
+@pytest.mark.parametrize(("replicas", "threads"), [(1, 1), (1, 2), (2, 1), (2, 2), (4, 1), (4, 2)])
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.slow
+def test_neither_replicas_nor_threads_matter(kind, replicas, threads):
+    assert_same(steps(batches_of(kind), replicas=replicas, threads=threads), plainly(kind))
 
 
 @pytest.mark.parametrize(
-    ("normalize", "low", "high"), [("unit", 0, 1), ("signed", -1, 1)]
-)  # fmt: skip
-def test_fixed_normalisations(normalize, low, high):
-    extremes = InMemorySource({"image": np.array([0, 255], np.uint8).reshape(2, 1, 1, 1)}, name="made")
-    transform = pipeline.make_transform(extremes, normalize)
-    np.testing.assert_allclose(transform(tf.constant(extremes.arrays["image"]), None)[:, 0, 0, 0], [low, high])
+    ("kind", "replicas", "threads"),
+    [("singles", 4, 2), ("pairs", 4, 1), ("triplets", 2, 2), ("cutmix", 2, 1)],
+)
+def test_nothing_but_the_step_matters(kind, replicas, threads):
+    """All at once: other replicas, threads and blocks, and a start in the middle of a block."""
+    found = steps(batches_of(kind), replicas=replicas, threads=threads, longest=5, first_step=7)
+    assert_same(found, plainly(kind)[7:])
 
 
-def test_a_channel_that_never_changes_survives_standardizing():
-    flat = InMemorySource({"image": np.full((4, 2, 2, 1), 7, np.uint8)}, name="made")
-    images = pipeline.make_transform(flat, "standardize")(tf.constant(flat.arrays["image"]), None)
-    np.testing.assert_array_equal(images, np.zeros((4, 2, 2, 1)))
+def test_seed_decides_order_and_augmentation():
+    other = steps(singles(), seed=4, total=2)[0]
+    assert not np.array_equal(other["label"], plainly("singles")[0]["label"])
+    # The augmentation has no say in the order.
+    plain = steps(singles(""), total=2)[0]
+    np.testing.assert_array_equal(plain["label"], plainly("singles")[0]["label"])
+    assert not np.array_equal(plain["image"], plainly("singles")[0]["image"])
 
 
-def test_resize_is_bilinear():
-    transform = pipeline.make_transform(SOURCE, "unit", image_size=12)
-    images = transform(tf.constant(SOURCE.arrays["image"][:3]), None)
-    assert transform.output_shape((6, 6, 2)) == (12, 12, 2)
-    assert images.shape == (3, 12, 12, 2)
-    # Half-pixel centres: the second output pixel lies a quarter of the way from the first input pixel.
-    first, second = SOURCE.arrays["image"][0, 0, 0:2, 0] / 255
-    np.testing.assert_allclose(images[0, 0, 1, 0], 0.75 * first + 0.25 * second, rtol=1e-5)
+@pytest.mark.parametrize("kind", mostly_slow(["pairs", "triplets"], quick=["pairs"]))
+def test_seed_and_epoch_decide_the_partners(kind):
+    name = {"pairs": "right", "triplets": "negative"}[kind]
+    other = steps(batches_of(kind), seed=4, total=2)[0]
+    assert not np.array_equal(other[name], plainly(kind)[0][name])
+    assert not np.array_equal(plainly(kind)[6][name], plainly(kind)[0][name])
+
+
+def test_images_are_augmented_by_seed_epoch_and_index_and_then_normalised():
+    batch = plainly("singles")[7]  # of epoch 1
+    keys = randomness.example_keys(3, tf.fill([BATCH], tf.constant(1, tf.int64)), batch["label"])
+    raw = augment.make_augmentation(AUGMENTATION)(tf.constant(SOURCE.arrays["image"][batch["label"]]), keys).numpy()
+    pixels = SOURCE.arrays["image"].astype("float64")
+    expected = (raw - pixels.mean((0, 1, 2))) / pixels.std((0, 1, 2))
+    np.testing.assert_allclose(batch["image"], expected, rtol=1e-5, atol=1e-5)
+
+
+def test_half_of_the_pairs_of_every_batch_are_alike():
+    for batch in plainly("pairs"):
+        assert batch["same"].tolist() == [1, 0] * (BATCH // 2)
+
+
+# Where blocks end.
 
 
 @pytest.mark.parametrize(
@@ -126,30 +204,147 @@ def test_resize_is_bilinear():
         (220, 220, 100, [0, 55, 110, 165, 220]),
     ],
 )
-def test_block_boundaries(total, interval, longest, expected):
-    assert pipeline.block_boundaries(total, interval, longest).tolist() == expected
+def test_where_blocks_end(total, interval, longest, expected):
+    assert [0, *BlockPlan.of(total, interval, longest).ends()] == expected
+
+
+def boundaries(total, interval, longest):
+    """By going through the steps: as few blocks as may be, equal ones where that takes at most twice as many."""
+    interval = min(interval, total)
+    fewest = next(count for count in itertools.count(1) if count * longest >= interval)
+    shortest = next(length for length in itertools.count(1) if length * fewest >= interval)
+    equal = max(length for length in range(1, min(longest, interval) + 1) if interval % length == 0)
+    length = equal if 2 * equal >= shortest else shortest
+    ends = [0]
+    for step in range(1, total + 1):
+        if step == total or step % interval == 0 or step - ends[-1] == length:
+            ends.append(step)
+    return ends
+
+
+def test_where_blocks_end_by_going_through_the_steps():
+    for total, interval, longest in itertools.product(
+        range(1, 31), (1, 2, 3, 5, 7, 12, 13, 30, 31), (1, 2, 3, 5, 8, 40)
+    ):
+        case = (total, interval, longest)
+        plan, expected = BlockPlan.of(*case), boundaries(*case)
+        assert [0, *plan.ends()] == expected, case
+        assert plan.num_blocks == len(expected) - 1, case
+        pairs = list(itertools.pairwise(expected))
+        assert [plan.bounds(number) for number in range(plan.num_blocks)] == pairs, case
+        blocks = [number for number, (start, end) in enumerate(pairs) for _ in range(start, end)]
+        assert [plan.block_of(step) for step in range(total + 1)] == [*blocks, len(pairs)], case
+        for first_step in (1, total // 2, total):
+            # From the block on that holds the step.
+            assert list(plan.ends(first_step)) == [end for end in expected[1:] if end > first_step], case
+
+
+@pytest.mark.parametrize("case", [(44, 44, 10), (30, 13, 5), (29, 12, 8), (3, 1, 1)])
+def test_bounds_are_the_same_in_a_graph(case):
+    plan = BlockPlan.of(*case)
+    starts, ends = plan.bounds(tf.range(plan.num_blocks, dtype=tf.int64))
+    assert starts.dtype == ends.dtype == tf.int64
+    assert list(zip(starts.numpy(), ends.numpy(), strict=True)) == [plan.bounds(n) for n in range(plan.num_blocks)]
 
 
 def test_longest_block_is_bounded_by_memory_and_count():
-    assert pipeline.longest_block(4 * 32 * 32 * 3, 128) == 10
-    assert pipeline.longest_block(4 * 224 * 224 * 3, 256) == 1
-    assert pipeline.longest_block(4, 1) == pipeline.MAX_BLOCK_STEPS
-    assert pipeline.longest_block(4, 1, 1000, 7) == 7
+    def longest(shape, batch_size, *limits, images=1):
+        return pipeline.longest_block(SimpleNamespace(image_shape=shape, images=images), batch_size, *limits)
+
+    assert longest((32, 32, 3), 128) == 10
+    assert longest((32, 32, 3), 128, images=2) == 5
+    assert longest((224, 224, 3), 256) == 1
+    assert longest((1, 1, 1), 1) == pipeline.MAX_BLOCK_STEPS
+    assert longest((1, 1, 1), 1, 1000, 7) == 7
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
-@pytest.mark.parametrize("batch_size", [8, 50, 64])
-def test_evaluation_counts_every_example_once(batch_size, replicas):
-    blocks = pipeline.evaluation_blocks(SOURCE, TRANSFORM, batch_size=batch_size, replicas=replicas)
+# Long runs over large sets.
+
+
+class Numbers:
+    """As many examples as one likes: the image of each is its index, in four bytes."""
+
+    name, version, fingerprint, default_label = "numbers", "", "", "label"
+    features = {"image": Feature((2, 2, 1), "uint8"), "label": Feature((), "int64")}  # noqa: RUF012
+
+    def __init__(self, num_examples):
+        self.num_examples = num_examples
+
+    def fetch(self, indices):
+        digits = tf.bitwise.right_shift(indices[:, None], tf.constant([0, 8, 16, 24], tf.int64))
+        return {"image": tf.reshape(tf.cast(digits % 256, tf.uint8), [-1, 2, 2, 1]), "label": indices}
+
+
+def far_into(num_examples, batch_size, epochs, first_step):
+    source = Numbers(num_examples)
+    batches = Singles(source, make_transform(source, "unit"), (2, 2, 1), ["label"])
+    per_epoch = num_examples // batch_size
+    plan = BlockPlan.of(epochs * per_epoch, per_epoch, pipeline.longest_block(batches, batch_size))
+    blocks = pipeline.training_blocks(batches, batch_size=batch_size, seed=0, plan=plan, first_step=first_step)
+    return plan, next(iter(blocks.as_numpy_iterator()))
+
+
+def test_starts_at_step_1_000_000_of_imagenet():
+    size, batch_size = 1_281_167, 256
+    tracemalloc.start()
+    plan, block = far_into(size, batch_size, 200, 1_000_000)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    # One number for each of the steps would take 8 MB.
+    assert plan.total_steps == 1_000_800
+    assert peak < 4e6
+    epoch, step = divmod(1_000_000, size // batch_size)
+    positions = tf.range(step * batch_size, (step + 1) * batch_size, dtype=tf.int64)
+    expected = randomness.permuted(positions[None], tf.constant([epoch], tf.int64), seed=0, size=size)[0]
+    np.testing.assert_array_equal(block["label"][0], expected)
+    pixels = np.rint(block["image"] * 255).astype("int64").reshape(-1, 4)
+    np.testing.assert_array_equal(pixels @ [1, 256, 65536, 2**24], block["label"].ravel())
+    assert 1_000_000 + len(block["label"]) == next(plan.ends(1_000_000))
+
+
+def test_nothing_is_as_long_as_the_run_or_the_split():
+    # Ten thousand million examples and 10**14 steps would fit nowhere.
+    size, batch_size = 10**10, 100
+    plan, block = far_into(size, batch_size, 10**6, 10**14 - 1)
+    assert plan.total_steps == 10**14
+    assert block["label"].shape == (1, batch_size)
+    assert len(np.unique(block["label"])) == batch_size
+    assert (block["label"] < size).all()
+
+
+# Evaluation.
+
+
+@pytest.mark.parametrize(("batch_size", "replicas"), [(8, 2), (50, 1), (64, 2)])
+def test_evaluation_counts_every_example_once_and_in_order(batch_size, replicas):
+    blocks = list(pipeline.evaluation_blocks(singles(), batch_size=batch_size, replicas=replicas).as_numpy_iterator())
     seen = []
-    for block in blocks.as_numpy_iterator():
-        assert block["label"].shape[1] == batch_size // replicas
-        seen += block["label"][block["weight"] == 1].tolist()
-        assert set(np.unique(block["weight"])) <= {0.0, 1.0}
-    assert sorted(seen) == list(range(EXAMPLES))
+    for group in zip(*(blocks[replica::replicas] for replica in range(replicas)), strict=True):
+        labels, weight = (np.concatenate([part[name] for part in group], axis=1) for name in ("label", "weight"))
+        assert all(part["label"].shape[1] == batch_size // replicas for part in group)
+        assert set(np.unique(weight)) <= {0.0, 1.0}
+        seen += labels[weight == 1].tolist()
+    assert seen == list(range(EXAMPLES))
 
 
 def test_evaluation_images_are_not_augmented():
-    (block,) = pipeline.evaluation_blocks(SOURCE, TRANSFORM, batch_size=50).as_numpy_iterator()
-    expected = pipeline.make_transform(SOURCE, "standardize")(tf.constant(SOURCE.arrays["image"]), None)
+    (block,) = pipeline.evaluation_blocks(singles(), batch_size=50).as_numpy_iterator()
+    expected = make_transform(SOURCE, "standardize")(tf.constant(SOURCE.arrays["image"]), None)
     np.testing.assert_array_equal(block["image"][0], expected)
+
+
+@pytest.mark.parametrize("batch_size", [7, 60])
+def test_evaluation_of_a_list_of_pairs(batch_size):
+    pairs = fixed_pairs(SOURCE.arrays["kind"], "made")
+    transform = make_transform(SOURCE, "unit", AUGMENTATION)
+    batches = FixedPairs(SOURCE, transform, SHAPE, [pairs])
+    blocks = list(pipeline.evaluation_blocks(batches, batch_size=batch_size).as_numpy_iterator())
+    whole = {
+        name: np.concatenate([block[name].reshape(-1, *block[name].shape[2:]) for block in blocks])
+        for name in blocks[0]
+    }
+    counts = whole["weight"] == 1
+    images = SOURCE.arrays["image"] / np.float32(255)
+    np.testing.assert_allclose(whole["left"][counts], images[pairs.left], rtol=1e-6)
+    np.testing.assert_allclose(whole["right"][counts], images[pairs.right], rtol=1e-6)
+    np.testing.assert_array_equal(whole["same"][counts], pairs.same)

@@ -98,3 +98,38 @@ def test_all_orders_of_four_are_equally_likely():
     _, counts = np.unique(permutations(4, epochs=24_000), axis=0, return_counts=True)
     assert len(counts) == 24
     assert surprise(counts, 1000) < 5
+
+
+def test_random_uniform_is_uniform_and_below_one():
+    numbers = randomness.random_uniform(keys(100_000), 3).numpy()
+    assert numbers.dtype == np.float32
+    assert numbers.min() >= 0
+    assert numbers.max() < 1
+    assert surprise(np.bincount((numbers * 100).astype(int), minlength=100), 1000) < 5
+    # The upper 24 bits, so that the largest is the last number below 1.
+    bits = [splitmix64((int(key) + 4 * randomness._GOLDEN_GAMMA) & MASK) for key in keys(50).numpy()]
+    np.testing.assert_array_equal(numbers[:50], [(b >> 40) / 2**24 for b in bits])
+
+
+def test_draws_broadcast():
+    many = randomness.random_uniform(keys(8)[:, None], tf.range(5, dtype=tf.int64)).numpy()
+    for draw in range(5):
+        np.testing.assert_array_equal(many[:, draw], randomness.random_uniform(keys(8), draw))
+
+
+def test_bounds_may_differ_by_key():
+    bounds = np.arange(1, 65)
+    numbers = randomness.random_integers(keys(64), 2, tf.constant(bounds)).numpy()
+    for key, bound, number in zip(tf.reshape(keys(64), [-1, 1]), bounds, numbers, strict=True):
+        assert randomness.random_integers(key, 2, int(bound)).numpy()[0] == number
+        assert 0 <= number < bound
+
+
+@pytest.mark.parametrize("function", [tf.cos, tf.sin, tf.exp])
+def test_steady_functions_give_the_same_bits_alone_and_among_others(function):
+    x = tf.constant(np.random.default_rng(0).standard_normal(997), tf.float32)
+    among = randomness.steady(function, x)
+    np.testing.assert_allclose(among, function(tf.cast(x, tf.float64)), rtol=1e-6)
+    for size in (1, 3, 25):
+        parts = [randomness.steady(function, x[start : start + size]) for start in range(0, 997, size)]
+        np.testing.assert_array_equal(tf.concat(parts, 0), among)

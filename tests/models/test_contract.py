@@ -1,7 +1,8 @@
 """What every registered model owes its user, held against all of them.
 
-Models of more than 20 million parameters or for 224 pixels and more are built without weights here, for all that
-shapes can tell; their weights, outputs and gradients are the slow tests'.
+Counts and all else that shapes can tell are held by default, on nets without weights. Weights, outputs and gradients
+of the smallest nets are tried by default too; the slow tests try those of all others. There a net for 224 pixels and
+more gets a smaller image, which changes no kernel but those of dense layers right behind the maps.
 """
 
 import gc
@@ -13,6 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import weightless
 
 import zoo
 from zoo.analysis import complexity, graph
@@ -147,20 +149,31 @@ def slow_unless(names, quick):
     return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
 
 
+def variants_slow_unless(variants, quick):
+    marks = {variant: () if variant[0] in quick else pytest.mark.slow for variant in variants}
+    return [pytest.param(variant, marks=marks[variant], id="-".join(variant)) for variant in variants]
+
+
 SMALL = set(NAMES) - LARGE
-# What takes a compiled step is tried by default on these; a deep net takes half a minute to trace.
+# Small, but deep: to build one with weights takes seconds.
+DEEP = {"resnet32", "resnet44", "resnet56", "resnet110", "wrn_40_4", "densenet_bc_100_12"}
+# What takes a second or more of each net is tried by default on these.
 QUICK = {"mlp", "simple_cnn", "lenet5", "resnet20", "siamese", "triplet", "multi_output", "multi_input"}
+# Nets whose compiled step is tried: one of each family and more, so that every kind of call is in one of them.
+LOWERED = sorted(ONE_OF_EACH | {"resnet50", "vgg11_bn", "triplet"})
 
 
-# Deeper nets of a family that resnet20 stands for.
-DEEP = {"resnet44", "resnet56", "resnet110"}
+def smaller_shape(name):
+    """Of the images for what needs weights; None is the net's own."""
+    return (96, 96, 3) if max(INFOS[name].input_shape) >= 224 else None
 
 
 @pytest.fixture(scope="module", params=slow_unless(NAMES, SMALL - DEEP))
 def model(request):
-    gc.collect()  # a model is full of cycles, and the last one is garbage only now
+    if request.param in LARGE:
+        gc.collect()  # a model is full of cycles, and the last one is garbage only now
     keras.utils.set_random_seed(0)
-    return zoo.build_model(request.param)
+    return zoo.build_model(request.param, smaller_shape(request.param))
 
 
 def examples_for(model, count=2, seed=0):
@@ -180,9 +193,8 @@ class AnyTask:
 
     metric_names = ()
 
-    def inputs(self, batch):
-        examples = {name: value for name, value in batch.items() if name != "weight"}
-        return examples if len(examples) > 1 else next(iter(examples.values()))
+    def call(self, model, batch, training):
+        return model(batch if len(batch) > 1 else next(iter(batch.values())), training=training)
 
     def losses(self, outputs, batch):
         rng = np.random.default_rng(1)
@@ -195,9 +207,8 @@ class AnyTask:
 
 @pytest.mark.parametrize("name", NAMES)
 def test_counts_style_and_ends(name):
-    info = INFOS[name]
+    info, model = INFOS[name], weightless.build(name)
     with graph.without_weights():
-        model = zoo.build_model(name)
         calls = graph.calls(model)
         trainable, total = (graph.count_parameters(v) for v in (model.trainable_variables, model.weights))
         assert trainable == info.parameters
@@ -234,7 +245,7 @@ def test_docstrings_say_which_api_and_why():
         assert info.builder.__doc__
 
 
-@pytest.mark.parametrize("name", slow_unless(NAMES, ONE_OF_EACH))
+@pytest.mark.parametrize("name", slow_unless(NAMES, ONE_OF_EACH & SMALL))
 def test_takes_other_images_and_classes(name):
     height, width, _ = INFOS[name].input_shape
     shape = (height + 5, width + 18, 2)
@@ -261,14 +272,18 @@ def test_every_family_has_a_least_size():
 
 
 @pytest.mark.parametrize("variant", LEAST, ids="-".join)
-def test_the_least_size_is_stated_and_enough(variant):
+def test_the_least_size_is_stated(variant):
     name, least = variant[0], LEAST[variant]
-    with graph.without_weights():
-        sizes = [size for call in graph.calls(build(variant, least)) for x in call.outputs for size in x.shape]
-        assert min(size for size in sizes if size is not None) > 0
     for shape in ((least - 1, least, 1), (least, least - 1, 1)):
         with pytest.raises(ValueError, match=rf"input_shape of {name} is \({shape[0]}, .*at least {least}$"):
             zoo.build_model(name, shape, **dict.fromkeys(variant[1:], True))
+
+
+@pytest.mark.parametrize("variant", variants_slow_unless(LEAST, SMALL))
+def test_the_least_size_is_enough(variant):
+    with graph.without_weights():
+        sizes = [size for call in graph.calls(build(variant, LEAST[variant])) for x in call.outputs for size in x.shape]
+    assert min(size for size in sizes if size is not None) > 0
 
 
 @pytest.mark.parametrize("variant", RIM_IS_LEAST, ids="-".join)
@@ -283,24 +298,20 @@ def test_below_the_least_size_there_is_no_net(variant, monkeypatch):
     "name", slow_unless([n for n in CLASSIFIERS if "features" in INFOS[n].hyperparameters], ONE_OF_EACH)
 )
 def test_features_are_the_last_maps_of_each_stride(name):
-    with graph.without_weights():
-        model = zoo.build_model(name, features=True)
-        height = model.input_shape[1]
-        strides = [int(key.removeprefix("stride")) for key in model.output]
-        assert strides == sorted(strides)
-        assert set(strides) <= {2, 4, 8, 16, 32}
-        assert len(strides) >= 2
-        for stride, maps in zip(strides, model.output.values(), strict=True):
-            if INFOS[name].family in LOSES_THE_RIM:
-                assert 0.6 * height / stride < maps.shape[1] <= math.ceil(height / stride)
-            else:
-                assert maps.shape[1] == math.ceil(height / stride)
-        pooled = zoo.build_model(name, num_classes=0)
-        assert pooled.output_shape[0] is None
-        assert len(pooled.output_shape) == 2
-        if INFOS[name].style == "sequential":
-            ends = {key: maps._keras_history.operation.name for key, maps in model.output.items()}
-            assert ends == last_maps(pooled)
+    model = weightless.build(name, features=True)
+    height = model.input_shape[1]
+    strides = [int(key.removeprefix("stride")) for key in model.output]
+    assert strides == sorted(strides)
+    assert set(strides) <= {2, 4, 8, 16, 32}
+    assert len(strides) >= 2
+    for stride, maps in zip(strides, model.output.values(), strict=True):
+        if INFOS[name].family in LOSES_THE_RIM:
+            assert 0.6 * height / stride < maps.shape[1] <= math.ceil(height / stride)
+        else:
+            assert maps.shape[1] == math.ceil(height / stride)
+    if INFOS[name].style == "sequential":
+        ends = {key: maps._keras_history.operation.name for key, maps in model.output.items()}
+        assert ends == last_maps(weightless.build(name, num_classes=0))
 
 
 def last_maps(net):
@@ -314,7 +325,9 @@ def last_maps(net):
     return last
 
 
-@pytest.mark.parametrize("name", ["simple_cnn", "lenet5", "nin", "all_cnn_c", "resnet20", "densenet_bc_100_12"])
+@pytest.mark.parametrize(
+    "name", slow_unless(["simple_cnn", "lenet5", "nin", "all_cnn_c", "resnet20", "densenet_bc_100_12"], SMALL - DEEP)
+)
 def test_features_come_from_an_image(name):
     """Without a warning, which Keras gives where a model of one input was made from a list."""
     model = zoo.build_model(name, features=True)
@@ -335,12 +348,19 @@ def test_every_image_classifier_gives_features():
     assert without == {"mlp", "multi_input"}
 
 
-def test_outputs_are_finite_and_float32(model):
+def test_outputs_are_finite_and_those_of_a_saved_model_are_the_same(model, tmp_path):
     examples = examples_for(model)
-    for y, symbol in zip(outputs_of(model, examples), model.outputs, strict=True):
+    outputs = outputs_of(model, examples)
+    for y, symbol in zip(outputs, model.outputs, strict=True):
         assert y.shape == (2, *symbol.shape[1:])
         assert y.dtype == "float32"
         assert np.isfinite(y).all()
+    file = tmp_path / "model.keras"
+    model.save(file)
+    loaded = zoo.load_model(str(file))
+    file.unlink()  # some are large
+    for one, other in zip(outputs_of(loaded, examples), outputs, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_every_trainable_variable_gets_a_gradient(model):
@@ -354,25 +374,15 @@ def test_every_trainable_variable_gets_a_gradient(model):
         assert np.any(gradient), variable.path
 
 
-def test_saved_model_gives_the_same_outputs(model, tmp_path):
-    file = tmp_path / "model.keras"
-    model.save(file)
-    loaded = zoo.load_model(str(file))
-    file.unlink()  # some are large
-    examples = examples_for(model)
-    for one, other in zip(outputs_of(loaded, examples), outputs_of(model, examples), strict=True):
-        np.testing.assert_array_equal(one, other)
-
-
-@pytest.mark.parametrize("name", slow_unless(NAMES, QUICK))
-def test_the_train_step_lowers_to_xla_with_static_shapes(name):
+@pytest.mark.parametrize(
+    "model", slow_unless(LOWERED, {"simple_cnn", "resnet20", "triplet", "multi_input"}), indirect=True
+)
+def test_the_train_step_lowers_to_xla_with_static_shapes(model):
     """What a TPU needs. The step is the engine's own, in a block of two.
 
     TensorFlow keeps what was lowered, its variables included, for as long as the process lives. So there is no momentum
-    here, and the nets whose dense layers grow with the image get a small one.
+    here, and the nets are those of `LOWERED` alone.
     """
-    side = {"vgg": 32, "alexnet": 63}.get(INFOS[name].family)
-    model = zoo.build_model(name, side and (side, side, 3))
     optimizer = keras.optimizers.SGD(0.1)
     optimizer.build(model.trainable_variables)
     engine = Engine(model, optimizer, AnyTask(), strategy=tf.distribute.get_strategy(), batch_size=2, jit="on")
@@ -384,9 +394,26 @@ def test_the_train_step_lowers_to_xla_with_static_shapes(name):
     assert "<=" not in hlo
 
 
-@pytest.mark.parametrize("name", slow_unless(sorted(ONE_OF_EACH & set(CLASSIFIERS)), QUICK | {"nin", "all_cnn_c"}))
-def test_zero_classes_give_the_features_before_the_classifier(name):
-    model, features = zoo.build_model(name), zoo.build_model(name, num_classes=0)
+def kinds_of_calls(name):
+    """What the calls of a net are, in all that XLA tells apart but their sizes."""
+    settings = "strides", "padding", "dilation_rate", "data_format", "groups", "axis", "activation"
+    operations = [call.operation for call in graph.calls(weightless.build(name))]
+    return {(type(x).__name__, *(str(getattr(x, setting, None)) for setting in settings)) for x in operations}
+
+
+def test_nets_that_are_not_lowered_call_nothing_else():
+    lowered = set().union(*map(kinds_of_calls, LOWERED))
+    left_out = {name: kinds_of_calls(name) - lowered for name in NAMES}
+    assert not any(left_out.values()), {name: kinds for name, kinds in left_out.items() if kinds}
+
+
+@pytest.mark.parametrize(
+    "model",
+    slow_unless(sorted(ONE_OF_EACH & set(CLASSIFIERS)), (QUICK | {"nin", "all_cnn_c"})),
+    indirect=True,
+)
+def test_zero_classes_give_the_features_before_the_classifier(model):
+    features = zoo.build_model(model.name, smaller_shape(model.name), 0)
     features.set_weights(model.get_weights()[: len(features.weights)])
     kernel, bias = model.get_weights()[-2:]
     examples = examples_for(model)
@@ -398,10 +425,7 @@ def test_zero_classes_give_the_features_before_the_classifier(name):
 @pytest.mark.parametrize("policy", ["mixed_bfloat16", "mixed_float16"])
 @pytest.mark.parametrize(
     "variant",
-    [
-        pytest.param(variant, marks=() if variant[0] in QUICK else pytest.mark.slow, id="-".join(variant))
-        for variant in [*((name,) for name in sorted(ONE_OF_EACH)), ("googlenet", "aux_heads")]
-    ],
+    variants_slow_unless([*((name,) for name in sorted(ONE_OF_EACH)), ("googlenet", "aux_heads")], QUICK),
 )
 def test_logits_are_float32_under_mixed_precision(variant, policy, restore_dtype_policy):
     """In training: the statistics that batch norm begins with do not keep a deep net's values in float16's range."""
@@ -425,9 +449,7 @@ def test_same_seed_same_weights(name):
         np.testing.assert_array_equal(one, other)
 
 
-@pytest.mark.parametrize(
-    "name", slow_unless(sorted(SMALL & ONE_OF_EACH & set(CLASSIFIERS)), {"mlp", "simple_cnn", "lenet5"})
-)
+@pytest.mark.parametrize("name", slow_unless(sorted((SMALL - DEEP) & ONE_OF_EACH & set(CLASSIFIERS)), {"simple_cnn"}))
 def test_compile_and_fit_work(name):
     keras.utils.set_random_seed(0)
     model = zoo.build_model(name, input_shape=(16, 16, 1), num_classes=3)

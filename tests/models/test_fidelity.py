@@ -8,6 +8,7 @@ import dataclasses
 
 import keras
 import pytest
+import weightless
 
 import zoo
 from zoo.analysis import graph
@@ -233,9 +234,9 @@ FACTS = {
 
 
 def build(name, *switches):
-    """A switch is `key`, which is then true, or `key=value`."""
+    """A net without weights. A switch is `key`, which is then true, or `key=value`."""
     pairs = (switch.split("=") for switch in switches)
-    return zoo.build_model(name, **{key: value[0] if value else True for key, *value in pairs})
+    return weightless.build(name, **{key: value[0] if value else True for key, *value in pairs})
 
 
 def initialiser(x):
@@ -302,25 +303,21 @@ def test_every_family_has_a_row():
 
 @pytest.mark.parametrize("variant", FACTS, ids="-".join)
 def test_a_net_starts_pads_and_drops_as_published(variant):
-    with graph.without_weights():
-        assert facts(build(*variant)) == FACTS[variant]
+    assert facts(build(*variant)) == FACTS[variant]
 
 
 def test_biases_of_one_stand_where_alexnet_has_them():
     """Krizhevsky et al. 2012, section 5: in the second, fourth and fifth convolution."""
-    with graph.without_weights():
-        model = build("alexnet")
-        found = {
-            layer.name: starts(layer)
-            for layer in model.layers
-            if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
-        }
+    found = {
+        layer.name: starts(layer)
+        for layer in build("alexnet").layers
+        if isinstance(layer, keras.layers.Conv2D | keras.layers.Dense)
+    }
     ones = {name for name, start in found.items() if start == {(normal(0, 0.01), "1")}}
     assert ones == {"conv2", "conv4", "conv5", "fc6", "fc7"}
 
 
 def test_only_the_first_two_convolutions_of_xception_leave_the_rim():
     """`keras.applications`: its block1_conv1 and block1_conv2; all that follow are "same"."""
-    with graph.without_weights():
-        convolutions = [layer for layer in build("xception").layers if hasattr(layer, "kernel_size")]
-        assert [layer.name for layer in convolutions if layer.padding == "valid"] == ["stem1_conv", "stem2_conv"]
+    convolutions = [layer for layer in build("xception").layers if hasattr(layer, "kernel_size")]
+    assert [layer.name for layer in convolutions if layer.padding == "valid"] == ["stem1_conv", "stem2_conv"]

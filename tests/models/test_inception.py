@@ -1,14 +1,14 @@
 """GoogLeNet, Inception-v3 and -v4, Inception-ResNet-v2, Xception: sizes by the papers, numbers by other authors.
 
-Nets are built without their weights, which takes a tenth of the time; what needs weights is marked slow or small.
+Nets are built without their weights; what needs weights is marked slow or small.
 """
 
-import functools
 import math
 
 import keras
 import numpy as np
 import pytest
+import weightless
 
 import zoo
 from zoo.analysis import complexity, graph
@@ -99,14 +99,8 @@ FEATURES = {
 }
 
 
-def build(name, *switches, **arguments):
-    return zoo.build_model(name, **dict.fromkeys(switches, True), **arguments)
-
-
-@functools.cache
 def without_weights(name, *switches, **arguments):
-    with graph.without_weights():
-        return build(name, *switches, **arguments)
+    return weightless.build(name, **dict.fromkeys(switches, True), **arguments)
 
 
 def layers_of(model, kind):
@@ -188,7 +182,7 @@ def test_googlenet_response_norm_is_caffes():
 
 def test_googlenet_starts_as_caffes():
     keras.utils.set_random_seed(0)
-    model = build("googlenet", input_shape=(32, 32, 1), num_classes=3)
+    model = zoo.build_model("googlenet", (32, 32, 1), 3)
     kernel, bias = model.get_layer("inception_5b_3x3_conv").get_weights()
     assert np.all(bias == np.float32(0.2))
     bound = math.sqrt(3 / (9 * 192))
@@ -229,7 +223,8 @@ def test_inception_resnet_scales_its_residuals():
 @pytest.mark.parametrize("variant", PUBLISHED, ids="-".join)
 def test_outputs_are_finite(variant):
     keras.utils.set_random_seed(0)
-    model = build(*variant)
+    name, *switches = variant
+    model = zoo.build_model(name, (107, 107, 3), **dict.fromkeys(switches, True))  # the least with auxiliary heads
     images = np.random.default_rng(0).standard_normal((2, *model.input_shape[1:])).astype("float32")
     outputs = model(images)
     for x in outputs.values() if isinstance(outputs, dict) else [outputs]:

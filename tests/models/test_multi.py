@@ -159,9 +159,12 @@ def test_film_on_averaged_features_is_film_on_the_feature_map():
     np.testing.assert_allclose(joined, expected, rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.parametrize(("join", "categories"), [("concatenate", 3), ("film", 0)])
-def test_both_inputs_get_a_gradient_and_fit_works(join, categories):
-    model = inputs_model(join=join, categories=categories, dropout=0.1)
+JOINS = ("join", "categories"), [("concatenate", 3), ("film", 0)]
+
+
+@pytest.mark.parametrize(*JOINS)
+def test_both_inputs_get_a_gradient(join, categories):
+    model = inputs_model(join=join, categories=categories)
     with tf.GradientTape() as tape:
         outputs = model(second(model))
         loss = tf.reduce_sum(outputs * RNG.standard_normal(outputs.shape))
@@ -169,6 +172,12 @@ def test_both_inputs_get_a_gradient_and_fit_works(join, categories):
         model.trainable_variables, tape.gradient(loss, model.trainable_variables), strict=True
     ):
         assert np.any(tf.convert_to_tensor(gradient)), variable.path
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(*JOINS)
+def test_fit_works_with_both_inputs(join, categories):
+    model = inputs_model(join=join, categories=categories, dropout=0.1)
     model.compile("adam", keras.losses.SparseCategoricalCrossentropy(from_logits=True))
     losses = model.fit(second(model), np.arange(4), epochs=10, verbose=0).history["loss"]
     assert losses[-1] < losses[0]

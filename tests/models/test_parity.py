@@ -21,14 +21,15 @@ def test_walk_sees_another_order_of_branches():
         parity.copy_weights(theirs, ours)
 
 
+# Sizes that halve evenly show on which side a window of stride 2 is padded; odd ones show what is cut off.
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "hyperparameters", "reference", "input_shape"),
     [
-        ("resnet50_v1", {"conv_bias": True}, "ResNet50", (224, 224, 3)),
-        ("resnet50_v2", {"conv_bias": True, "stride_at_end": True}, "ResNet50V2", (224, 224, 3)),
-        ("densenet121", {}, "DenseNet121", (224, 224, 3)),
-        ("vgg16", {}, "VGG16", (224, 224, 3)),
+        ("resnet50_v1", {"conv_bias": True}, "ResNet50", (96, 128, 3)),
+        ("resnet50_v2", {"conv_bias": True, "stride_at_end": True}, "ResNet50V2", (96, 128, 3)),
+        ("densenet121", {}, "DenseNet121", (96, 128, 3)),
+        ("vgg16", {}, "VGG16", (96, 128, 3)),
         ("inception_v3", {"bn_scale": False}, "InceptionV3", (139, 123, 3)),
         ("inception_resnet_v2", {"bn_scale": False}, "InceptionResNetV2", (139, 123, 3)),
         ("xception", {}, "Xception", (139, 123, 3)),

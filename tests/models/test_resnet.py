@@ -3,16 +3,15 @@
 import keras
 import numpy as np
 import pytest
+import weightless
 
 import zoo
-from zoo.analysis import graph
 from zoo.models.functional import resnet, seresnet
 
 
 def test_published_sizes_after_each_stage():
     """He et al. 2015, table 1, for 50 layers."""
-    with graph.without_weights():
-        model = zoo.build_model("resnet50", num_classes=0)
+    model = weightless.build("resnet50")
     lasts = ["stem_relu", "stage1_block3_relu", "stage2_block4_relu", "stage3_block6_relu", "stage4_block3_relu"]
     sizes = [tuple(model.get_layer(last).output.shape[1:]) for last in lasts]
     assert sizes == [(112, 112, 64), (56, 56, 256), (28, 28, 512), (14, 14, 1024), (7, 7, 2048)]
@@ -22,8 +21,7 @@ def test_published_sizes_after_each_stage():
     ("name", "first", "second"), [("resnet50", (56, 56), (28, 28)), ("resnet50_v1", (28, 28), (28, 28))]
 )
 def test_where_a_bottleneck_halves_the_image(name, first, second):
-    with graph.without_weights():
-        model = zoo.build_model(name, num_classes=0)
+    model = weightless.build(name)
     assert model.get_layer("stage2_block1_1_conv").output.shape[1:3] == first
     assert model.get_layer("stage2_block1_2_conv").output.shape[1:3] == second
 
@@ -33,15 +31,13 @@ def test_where_a_bottleneck_halves_the_image(name, first, second):
     [("resnext50_32x4d", 32, 128), ("resnext101_32x8d", 32, 256), ("wide_resnet50_2", 1, 128)],
 )
 def test_width_and_groups_of_the_first_stage(name, groups, width):
-    with graph.without_weights():
-        layer = zoo.build_model(name, num_classes=0).get_layer("stage1_block1_2_conv")
+    layer = weightless.build(name).get_layer("stage1_block1_2_conv")
     assert (layer.groups, layer.filters) == (groups, width)
 
 
 @pytest.mark.parametrize("name", ["resnet18", "resnet50_v2", "densenet121"])
 def test_small_stem_keeps_small_images_large(name):
-    with graph.without_weights():
-        model = zoo.build_model(name, (32, 32, 3), 10, small_stem=True, features=True)
+    model = weightless.build(name, input_shape=(32, 32, 3), small_stem=True, features=True)
     assert list(model.output) == ["stride2", "stride4", "stride8"]
     assert model.output["stride8"].shape[1:3] == (4, 4)
 

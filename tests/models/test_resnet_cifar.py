@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import weightless
 
 import zoo
 from zoo.analysis import complexity, graph
@@ -10,15 +11,14 @@ from zoo.models.functional import resnet_cifar
 
 @pytest.mark.parametrize("depth", [20, 32, 44, 56, 110])
 def test_depth_counts_the_layers_with_weights(depth):
-    with graph.without_weights():
-        model = zoo.build_model(f"resnet{depth}")
+    model = weightless.build(f"resnet{depth}")
     weighted = [x for x in model.layers if isinstance(x, keras.layers.Conv2D | keras.layers.Dense)]
     assert len(weighted) == depth
     assert complexity.depth(graph.calls(model)) == depth
 
 
 def test_stage_sizes_are_the_papers():
-    model = zoo.build_model("resnet20")
+    model = weightless.build("resnet20")
     sizes = [tuple(model.get_layer(f"stage{stage}_block3_relu").output.shape[1:]) for stage in (1, 2, 3)]
     assert sizes == [(32, 32, 16), (16, 16, 32), (8, 8, 64)]
 
@@ -31,7 +31,7 @@ def test_option_a_takes_every_second_pixel_and_adds_zero_channels():
 
 
 def test_option_b_is_a_convolution_where_the_size_changes():
-    a, b = zoo.build_model("resnet20"), zoo.build_model("resnet20", shortcut="B")
+    a, b = weightless.build("resnet20"), weightless.build("resnet20", shortcut="B")
     # 16 -> 32 and 32 -> 64 channels, 1x1, with batch norm's scale and offset.
     assert b.count_params() - a.count_params() == 16 * 32 + 32 * 64 + 4 * 32 + 4 * 64
 

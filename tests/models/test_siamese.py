@@ -2,6 +2,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+import weightless
 
 import zoo
 from zoo import registry
@@ -173,6 +174,7 @@ def test_saved_model_gives_the_same_outputs(name, hyperparameters, tower, tmp_pa
     assert len(loaded.variables) == len(model.variables)
 
 
+@pytest.mark.slow
 def test_compile_and_fit_work():
     keras.utils.set_random_seed(0)
     model, pairs, same = small(), images("left", "right", count=32), np.arange(32)[:, None] % 2
@@ -207,8 +209,7 @@ def test_a_zero_embedding_stays_zero_with_a_moderate_gradient():
 
 
 def test_koch_is_the_paper_s():
-    with graph.without_weights():
-        model = zoo.build_model("siamese_koch")
+    model = weightless.build("siamese_koch")
     tower = model.get_layer("tower")
     assert isinstance(tower, keras.Sequential)
     # Figure 4 of the paper.

@@ -67,6 +67,8 @@ def test_what_a_run_leaves_behind(finished, data_dir):
         ".lock",
         "checkpoints",
         "config.json",
+        "confusion_label.csv",
+        "evaluation.npz",
         "metrics.jsonl",
         "model.keras",
         "result.json",
@@ -76,7 +78,8 @@ def test_what_a_run_leaves_behind(finished, data_dir):
     assert json.loads((workdir / "result.json").read_text()) == result
     assert json.loads((workdir / "config.json").read_text()) == dataclasses.asdict(CONFIG)
     assert (result["steps"], result["epochs"], result["seed"]) == (22, 2, 0)
-    assert set(result["metrics"]) == {"train/loss", "train/accuracy", "test/loss", "test/accuracy"}
+    evaluated = {"test/loss", "test/accuracy", "test/top5_accuracy", "test/calibration_error"}
+    assert set(result["metrics"]) == {"train/loss", "train/accuracy", *evaluated}
     assert len(result["state_sha256"]) == 64
     assert [(row["step"], row["split"]) for row in rows(workdir)] == [
         (6, "train"),
@@ -93,11 +96,25 @@ def test_what_a_run_leaves_behind(finished, data_dir):
     shown = [row["learning_rate"] for row in rows(workdir) if row["split"] == "train"]
     np.testing.assert_allclose(shown, expected, rtol=1e-5)
     run = json.loads((workdir / "run.json").read_text())
-    assert run["dataset"]["class_names"] == [str(digit) for digit in range(10)]
+    assert run["dataset"]["class_names"] == {"label": [str(digit) for digit in range(10)]}
     assert run["dataset"]["train_sha256"] == load_source("digits", "train", data_dir).fingerprint
     assert run["versions"]["zoo"] == zoo.__version__
     assert len(run["started"]) == 1
     assert run["started"][0] <= run["ended"]
+
+
+def test_the_answers_to_the_evaluation_split_are_left_behind(finished, data_dir):
+    workdir, result = finished
+    labels = load_source("digits", "test", data_dir).column("label")
+    with np.load(workdir / "evaluation.npz", allow_pickle=False) as answers:
+        np.testing.assert_array_equal(answers["label"], labels)
+        right = answers["predicted"] == labels
+        assert right.mean() == pytest.approx(result["metrics"]["test/accuracy"])
+    head, *table = [line.split(",") for line in (workdir / "confusion_label.csv").read_text().splitlines()]
+    assert head == ["true \\ predicted", *map(str, range(10))]
+    counts = np.array([row[1:] for row in table], int)
+    np.testing.assert_array_equal(counts.sum(1), np.bincount(labels))
+    assert np.trace(counts) == right.sum()
 
 
 def test_the_workdir_alone_suffices_to_use_the_model(finished, data_dir):
@@ -253,8 +270,7 @@ def test_evaluate_takes_the_newest_checkpoint_or_the_one_asked_for(finished, dat
     assert older["step"] == 17
     other_split = dataclasses.replace(CONFIG, eval_split="train[:100]", batch_size=64)
     assert set(evaluate(other_split, str(workdir), data_dir=data_dir)["metrics"]) == {
-        "train[:100]/loss",
-        "train[:100]/accuracy",
+        f"train[:100]/{name}" for name in ("loss", "accuracy", "top5_accuracy", "calibration_error")
     }
     assert sorted(path for path in workdir.rglob("*")) == before
     with pytest.raises(ValueError, match=r"there is no checkpoint of step 3 in .*; there is .*17, 22"):

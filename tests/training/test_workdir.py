@@ -36,6 +36,8 @@ def test_another_configs_run_is_refused_with_the_fields_that_differ(tmp_path):
     assert folder.config() == config
     folder.check(config)
     other = ExperimentConfig(model_args={"filters": (8, 16)}, seed=1, learning_rate=0.5)
+    folder.check(other)  # a run that saved nothing binds nobody
+    (folder.checkpoints / "3").mkdir(parents=True)
     message = r"another learning_rate \(0.001 there, 0.5 here\), seed \(0 there, 1 here\); name another"
     with pytest.raises(ValueError, match=message):
         folder.check(other)
@@ -82,5 +84,5 @@ def test_a_write_that_fails_leaves_what_was_there(tmp_path, monkeypatch):
 
     monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OSError, match="No space"):
-        write_atomically(file, "after")
+        write_atomically(file, b"after")
     assert file.read_text() == "before"

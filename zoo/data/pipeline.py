@@ -9,114 +9,101 @@ A block is the batches of K consecutive steps in one element, each tensor of sha
 """
 
 import dataclasses
+import math
+import os
+from collections.abc import Iterator
 
-import numpy as np
 import tensorflow as tf
 
-from zoo.data import augment, randomness
-from zoo.data.sources import ExampleSource, InMemorySource
+from zoo.data import randomness
+from zoo.data.batches import EvaluationBatches, TrainBatches
 
 # A block's images take at most this much memory, and a block has at most so many steps: long enough that
 # the call costs nothing, short enough that a signal is answered within seconds on a slow machine.
 MAX_BLOCK_BYTES = 16 * 2**20
 MAX_BLOCK_STEPS = 128
+# What blocks that are being made may take together.
+MAX_BYTES_AT_ONCE = 2**30
 
 
 @dataclasses.dataclass(frozen=True)
-class ImageTransform:
-    """What every image goes through: resize, augment (training only), `(pixels - mean) / deviation`.
+class BlockPlan:
+    """Where blocks of steps end: arithmetic, so that a plan of a million blocks is as small as one of ten.
+
+    Every multiple of `interval` (an evaluation) ends a block. Within an interval all blocks have one length, save a
+    shorter last one where `length` does not divide the interval.
 
     Attributes:
-        image_size: height and width to resize to, bilinear with antialiasing; 0 leaves the size.
-        mean: by channel, in the units of the stored pixels (0 to 255).
-        deviation: likewise.
-        augmentation: as a config names it, `pad_crop:4,flip`.
+        total_steps: where the last block ends.
+        interval: see above; at most total_steps.
+        length: see above; at most interval.
     """
 
-    image_size: int
-    mean: tuple[float, ...]
-    deviation: tuple[float, ...]
-    augmentation: str = ""
+    total_steps: int
+    interval: int
+    length: int
 
-    def __call__(self, images: tf.Tensor, keys: tf.Tensor | None) -> tf.Tensor:
-        """Images (n, height, width, channels) uint8 to float32; `keys` as of `randomness.example_keys`."""
-        if self.image_size and images.shape[1:3] != (self.image_size, self.image_size):
-            images = tf.image.resize(images, (self.image_size, self.image_size), "bilinear", antialias=True)
-        if keys is not None and self.augmentation:
-            images = augment.make_augmentation(self.augmentation)(images, keys)
-        return (tf.cast(images, tf.float32) - np.float32(self.mean)) * (1 / np.float32(self.deviation))
+    @classmethod
+    def of(cls, total_steps: int, interval: int, longest: int) -> "BlockPlan":
+        """The plan whose blocks are as long as may be, at most `longest`, and rather of one length than of two."""
+        interval = min(interval, total_steps)
+        count = -(-interval // longest)
+        length = -(-interval // count)
+        # One length for all blocks is worth shorter ones: a second length is compiled a second time.
+        divisor = next(k for k in range(min(longest, interval), 0, -1) if interval % k == 0)
+        return cls(total_steps, interval, divisor if 2 * divisor >= length else length)
 
-    def output_shape(self, shape: tuple[int, ...]) -> tuple[int, ...]:
-        """The shape of an image after the transform."""
-        return (self.image_size, self.image_size, shape[-1]) if self.image_size else shape
+    @property
+    def num_blocks(self) -> int:
+        """How many blocks there are."""
+        whole, rest = divmod(self.total_steps, self.interval)
+        return whole * self._per_interval + -(-rest // self.length)
 
+    def bounds(self, number):
+        """First step and end of a block, for a number from 0 to num_blocks - 1, a Python int or an int64 tensor."""
+        start = number // self._per_interval * self.interval + number % self._per_interval * self.length
+        least = tf.minimum if isinstance(number, tf.Tensor) else min
+        interval_end = (number // self._per_interval + 1) * self.interval
+        return start, least(least(start + self.length, interval_end), self.total_steps)
 
-def make_transform(
-    source: InMemorySource, normalize: str, image_size: int = 0, augmentation: str = ""
-) -> ImageTransform:
-    """The transform of a config, with mean and deviation taken from the training split where it says so.
+    def block_of(self, step: int) -> int:
+        """The number of the block that holds a step; num_blocks at the end."""
+        if step >= self.total_steps:
+            return self.num_blocks
+        return step // self.interval * self._per_interval + step % self.interval // self.length
 
-    Args:
-        source: the training split.
-        normalize: `unit`, `signed` or `standardize`, see `ExperimentConfig.normalize`.
-        image_size: see `ImageTransform`.
-        augmentation: see `ImageTransform`.
-    """
-    channels = source.features["image"].shape[-1]
-    if normalize == "unit":
-        mean, deviation = [0.0] * channels, [255.0] * channels
-    elif normalize == "signed":
-        mean, deviation = [127.5] * channels, [127.5] * channels
-    else:
-        images = source.arrays["image"]
-        mean = images.mean(axis=(0, 1, 2), dtype=np.float64).tolist()
-        # A channel that never changes is left as it is.
-        deviation = [d or 1.0 for d in images.std(axis=(0, 1, 2), dtype=np.float64).tolist()]
-    return ImageTransform(image_size, tuple(mean), tuple(deviation), augmentation)
+    def ends(self, first_step: int = 0) -> Iterator[int]:
+        """The ends of the blocks from a step on."""
+        for number in range(self.block_of(first_step), self.num_blocks):
+            yield self.bounds(number)[1]
 
-
-def block_boundaries(total_steps: int, interval: int, longest: int) -> np.ndarray:
-    """The steps at which blocks end, int64, rising, the first 0 and the last `total_steps`.
-
-    Every multiple of `interval` (an evaluation) is among them. Within an interval all blocks have one
-    length, at most `longest`, save a shorter last one where no such length divides the interval.
-    """
-    interval = min(interval, total_steps)
-    count = -(-interval // longest)
-    length = -(-interval // count)
-    # One length for all blocks is worth shorter ones: a second length is compiled a second time.
-    divisor = next(k for k in range(min(longest, interval), 0, -1) if interval % k == 0)
-    if 2 * divisor >= length:
-        length = divisor
-    starts = np.arange(0, total_steps, interval)[:, None] + np.arange(0, interval, length)
-    starts = starts[starts < total_steps]
-    return np.append(starts, total_steps).astype(np.int64)
+    @property
+    def _per_interval(self) -> int:
+        return -(-self.interval // self.length)
 
 
-def longest_block(example_bytes: int, batch_size: int, *limits: int) -> int:
+def longest_block(batches: TrainBatches | EvaluationBatches, batch_size: int, *limits: int) -> int:
     """How many steps a block may have: by memory, by count and by the further `limits` given."""
-    return max(1, min(MAX_BLOCK_BYTES // (example_bytes * batch_size), MAX_BLOCK_STEPS, *limits))
+    return max(1, min(MAX_BLOCK_BYTES // (_example_bytes(batches) * batch_size), MAX_BLOCK_STEPS, *limits))
 
 
 def training_blocks(
-    source: ExampleSource,
-    transform: ImageTransform,
+    batches: TrainBatches,
     *,
     batch_size: int,
     seed: int,
-    boundaries: np.ndarray,
+    plan: BlockPlan,
     first_step: int = 0,
     replicas: int = 1,
 ) -> tf.data.Dataset:
-    """Blocks of training batches from `first_step` to the last boundary.
+    """Blocks of training batches from `first_step` to the end of the plan.
 
     Args:
-        source: the training split; what is left of it after the last whole batch of an epoch is not
-            visited in that epoch.
-        transform: of the images.
+        batches: of the training split; what is left of it after the last whole batch of an epoch is not visited
+            in that epoch.
         batch_size: examples per step, over all replicas together.
         seed: of order and augmentation.
-        boundaries: where blocks end, see `block_boundaries`.
+        plan: where blocks end.
         first_step: where to begin; any step.
         replicas: elements come in the order block 0 replica 0..R-1, block 1 replica 0.., as
             `tf.distribute` hands them out.
@@ -124,58 +111,68 @@ def training_blocks(
     Returns:
         A dataset of dictionaries, each tensor of shape (K, batch_size / replicas, ...).
     """
-    steps_per_epoch = source.num_examples // batch_size
 
     def examples(steps, offsets):
-        epochs = steps // steps_per_epoch
-        positions = (steps % steps_per_epoch * batch_size)[:, None] + offsets
-        indices = randomness.permuted(positions, epochs, seed=seed, size=source.num_examples)
+        indices, epochs = _indices(steps, offsets, batch_size, seed, batches.num_examples)
         keys = randomness.example_keys(seed, epochs[:, None], indices)
-        batch = source.fetch(tf.reshape(indices, [-1]))
-        batch["image"] = transform(batch["image"], tf.reshape(keys, [-1]))
-        return batch
+        offsets = tf.broadcast_to(offsets, tf.shape(indices))
+        return batches.train(*(tf.reshape(value, [-1]) for value in (indices, keys, offsets)))
 
-    return _blocks(examples, batch_size, boundaries, first_step, replicas)
+    return _blocks(examples, batches, batch_size, plan, first_step, replicas)
 
 
-def evaluation_blocks(
-    source: ExampleSource, transform: ImageTransform, *, batch_size: int, replicas: int = 1
-) -> tf.data.Dataset:
+def evaluation_blocks(batches: EvaluationBatches, *, batch_size: int, replicas: int = 1) -> tf.data.Dataset:
     """Blocks that visit every example once, in order.
 
     The last batch is filled up with repeated examples; `weight`, float32 (K, batch_size / replicas), is 1
     for the examples that count and 0 for the filling. Otherwise as `training_blocks`.
     """
-    total_steps = -(-source.num_examples // batch_size)
-    longest = longest_block(_example_bytes(source, transform), batch_size)
 
     def examples(steps, offsets):
         positions = tf.reshape((steps * batch_size)[:, None] + offsets, [-1])
-        batch = source.fetch(tf.minimum(positions, source.num_examples - 1))
-        batch["image"] = transform(batch["image"], None)
-        batch["weight"] = tf.cast(positions < source.num_examples, tf.float32)
+        batch = batches.evaluate(tf.minimum(positions, batches.num_examples - 1))
+        batch["weight"] = tf.cast(positions < batches.num_examples, tf.float32)
         return batch
 
-    return _blocks(examples, batch_size, block_boundaries(total_steps, total_steps, longest), 0, replicas)
+    return _blocks(examples, batches, batch_size, evaluation_plan(batches, batch_size), 0, replicas)
 
 
-def _blocks(examples, batch_size, boundaries, first_step, replicas) -> tf.data.Dataset:
-    ends = boundaries[boundaries > first_step]
-    starts = np.concatenate([[first_step], ends[:-1]]).astype(np.int64) if len(ends) else ends
+def evaluation_plan(batches: EvaluationBatches, batch_size: int) -> BlockPlan:
+    """The blocks of an evaluation."""
+    total_steps = -(-batches.num_examples // batch_size)
+    return BlockPlan.of(total_steps, total_steps, longest_block(batches, batch_size))
+
+
+def _example_bytes(batches: TrainBatches | EvaluationBatches) -> int:
+    return 4 * math.prod(batches.image_shape) * batches.images
+
+
+def _indices(steps, offsets, batch_size, seed, num_examples):
+    """Which example stands at each offset of each step, (steps, offsets), and the epoch of each step."""
+    steps_per_epoch = num_examples // batch_size
+    epochs = steps // steps_per_epoch
+    positions = (steps % steps_per_epoch * batch_size)[:, None] + offsets
+    return randomness.permuted(positions, epochs, seed=seed, size=num_examples), epochs
+
+
+def _blocks(examples, batches, batch_size, plan, first_step, replicas) -> tf.data.Dataset:
     share = batch_size // replicas
+    block_bytes = _example_bytes(batches) * share * plan.length
+    # Within a block images are decoded at once too, so a few blocks keep many cores busy.
+    at_once = max(2, min((os.cpu_count() or 2) // 4, 8, MAX_BYTES_AT_ONCE // block_bytes))
+    first_block = plan.block_of(first_step)
 
-    def block(start, end, replica):
-        steps = tf.range(start, end)
-        batch = examples(steps, replica * share + tf.range(share, dtype=tf.int64))
+    # Nothing here needs AutoGraph, whose first use takes two seconds.
+    @tf.autograph.experimental.do_not_convert
+    def block(number):
+        start, end = plan.bounds(number // replicas)
+        steps = tf.range(tf.maximum(start, first_step), end)
+        batch = examples(steps, number % replicas * share + tf.range(share, dtype=tf.int64))
         return {name: tf.reshape(value, [-1, share, *value.shape[1:]]) for name, value in batch.items()}
 
     options = tf.data.Options()
+    # TensorFlow's rewriting of the graph would copy a whole split that is held in memory.
+    options.experimental_optimization.apply_default_optimizations = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    dataset = tf.data.Dataset.from_tensor_slices(
-        (np.repeat(starts, replicas), np.repeat(ends, replicas), np.tile(np.arange(replicas), len(ends)))
-    )
-    return dataset.map(block, num_parallel_calls=2, deterministic=True).prefetch(2).with_options(options)
-
-
-def _example_bytes(source: ExampleSource, transform: ImageTransform) -> int:
-    return 4 * int(np.prod(transform.output_shape(source.features["image"].shape)))
+    numbers = tf.data.Dataset.range(first_block * replicas, plan.num_blocks * replicas)
+    return numbers.map(block, num_parallel_calls=at_once, deterministic=True).prefetch(2).with_options(options)

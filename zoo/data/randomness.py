@@ -5,12 +5,15 @@ number generators, OOPSLA, figure 17), a bijection of 64-bit integers that passe
 """
 
 import math
+from collections.abc import Callable
 
 import tensorflow as tf
 
 _GOLDEN_GAMMA = 0x9E3779B97F4A7C15
 # Fewer rounds can be told from a random permutation by counting, see the tests.
 _ROUNDS = 8
+# A multiple of the float32 elements that any processor computes at once.
+_PACKET = 64
 
 
 def mix(x: tf.Tensor) -> tf.Tensor:
@@ -48,15 +51,41 @@ def example_keys(seed: int, epochs: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     return derive(derive(derive(_uint64(seed), 0), epochs), indices)
 
 
-def random_integers(keys: tf.Tensor, draw: int, bound: int) -> tf.Tensor:
+def random_integers(keys: tf.Tensor, draw: int, bound: int | tf.Tensor) -> tf.Tensor:
     """Whole numbers from 0 to `bound - 1`, int32 (n,), one per key; another `draw` gives independent ones.
 
     Args:
         keys: uint64 (n,).
         draw: which of a key's numbers.
-        bound: at most 2**31; no number is favoured by more than bound / 2**32.
+        bound: at most 2**31, one for all keys or one for each; no number is favoured by more than bound / 2**32.
     """
-    return tf.cast(_scaled(derive(keys, draw), _uint64(bound)), tf.int32)
+    return tf.cast(_scaled(derive(keys, draw), tf.cast(bound, tf.uint64)), tf.int32)
+
+
+def random_uniform(keys: tf.Tensor, draw: tf.Tensor | int) -> tf.Tensor:
+    """Numbers from 0 up to but not including 1, float32, multiples of 2**-24; see `random_integers`.
+
+    Args:
+        keys: uint64 of any shape.
+        draw: which of a key's numbers, int64 of a shape that broadcasts with it, or a Python int.
+    """
+    bits = tf.bitwise.right_shift(derive(keys, draw), _uint64(40))
+    return tf.cast(bits, tf.float32) * 2.0**-24
+
+
+def steady(function: Callable[[tf.Tensor], tf.Tensor], x: tf.Tensor) -> tf.Tensor:
+    """An elementwise function that gives an element the same bits wherever it stands in a tensor.
+
+    TensorFlow computes cos, exp and their like on packets of elements, and the last elements that fill no packet by
+    other code, which differs in the last bit.
+
+    Args:
+        function: float32 (m,) to float32 (m,).
+        x: float32 of any shape.
+    """
+    flat = tf.reshape(x, [-1])
+    padded = tf.pad(flat, [[0, -tf.size(flat) % _PACKET]])
+    return tf.reshape(function(padded)[: tf.size(flat)], tf.shape(x))
 
 
 def permuted(positions: tf.Tensor, epochs: tf.Tensor, *, seed: int, size: int) -> tf.Tensor:

@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.tasks import Classification
+from zoo.tasks import Task
 
 Block = dict[str, tf.Tensor]
 
@@ -33,7 +33,7 @@ class Engine:
         self,
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        task: Classification,
+        task: Task,
         *,
         strategy: tf.distribute.Strategy,
         batch_size: int,
@@ -70,14 +70,17 @@ class Engine:
         means = self._train_block(block).numpy()
         return dict(zip(self._names, means.T, strict=True))
 
-    def evaluate_block(self, block: Block) -> dict[str, float]:
-        """Evaluates the block's examples.
+    def evaluate_block(self, block: Block) -> dict[str, np.ndarray]:
+        """The task's answers to the block's examples.
 
         Returns:
-            `loss` and the task's metrics summed over the examples that count, and `examples`, their number.
+            By name the answers to those examples that count, (n,), in the order of the examples whatever the
+            number of replicas.
         """
-        sums = self._evaluate_block(block).numpy()
-        return dict(zip((*self._names, "examples"), sums.tolist(), strict=True))
+        answers = self._evaluate_block(block)
+        whole = {name: np.concatenate([part.numpy() for part in self._parts(answers[name])], 1) for name in answers}
+        counts = whole.pop("weight") > 0
+        return {name: values[counts] for name, values in whole.items()}
 
     def state(self) -> dict[str, np.ndarray]:
         """Every variable there is: weights, statistics, dropout seeds, optimizer; in a fixed order."""
@@ -120,7 +123,7 @@ class Engine:
     def _gradients_of(self, batch: Block) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The gradient of this replica's share of the mean loss, and the sums of loss and metrics."""
         with tf.GradientTape() as tape:
-            outputs = self._model(self._task.inputs(batch), training=True)
+            outputs = self._task.call(self._model, batch, training=True)
             losses = self._task.losses(outputs, batch)
             loss = tf.reduce_sum(losses) / self._batch_size
             if self._model.losses:
@@ -145,28 +148,28 @@ class Engine:
             ]
         return gradients
 
-    def _evaluate_block_of(self, block: Block) -> tf.Tensor:
-        totals = tf.zeros([len(self._names) + 1])
-        for step in tf.range(self._steps(block)):
-            sums = self._strategy.run(self._evaluate_step, args=(block, step))
-            totals += self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
-        return totals
+    def _evaluate_block_of(self, block: Block) -> Block:
+        # Nothing is merged across replicas here, so the loop may lie within.
+        return self._strategy.run(self._evaluate_share, args=(block,))
 
-    def _evaluate_step(self, block: Block, step: tf.Tensor) -> tf.Tensor:
-        batch = {name: value[step] for name, value in block.items()}
-        outputs = self._model(self._task.inputs(batch), training=False)
-        weight = batch["weight"]
-        metrics = {name: value * weight for name, value in self._task.metrics(outputs, batch).items()}
-        sums = self._sums(self._task.losses(outputs, batch) * weight, metrics)
-        return tf.concat([sums, [tf.reduce_sum(weight)]], 0)
+    def _evaluate_share(self, block: Block) -> Block:
+        steps = tf.shape(block["weight"])[0]
+        stacks = {name: tf.TensorArray(dtype, size=steps) for name, dtype in self._task.answer_types.items()}
+        for step in tf.range(steps):
+            batch = {name: value[step] for name, value in block.items()}
+            answers = self._task.answers(self._task.call(self._model, batch, training=False), batch)
+            stacks = {name: stack.write(step, answers[name]) for name, stack in stacks.items()}
+        return {name: stack.stack() for name, stack in stacks.items()} | {"weight": block["weight"]}
 
     def _sums(self, losses: tf.Tensor, metrics: dict[str, tf.Tensor]) -> tf.Tensor:
         return tf.stack([tf.reduce_sum(losses), *(tf.reduce_sum(metrics[name]) for name in self._task.metric_names)])
 
     def _steps(self, block: Block) -> tf.Tensor:
         """How many steps the block has, read off the first replica's part of one of its tensors."""
-        part = self._strategy.experimental_local_results(next(iter(block.values())))[0]
-        return tf.shape(part)[0]
+        return tf.shape(self._parts(next(iter(block.values())))[0])[0]
+
+    def _parts(self, value: tf.Tensor) -> tuple[tf.Tensor, ...]:
+        return self._strategy.experimental_local_results(value)
 
 
 def uses_xla(model: keras.Model, jit: str) -> bool:

@@ -2,22 +2,23 @@
 
 import dataclasses
 import math
+from collections.abc import Iterator
 
 import keras
-import numpy as np
 import tensorflow as tf
 
 from zoo import registry
 from zoo.config import ExperimentConfig
 from zoo.data import augment, pipeline
-from zoo.data.sources import ExampleSource, load_source
-from zoo.errors import RequestError
-from zoo.tasks import Classification
+from zoo.data.batches import EvaluationBatches, TrainBatches
+from zoo.data.sources import ExampleSource
+from zoo.data.transform import Statistics
+from zoo.errors import RequestError, RunError
+from zoo.tasks import Task
+from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engine import Engine, all_layers
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
 from zoo.training.strategy import make_strategy, set_cpu_threads
-
-TRAINABLE = "train.py trains classifiers of one image"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,9 +28,9 @@ class Experiment:
     Attributes:
         config: what it was made from.
         strategy: where steps run.
-        train: the training split.
-        evaluation: the evaluation split.
-        transform: of training images; mean and deviation serve evaluation too.
+        data: the splits and what is learned of them.
+        train_batches, evaluation_batches: what batches are made of.
+        task: what the model is trained for.
         model: with its initial weights.
         engine: trains and evaluates it.
         learning_rate: the rate at a step.
@@ -38,9 +39,10 @@ class Experiment:
 
     config: ExperimentConfig
     strategy: tf.distribute.Strategy
-    train: ExampleSource
-    evaluation: ExampleSource
-    transform: pipeline.ImageTransform
+    data: Data
+    train_batches: TrainBatches
+    evaluation_batches: EvaluationBatches
+    task: Task
     model: keras.Model
     engine: Engine
     learning_rate: LearningRate
@@ -51,57 +53,84 @@ class Experiment:
         """Of the whole run."""
         return self.config.epochs * self.steps_per_epoch
 
-    def block_boundaries(self) -> np.ndarray:
-        """The steps at which blocks of the whole run end, every evaluation among them."""
+    @property
+    def evaluation_bytes(self) -> int:
+        """What the images of an evaluation take, as float32."""
+        batches = self.evaluation_batches
+        return 4 * math.prod(batches.image_shape) * batches.images * batches.num_examples
+
+    def block_plan(self) -> pipeline.BlockPlan:
+        """Where blocks of the whole run end, every evaluation among them."""
         config = self.config
         longest = pipeline.longest_block(
-            4 * math.prod(self.model.input_shape[1:]),
-            config.batch_size,
-            config.checkpoint_every_steps,
-            config.log_every_steps,
+            self.train_batches, config.batch_size, config.checkpoint_every_steps, config.log_every_steps
         )
-        return pipeline.block_boundaries(self.total_steps, config.eval_every_epochs * self.steps_per_epoch, longest)
+        return pipeline.BlockPlan.of(self.total_steps, config.eval_every_epochs * self.steps_per_epoch, longest)
 
-    def training_blocks(self, boundaries: np.ndarray, first_step: int):
-        """The blocks from a step on, as the engine takes them."""
-        return self._distributed(
+    def training_blocks(self, plan: pipeline.BlockPlan, first_step: int) -> Iterator[dict]:
+        """The blocks from a step on, as the engine takes them.
+
+        Raises:
+            RunError: an image cannot be decoded; the message names it.
+        """
+        config = self.config
+        blocks = self._distributed(
             lambda: pipeline.training_blocks(
-                self.train,
-                self.transform,
-                batch_size=self.config.batch_size,
-                seed=self.config.seed,
-                boundaries=boundaries,
+                self.train_batches,
+                batch_size=config.batch_size,
+                seed=config.seed,
+                plan=plan,
                 first_step=first_step,
                 replicas=self.strategy.num_replicas_in_sync,
             )
         )
+        return self._readable(blocks, self.data.train)
 
-    def evaluation_blocks(self):
-        """The blocks of the evaluation split, as the engine takes them."""
-        return self._distributed(
+    def evaluation_blocks(self) -> Iterator[dict]:
+        """The blocks of the evaluation split, as the engine takes them.
+
+        Raises:
+            RunError: as in `training_blocks`.
+        """
+        blocks = self._distributed(
             lambda: pipeline.evaluation_blocks(
-                self.evaluation,
-                self.transform,
+                self.evaluation_batches,
                 batch_size=self.config.batch_size,
                 replicas=self.strategy.num_replicas_in_sync,
             )
         )
+        return self._readable(blocks, self.data.evaluation)
 
     def _distributed(self, make_dataset):
         if self.strategy.num_replicas_in_sync == 1:
             return make_dataset()
         return self.strategy.distribute_datasets_from_function(lambda context: make_dataset())
 
+    def _readable(self, blocks, source: ExampleSource) -> Iterator[dict]:
+        """The blocks; where reading one fails, the file that cannot be read is looked for."""
+        try:
+            yield from blocks
+        except tf.errors.OpError as error:
+            message = corrupt_image(source) or f"examples of {source.name} cannot be read: {error.message}"
+            raise RunError(message) from error
+
 
 def make_experiment(
-    config: ExperimentConfig, *, strategy: str = "one_device", data_dir: str | None = None
+    config: ExperimentConfig,
+    *,
+    strategy: str = "one_device",
+    data_dir: str | None = None,
+    memory_gib: float = MEMORY_GIB,
+    statistics: Statistics | None = None,
 ) -> Experiment:
     """Loads the data, builds model and optimizer under the strategy, and seeds them.
 
     Args:
         config: the description.
         strategy: see `make_strategy`.
-        data_dir: see `load_source`.
+        data_dir: see `open_data`.
+        memory_gib: see `open_data`.
+        statistics: see `open_data`.
 
     Raises:
         ValueError: a name is unknown, or values do not fit together; the message says what to change.
@@ -109,27 +138,24 @@ def make_experiment(
     if keras.backend.backend() != "tensorflow":
         raise RequestError(f"Keras runs on {keras.backend.backend()}; training needs KERAS_BACKEND=tensorflow")
     info = registry.model_info(config.model)
-    if info.task != "classification":
-        raise RequestError(f"model is {config.model!r}, which is for {info.task}; {TRAINABLE}")
     set_cpu_threads(config.cpu_threads)
     placement = make_strategy(strategy)
-    train = load_source(config.dataset, config.train_split, data_dir)
-    evaluation = load_source(config.dataset, config.eval_split, data_dir)
-    _check_batch_size(config.batch_size, train.num_examples, placement.num_replicas_in_sync)
-    transform = pipeline.make_transform(train, config.normalize, config.image_size, config.augment)
-    augment.check_augmentations(config.augment, transform.output_shape(train.features["image"].shape))
-    steps_per_epoch = train.num_examples // config.batch_size
+    data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
+    _check_batch_size(config, data.train.num_examples, placement.num_replicas_in_sync)
+    steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
     with placement.scope():
-        model = _build_model(config, train, transform)
+        model = _build_model(config, data)
         for layer in all_layers(model):
             if isinstance(layer, keras.layers.BatchNormalization) and placement.num_replicas_in_sync > 1:
                 layer.synchronized = config.sync_batch_norm
         optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables)
+    names = _output_names(model)
+    task = data.task(config, info.loss_weights, names)
     engine = Engine(
         model,
         optimizer,
-        Classification(config.label_smoothing, info.loss_weights),
+        task,
         strategy=placement,
         batch_size=config.batch_size,
         jit=config.jit,
@@ -137,36 +163,86 @@ def make_experiment(
         decayed=tuple(v for v in model.trainable_variables if decayed(v, config)),
         clip_norm=config.grad_clip_norm,
     )
-    rate = LearningRate(config, steps_per_epoch)
-    return Experiment(config, placement, train, evaluation, transform, model, engine, rate, steps_per_epoch)
+    return Experiment(
+        config=config,
+        strategy=placement,
+        data=data,
+        train_batches=data.train_batches(triplets="anchor" in names),
+        evaluation_batches=data.evaluation_batches(),
+        task=task,
+        model=model,
+        engine=engine,
+        learning_rate=LearningRate(config, steps_per_epoch),
+        steps_per_epoch=steps_per_epoch,
+    )
 
 
-def _build_model(config: ExperimentConfig, train: ExampleSource, transform: pipeline.ImageTransform) -> keras.Model:
-    input_shape = transform.output_shape(train.features["image"].shape)
-    num_classes = len(train.features["label"].class_names)
+def _build_model(config: ExperimentConfig, data: Data) -> keras.Model:
+    given = {**data.builder_arguments(), **config.model_args}
+    if data.condition is not None and not {"categories", "vector_size"} & {
+        *registry.model_info(config.model).hyperparameters
+    }:
+        raise RequestError(f"model is {config.model!r}, which has no second input; condition must be empty")
     try:
-        model = registry.build_model(config.model, input_shape, num_classes, **config.model_args)
+        model = registry.build_model(config.model, data.image_shape, **given)
     except RequestError:
         raise
     except (TypeError, ValueError) as error:
         # Keras' own objections to a hyperparameter's value.
         raise RequestError(
-            f"{config.model} cannot be built for images {input_shape} with model_args {config.model_args}: "
+            f"{config.model} cannot be built for images {data.image_shape} with {given}: "
             + " ".join(str(error).split())
         ) from error
-    if len(model.inputs) != 1:
-        takes = " and ".join(tensor.name for tensor in model.inputs)
-        raise RequestError(f"model is {config.model!r}, which takes {takes}; {TRAINABLE}")
-    # A Sequential has one output, and no `output` before it is called.
-    output = None if isinstance(model, keras.Sequential) else model.output
-    if isinstance(output, dict) and "logits" not in output:
-        gives = " and ".join(output)
-        raise RequestError(f"model_args of {config.model} is {config.model_args}, which gives {gives}; {TRAINABLE}")
+    _check_ends(config, data, model)
     return model
 
 
-def _check_batch_size(batch_size: int, num_examples: int, replicas: int) -> None:
-    if batch_size > num_examples:
-        raise RequestError(f"batch_size is {batch_size}; the training split has {num_examples} examples")
-    if batch_size % replicas:
-        raise RequestError(f"batch_size is {batch_size}; it must be a multiple of the {replicas} replicas")
+def _check_ends(config: ExperimentConfig, data: Data, model: keras.Model) -> None:
+    """Refuses a model whose inputs or outputs are not those of the task."""
+    takes, gives = {tensor.name for tensor in model.inputs}, set(_output_names(model))
+    if data.kind == "verification":
+        known = gives in ({"logits"}, {"distance"}, {"anchor", "positive", "negative"})
+        if not known or takes not in ({"left", "right"}, {"anchor", "positive", "negative"}):
+            raise RequestError(
+                f"model is {config.model!r}, which gives {_and(gives)} of {_and(takes)}; verification needs logits or "
+                "distance of left and right, or embeddings of anchor, positive and negative"
+            )
+        return
+    wanted = {"image"} if data.condition is None else {"image", data.condition[0]}
+    if len(takes) != len(wanted) or (data.condition is not None and takes != wanted):
+        raise RequestError(
+            f"model is {config.model!r}, which takes {_and(takes)}; {data.kind} of this config gives {_and(wanted)}; "
+            "condition names the feature that is a second input"
+        )
+    needed = {label.name for label in data.labels} if data.kind == "multi_output" else {"logits"}
+    if data.kind == "multi_output" and gives != needed:
+        raise RequestError(f"the heads of {config.model} are {_and(gives)}; labels has {_and(needed)}")
+    if len(gives) > 1 and not needed <= gives:
+        raise RequestError(
+            f"model_args of {config.model} is {config.model_args}, which gives {_and(gives)}; classification needs "
+            "logits"
+        )
+
+
+def _output_names(model: keras.Model) -> list[str]:
+    """Keys of a dictionary of outputs; otherwise the names of the layers that give them."""
+    # A Sequential has one output, and no `output` before it is called.
+    if isinstance(model, keras.Sequential):
+        return [model.layers[-1].name]
+    return list(model.output) if isinstance(model.output, dict) else list(model.output_names)
+
+
+def _and(names) -> str:
+    return " and ".join(sorted(names))
+
+
+def _check_batch_size(config: ExperimentConfig, num_examples: int, replicas: int) -> None:
+    size = config.batch_size
+    if size > num_examples:
+        raise RequestError(f"batch_size is {size}; the training split has {num_examples} examples")
+    if size % replicas:
+        raise RequestError(f"batch_size is {size}; it must be a multiple of the {replicas} replicas")
+    if augment.make_mixing(config.augment) is not None and size // replicas % 2:
+        raise RequestError(
+            f"batch_size is {size}; mixup and cutmix mix two neighbours, so each replica's share must be even"
+        )

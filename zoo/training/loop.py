@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ import numpy as np
 from zoo.config import ExperimentConfig
 from zoo.errors import Interrupted, RequestError, RunError
 from zoo.training.checkpoints import Checkpoints, DamagedError, state_sha256
+from zoo.training.data import MEMORY_GIB
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.provenance import now, provenance
 from zoo.training.workdir import Workdir
@@ -21,7 +22,12 @@ from zoo.training.writers import Console, JsonLines, TensorBoard, Writer
 
 
 def train_and_evaluate(
-    config: ExperimentConfig, workdir: str, *, strategy: str = "one_device", data_dir: str | None = None
+    config: ExperimentConfig,
+    workdir: str,
+    *,
+    strategy: str = "one_device",
+    data_dir: str | None = None,
+    memory_gib: float = MEMORY_GIB,
 ) -> dict[str, Any]:
     """Trains and evaluates, or goes on where an earlier call with the same workdir was stopped.
 
@@ -30,6 +36,7 @@ def train_and_evaluate(
         workdir: folder of the run; made if it is not there.
         strategy: see `zoo.training.strategy.make_strategy`.
         data_dir: where datasets are prepared; default: TFDS' own.
+        memory_gib: splits that take less are held in memory; the result does not depend on it.
 
     Returns:
         What `result.json` holds. A finished run is not run again.
@@ -47,7 +54,9 @@ def train_and_evaluate(
     finished = folder.result()
     if finished is not None:
         return finished
-    experiment = make_experiment(config, strategy=strategy, data_dir=data_dir)
+    experiment = make_experiment(
+        config, strategy=strategy, data_dir=data_dir, memory_gib=memory_gib, statistics=folder.statistics()
+    )
     return _Run(experiment, folder, started).execute()
 
 
@@ -58,6 +67,7 @@ def evaluate(
     step: int | None = None,
     strategy: str = "one_device",
     data_dir: str | None = None,
+    memory_gib: float = MEMORY_GIB,
 ) -> dict[str, Any]:
     """Evaluates a checkpoint of a run on the config's evaluation split; writes nothing.
 
@@ -67,6 +77,7 @@ def evaluate(
         step: of the checkpoint; default: the newest whole one.
         strategy: as in `train_and_evaluate`.
         data_dir: as in `train_and_evaluate`.
+        memory_gib: as in `train_and_evaluate`.
 
     Returns:
         `step` and `metrics`, as in `result.json`.
@@ -74,11 +85,14 @@ def evaluate(
     Raises:
         RequestError: there is no such checkpoint, or it is not one of this model.
     """
-    checkpoints = Checkpoints(Workdir(workdir).checkpoints, warn=_warn)
+    folder = Workdir(workdir)
+    checkpoints = Checkpoints(folder.checkpoints, warn=_warn)
     if step is not None and step not in checkpoints.steps():
         known = ", ".join(map(str, checkpoints.steps())) or "none"
         raise RequestError(f"there is no checkpoint of step {step} in {workdir}; there is {known}")
-    experiment = make_experiment(config, strategy=strategy, data_dir=data_dir)
+    experiment = make_experiment(
+        config, strategy=strategy, data_dir=data_dir, memory_gib=memory_gib, statistics=folder.statistics()
+    )
     if step is None:
         restored = checkpoints.restore()
         if restored is None:
@@ -93,7 +107,7 @@ def evaluate(
         experiment.engine.restore(state)
     except ValueError as error:
         raise RequestError(f"the checkpoint of step {step} in {workdir} does not fit: {error}") from error
-    metrics = _evaluate(experiment, list(experiment.evaluation_blocks()))
+    metrics = experiment.task.summary(_answers(experiment, experiment.evaluation_blocks()))
     return {
         "step": step,
         "metrics": {f"{config.eval_split}/{name}": value for name, value in metrics.items()},
@@ -123,6 +137,10 @@ class _Progress:
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
 
 
+# Evaluation blocks that take less are made once for all evaluations of a run.
+MAX_KEPT_BYTES = 2**30
+
+
 class _Run:
     """One run in one folder."""
 
@@ -136,6 +154,7 @@ class _Run:
         self._progress = _Progress()
         self._saved_step = 0
         self._evaluation_blocks: list | None = None
+        self._answers: dict[str, np.ndarray] | None = None
 
     def execute(self) -> dict[str, Any]:
         with self._folder.open(self._config):
@@ -182,7 +201,7 @@ class _Run:
 
     def _check_provenance(self, recorded: dict[str, Any], source: dict[str, Any]) -> None:
         """Refuses to go on with other data, and says so where the result will not be that of a run in one go."""
-        if recorded.get("dataset", source["dataset"]) != source["dataset"]:
+        if not _same_examples(recorded.get("dataset", source["dataset"]), source["dataset"]):
             raise RequestError(
                 f"the run in {self._folder.path} began with other examples of {self._config.dataset}; "
                 "name the --data_dir it began with, or another --workdir"
@@ -196,12 +215,11 @@ class _Run:
             )
 
     def _train(self, first_step: int, received: list[int]) -> None:
-        boundaries = self._experiment.block_boundaries()
-        ends = boundaries[boundaries > first_step].tolist()
+        plan, total_steps = self._experiment.block_plan(), self._experiment.total_steps
         lengths_seen: set[int] = set()
         step = first_step
         # Strict, so that pipeline and loop cannot disagree on how many blocks there are.
-        for end, block in zip(ends, self._experiment.training_blocks(boundaries, first_step), strict=True):
+        for end, block in zip(plan.ends(first_step), self._experiment.training_blocks(plan, first_step), strict=True):
             began = time.perf_counter()
             metrics = self._engine.train_block(block)
             self._count(step, end, metrics, time.perf_counter() - began, compiled=end - step in lengths_seen)
@@ -215,7 +233,7 @@ class _Run:
                 self._save(step)
                 raise Interrupted(
                     received[0],
-                    f"stopped at step {step} of {ends[-1]}, which is saved; the same command goes on",
+                    f"stopped at step {step} of {total_steps}, which is saved; the same command goes on",
                 )
         self._save(step)
 
@@ -252,9 +270,17 @@ class _Run:
             progress.sums = {}
             progress.logged_step, progress.logged_seconds = end, progress.train_seconds
         if evaluation_due:
-            if self._evaluation_blocks is None:
-                self._evaluation_blocks = list(self._experiment.evaluation_blocks())
-            self._write(end, self._config.eval_split, _evaluate(self._experiment, self._evaluation_blocks))
+            self._answers = self._evaluate()
+            self._write(end, self._config.eval_split, self._experiment.task.summary(self._answers))
+
+    def _evaluate(self) -> dict[str, np.ndarray]:
+        """Answers to the evaluation split, whose blocks are kept for the next time where they are small."""
+        blocks = self._evaluation_blocks
+        if blocks is None:
+            blocks = self._experiment.evaluation_blocks()
+            if self._experiment.evaluation_bytes <= MAX_KEPT_BYTES:
+                blocks = self._evaluation_blocks = list(blocks)
+        return _answers(self._experiment, blocks)
 
     def _write(self, step: int, split: str, metrics: dict[str, float], **more: float) -> None:
         self._progress.metrics.update({f"{split}/{name}": value for name, value in metrics.items()})
@@ -279,6 +305,11 @@ class _Run:
         temporary = self._folder.path / ".model.tmp.keras"
         self._experiment.model.save(temporary)
         temporary.replace(self._folder.model)
+        # A run that was killed after its last checkpoint has no answers yet.
+        answers = self._evaluate() if self._answers is None else self._answers
+        self._folder.write_evaluation(
+            answers, self._experiment.task.confusions(answers), self._experiment.data.class_names()
+        )
         progress = self._progress
         wall_seconds = time.monotonic() - self._started
         rate = progress.timed_steps * self._config.batch_size / progress.timed_seconds if progress.timed_steps else None
@@ -310,16 +341,27 @@ class _Run:
         return f"step {self._saved_step} in {self._folder.checkpoints}" if self._saved_step else "the start"
 
 
-def _evaluate(experiment: Experiment, blocks: list) -> dict[str, float]:
-    """Loss and metrics, each the mean over every example of the evaluation split, counted once."""
-    totals: dict[str, float] = {}
-    for block in blocks:
-        for name, value in experiment.engine.evaluate_block(block).items():
-            totals[name] = totals.get(name, 0.0) + value
-    examples = totals.pop("examples")
-    if examples != experiment.evaluation.num_examples:
-        raise RunError(f"evaluation counted {examples:g} examples of {experiment.evaluation.num_examples}")
-    return {name: value / examples for name, value in totals.items()}
+def _same_examples(recorded: dict[str, Any], found: dict[str, Any]) -> bool:
+    """Whether two records are of the same examples, as far as they can be compared.
+
+    A split that was read by index has another kind of fingerprint than one held in memory: the part before a colon.
+    """
+
+    def comparable(name):
+        one, other = (str(record.get(name)).rpartition(":")[0] for record in (recorded, found))
+        return not name.endswith("sha256") or one == other
+
+    return all(recorded.get(name) == found.get(name) for name in {*recorded, *found} if comparable(name))
+
+
+def _answers(experiment: Experiment, blocks: Iterable) -> dict[str, np.ndarray]:
+    """The task's answers to every example of the evaluation split, in order."""
+    parts = [experiment.engine.evaluate_block(block) for block in blocks]
+    answers = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+    counted, expected = len(answers["loss"]), experiment.evaluation_batches.num_examples
+    if counted != expected:
+        raise RunError(f"evaluation counted {counted} examples of {expected}")
+    return answers
 
 
 @contextlib.contextmanager

@@ -34,8 +34,9 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
             rate *= 0.5 * (1 + ops.cos(math.pi * done))
         elif self.shape == "linear":
             rate *= 1 - done
-        for drop in self.drops:
-            rate = ops.where(step >= drop, rate * self.factor, rate)
+        if self.drops:
+            passed = ops.sum(ops.cast(step >= ops.convert_to_tensor(self.drops, "float32"), "float32"))
+            rate *= ops.power(ops.convert_to_tensor(self.factor, "float32"), passed)
         if self.warmup_steps:
             # The first update is a small one rather than none.
             rate *= ops.minimum((step + 1) / self.warmup_steps, 1.0)
@@ -67,6 +68,8 @@ def make_optimizer(
     constant = config.schedule == "constant" and not config.warmup_epochs
     rate = config.learning_rate if constant else LearningRate(config, steps_per_epoch)
     kwargs = {"learning_rate": rate, "weight_decay": config.weight_decay or None}
+    if config.epsilon:
+        kwargs["epsilon"] = config.epsilon
     if config.optimizer == "sgd":
         optimizer = keras.optimizers.SGD(momentum=config.momentum, nesterov=config.nesterov, **kwargs)
     elif config.optimizer == "rmsprop":

@@ -15,7 +15,8 @@ from zoo.version import __version__
 
 def provenance(experiment: Experiment) -> dict[str, Any]:
     """What `run.json` says of a run beside its config."""
-    train = experiment.train
+    data = experiment.data
+    train = data.train
     return {
         "versions": {
             "python": platform.python_version(),
@@ -28,15 +29,17 @@ def provenance(experiment: Experiment) -> dict[str, Any]:
             "version": train.version,
             "train_examples": train.num_examples,
             "train_sha256": train.fingerprint,
-            "eval_examples": experiment.evaluation.num_examples,
-            "eval_sha256": experiment.evaluation.fingerprint,
-            "class_names": list(train.features["label"].class_names),
+            "eval_examples": data.evaluation.num_examples,
+            "eval_sha256": data.evaluation.fingerprint,
+            "class_names": {label: list(names) for label, names in data.class_names().items()},
         },
         # What a picture must go through before the model can take it: resize, then (pixels - mean) / deviation.
         "preprocessing": {
-            "image_size": experiment.transform.image_size,
-            "mean": experiment.transform.mean,
-            "deviation": experiment.transform.deviation,
+            "image_size": data.sizing.size,
+            "center_crop": data.sizing.center_crop,
+            "interpolation": data.sizing.interpolation,
+            "mean": data.transform.mean,
+            "deviation": data.transform.deviation,
         },
         "hardware": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.platform()},
         "strategy": type(experiment.strategy).__name__,

@@ -4,13 +4,17 @@ This module imports no TensorFlow, so that a request which the folder alone can 
 """
 
 import contextlib
+import csv
 import dataclasses
 import fcntl
+import io
 import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+import numpy as np
 
 from zoo.config import ExperimentConfig, differences
 from zoo.errors import RequestError
@@ -69,7 +73,8 @@ class Workdir:
                 raise RequestError(f"workdir {self.path} holds a run without its config.json; name another folder")
             return
         changed = differences(recorded, config)
-        if changed:
+        # A run that saved nothing binds nobody.
+        if changed and self._holds_results():
             fields = ", ".join(f"{name} ({old!r} there, {new!r} here)" for name, (old, new) in changed.items())
             raise RequestError(
                 f"workdir {self.path} holds a run with another {fields}; name another folder with --workdir"
@@ -113,16 +118,47 @@ class Workdir:
         """What `run.json` holds; empty where there is none."""
         return self._read("run.json") or {}
 
+    def statistics(self) -> tuple[list[float], list[float]] | None:
+        """Mean and deviation of the pixels that the run was trained with; None where it was not."""
+        recorded = self.run().get("preprocessing") if self._holds_results() else None
+        return recorded and (recorded["mean"], recorded["deviation"])
+
     def write_result(self, result: dict[str, Any]) -> None:
         """Records the result, which is what marks the run as finished."""
         write_json(self.path / "result.json", result)
+
+    def write_evaluation(
+        self,
+        answers: dict[str, np.ndarray],
+        confusions: dict[str, np.ndarray],
+        class_names: dict[str, tuple[str, ...]],
+    ) -> None:
+        """Records what the model answered to each evaluation example, and how classes were confused.
+
+        Args:
+            answers: by name, (n,); they become `evaluation.npz`.
+            confusions: counts by label, rows true classes, columns predicted ones; `confusion_<label>.csv`.
+            class_names: by label.
+        """
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **{name.replace("/", "."): values for name, values in answers.items()})
+        write_atomically(self.path / "evaluation.npz", packed.getvalue())
+        for label, counts in confusions.items():
+            text = io.StringIO()
+            table = csv.writer(text)
+            table.writerow(["true \\ predicted", *class_names[label]])
+            table.writerows([name, *row] for name, row in zip(class_names[label], counts.tolist(), strict=True))
+            write_atomically(self.path / f"confusion_{label}.csv", text.getvalue().encode())
 
     def truncate_metrics(self, last_step: int) -> None:
         """Drops the rows of `metrics.jsonl` past a step, and a last row that was cut short."""
         if not self.metrics.exists():
             return
         kept = [line for line in self.metrics.read_text().splitlines() if _step_of(line) <= last_step]
-        write_atomically(self.metrics, "".join(f"{line}\n" for line in kept))
+        write_atomically(self.metrics, "".join(f"{line}\n" for line in kept).encode())
+
+    def _holds_results(self) -> bool:
+        return self.result() is not None or (self.checkpoints.is_dir() and any(self.checkpoints.iterdir()))
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:
@@ -135,14 +171,14 @@ class Workdir:
 
 def write_json(path: Path, value: dict[str, Any]) -> None:
     """Writes JSON that is there whole or not at all."""
-    write_atomically(path, json.dumps(value, indent=2) + "\n")
+    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
 
 
-def write_atomically(path: Path, text: str) -> None:
+def write_atomically(path: Path, content: bytes) -> None:
     """Writes a file beside its place and renames it into it."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "w") as file:
-        file.write(text)
+    with open(temporary, "wb") as file:
+        file.write(content)
         file.flush()
         os.fsync(file.fileno())
     temporary.replace(path)

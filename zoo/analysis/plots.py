@@ -1,0 +1,82 @@
+"""Pictures: what training sees."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+from matplotlib.figure import Figure
+
+from zoo.config import ExperimentConfig
+from zoo.data import pipeline
+from zoo.training.data import Data
+
+CELL_INCHES = 1.15
+# Pictures of an example, in the order in which they stand side by side.
+IMAGES = ("image", "left", "right", "anchor", "positive", "negative")
+
+
+def training_examples(config: ExperimentConfig, data: Data, count: int) -> dict[str, np.ndarray]:
+    """The first `count` training examples as the model gets them, by name (count, ...); at most an epoch."""
+    batches = data.train_batches(triplets=config.model == "triplet")
+    # The order is the same for any batch size, and two neighbours are what mixing needs.
+    batch_size = min(2, batches.num_examples)
+    steps = min(-(-count // batch_size), batches.num_examples // batch_size)
+    plan = pipeline.BlockPlan.of(steps, steps, steps)
+    blocks = pipeline.training_blocks(batches, batch_size=batch_size, seed=config.seed, plan=plan)
+    (block,) = blocks.as_numpy_iterator()
+    return {name: value.reshape(-1, *value.shape[2:])[:count] for name, value in block.items()}
+
+
+def data_grid(config: ExperimentConfig, data: Data, count: int, path: Path) -> int:
+    """Draws training examples with their labels, as augmented, and writes them as a PNG.
+
+    Args:
+        config: of the run.
+        data: its data.
+        count: how many examples.
+        path: the file.
+
+    Returns:
+        How many examples are shown.
+    """
+    examples = training_examples(config, data, count)
+    shown = len(next(iter(examples.values())))
+    pictures = np.concatenate([pixels(examples[name], data) for name in IMAGES if name in examples], axis=2)
+    wide = pictures.shape[2] / pictures.shape[1]
+    columns = min(shown, max(1, round(math.sqrt(shown * 1.5 / wide))))
+    rows = -(-shown // columns)
+    figure = Figure(figsize=(columns * CELL_INCHES * wide, rows * (CELL_INCHES + 0.3)), layout="constrained")
+    axes = figure.subplots(rows, columns, squeeze=False).flat
+    for number, axis in enumerate(axes):
+        axis.set_axis_off()
+        if number < shown:
+            axis.imshow(pictures[number].squeeze(), cmap="gray", vmin=0, vmax=255)
+            one = {name: value[number] for name, value in examples.items()}
+            axis.set_title(caption(one, data), fontsize=6, pad=2)
+    figure.savefig(path, format="png", dpi=150)
+    return shown
+
+
+def pixels(images: np.ndarray, data: Data) -> np.ndarray:
+    """Normalised images back to uint8."""
+    restored = images * np.float32(data.transform.deviation) + np.float32(data.transform.mean)
+    return np.clip(np.rint(restored), 0, 255).astype(np.uint8)
+
+
+def caption(example: dict[str, np.ndarray], data: Data) -> str:
+    """The labels of an example, a line each; of a mixed one both, with the share of its own."""
+    if "same" in example:
+        return "same" if example["same"] else "different"
+    names, lines = data.class_names(), []
+    if "anchor" in example:
+        classes = names[data.labels[0].name]
+        return f"{classes[example['anchor_label']]}, negative {classes[example['negative_label']]}"
+    for label in data.labels:
+        classes = names[label.name]
+        own = example[label.name]
+        text = classes[own] if classes else np.array2string(own, precision=3)
+        if "own_share" in example and example["own_share"] < 1:
+            other = example[f"mixed/{label.name}"]
+            text = f"{example['own_share']:.2f} {text} + {classes[other] if classes else other}"
+        lines.append(text)
+    return "\n".join(lines)

@@ -1,0 +1,48 @@
+"""From a dataset's name to an `ExampleSource`: random access to the examples of one split."""
+
+from zoo.data.sources import folder, synthetic, tfds_source
+from zoo.data.sources.example_source import ExampleSource, Feature, InMemorySource
+from zoo.errors import RequestError
+
+__all__ = ["DEFAULT_MEMORY_BYTES", "EMBEDDED", "ExampleSource", "Feature", "InMemorySource", "load_source"]
+
+# Name -> module:class of the TFDS builders that come with the zoo.
+EMBEDDED = {"digits": "zoo.data.digits:Digits", "glyphs": "zoo.data.glyphs:Glyphs"}
+DEFAULT_MEMORY_BYTES = 2 * 2**30
+
+
+def load_source(
+    name: str,
+    split: str,
+    data_dir: str | None = None,
+    *,
+    memory_bytes: int = DEFAULT_MEMORY_BYTES,
+    skip_corrupt: bool = False,
+) -> ExampleSource:
+    """Prepares a dataset where that was not done yet, and opens one of its splits.
+
+    Args:
+        name: one of
+            `digits`, `glyphs`: the datasets that come with the zoo;
+            `synthetic`, `synthetic:224x224x3,classes=1000,examples=1281167`: random images, see `synthetic`;
+            `folder:PATH`: one folder of images per class, see `folder`;
+            `package.module:Builder`: a TFDS builder's class, which is imported;
+            a TFDS name; these two and the first may have config and version: `name/config:1.0.0`.
+        split: a split or a slice of one, as in TFDS: `train`, `train[:90%]`, `train[90%:]`.
+        data_dir: where datasets are prepared; default: TFDS' own, `~/tensorflow_datasets`.
+        memory_bytes: a split whose decoded examples take at most so much is held in memory, and so is one whose
+            encoded images do; a larger one is read by index.
+        skip_corrupt: leave out the images of a folder that cannot be decoded, see `folder`.
+
+    Raises:
+        ValueError: there is no such dataset, split or folder, it cannot be prepared or read, it has no images, or the
+            slice is empty; the message is one line that says what to change.
+    """
+    if memory_bytes < 0:
+        raise RequestError(f"memory_bytes is {memory_bytes}; it must be at least 0")
+    kind = name.partition(":")[0]
+    if kind == "folder":
+        return folder.load(name, split, memory_bytes=memory_bytes, skip_corrupt=skip_corrupt)
+    if kind == "synthetic":
+        return synthetic.load(name, split)
+    return tfds_source.load(name, split, data_dir, memory_bytes=memory_bytes, embedded=EMBEDDED)

@@ -1,0 +1,151 @@
+"""Are two images of one class? Pairs and triplets for training; pairs and one-shot episodes for evaluation."""
+
+from types import MappingProxyType
+from typing import Any
+
+import keras
+import numpy as np
+
+from zoo import metrics
+from zoo.tasks.base import Tensors, as_float
+
+
+class Verification:
+    """Are `left` and `right` of one class? A batch holds both images and `same`, 1 or 0.
+
+    Evaluation answers every pair of a fixed list; those behind the first `num_pairs` belong to the one-shot episodes.
+
+    Args:
+        loss: `binary`: the model gives a logit (n, 1), its loss is the binary cross-entropy. `contrastive`: it gives a
+            distance d (n, 1), its loss is d^2 for a pair of one class, max(0, margin - d)^2 for another (Hadsell,
+            Chopra and LeCun 2006, CVPR, equation 4, without the halves).
+        margin: of the contrastive loss.
+        num_pairs: how many pairs the fixed list begins with.
+        episodes: (episodes, ways, shots); None: no one-shot classification.
+        episode_answers: the right way of each episode, (episodes,).
+        pixel_accuracy: of the episodes, by the distance of pixels: what is to be beaten.
+    """
+
+    metric_names = ("accuracy",)
+    answer_types = MappingProxyType({"loss": "float32", "score": "float32", "same": "int32"})
+
+    def __init__(
+        self,
+        loss: str = "binary",
+        *,
+        margin: float = 1.0,
+        num_pairs: int = 0,
+        episodes: tuple[int, int, int] | None = None,
+        episode_answers: np.ndarray | None = None,
+        pixel_accuracy: float | None = None,
+    ):
+        self._binary = loss == "binary"
+        self._margin = margin
+        self._num_pairs = num_pairs
+        self._episodes = episodes
+        self._episode_answers = episode_answers
+        self._pixel_accuracy = pixel_accuracy
+
+    def call(self, model: keras.Model, batch: Tensors, training: bool) -> Any:
+        """Logit or distance, (n,)."""
+        return model({"left": batch["left"], "right": batch["right"]}, training=training)[:, 0]
+
+    def losses(self, outputs: Any, batch: Tensors) -> Any:
+        """Binary cross-entropy in nats, or the contrastive loss."""
+        ops = keras.ops
+        same = ops.cast(batch["same"], "float32")
+        if self._binary:
+            # log(1 + e^-x) of a pair of one class, log(1 + e^x) of another, for x of any size.
+            return ops.softplus((1 - 2 * same) * outputs)
+        return same * ops.square(outputs) + (1 - same) * ops.square(ops.relu(self._margin - outputs))
+
+    def metrics(self, outputs: Any, batch: Tensors) -> Tensors:
+        """`accuracy`: of a logit above 0, of a distance below half the margin."""
+        alike = outputs > 0 if self._binary else outputs < self._margin / 2
+        return {"accuracy": as_float(keras.ops.equal(alike, keras.ops.cast(batch["same"], "bool")))}
+
+    def answers(self, outputs: Any, batch: Tensors) -> Tensors:
+        """`loss`, `score` (the higher the more alike) and `same`."""
+        score = outputs if self._binary else -outputs
+        return {"loss": self.losses(outputs, batch), "score": score, "same": batch["same"]}
+
+    def summary(self, answers: dict[str, np.ndarray]) -> dict[str, float]:
+        """Of the pairs `loss`, `accuracy`, `roc_auc`; of the episodes `one_shot_accuracy` and what pixels reach.
+
+        The accuracy of logits is that at 0, the one of distances that of ten folds, see `metrics.threshold_accuracy`.
+        """
+        pairs = {name: values[: self._num_pairs] for name, values in answers.items()}
+        score, same = pairs["score"], pairs["same"].astype(bool)
+        result = {"loss": float(pairs["loss"].mean(dtype=np.float64))}
+        result["accuracy"] = (
+            float(((score > 0) == same).mean()) if self._binary else metrics.threshold_accuracy(score, same)
+        )
+        result["roc_auc"] = metrics.roc_auc(score, same)
+        if self._episodes:
+            scores = answers["score"][self._num_pairs :].reshape(self._episodes)
+            result["one_shot_accuracy"] = metrics.episode_accuracy(scores, self._episode_answers)
+            result["one_shot_pixel_accuracy"] = self._pixel_accuracy
+        return result
+
+    def confusions(self, answers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        """None: at which threshold would they be?"""
+        return {}
+
+
+class Triplets(Verification):
+    """Embeddings in which an anchor is nearer to what is of its class than to anything else.
+
+    A training batch holds `anchor`, `positive` and `negative` images with the labels `anchor_label` and
+    `negative_label`. The negative of each anchor is found in the batch: of all its images of other classes, the nearest
+    of those farther than the positive; where there is none, the farthest (Schroff, Kalenichenko and Philbin 2015,
+    arXiv:1503.03832, section 3.2: semi-hard). The batch is that of one replica. The loss is
+    max(0, d(a, p) - d(a, n) + margin) of squared Euclidean distances. Evaluation is that of `Verification`, by the
+    Euclidean distance.
+
+    Args:
+        margin: the paper has 0.2.
+        evaluation: num_pairs and what follows it, as in `Verification`.
+    """
+
+    def __init__(self, *, margin: float = 0.2, **evaluation: Any):
+        super().__init__("contrastive", margin=margin, **evaluation)
+
+    def call(self, model: keras.Model, batch: Tensors, training: bool) -> Any:
+        """Embeddings of length 1, (n, size) each; in evaluation distances (n,)."""
+        if "left" not in batch:
+            return model({name: batch[name] for name in ("anchor", "positive", "negative")}, training=training)
+        tower = model.get_layer("tower")
+        difference = tower(batch["left"], training=training) - tower(batch["right"], training=training)
+        return keras.ops.norm(difference, axis=-1)
+
+    def losses(self, outputs: Any, batch: Tensors) -> Any:
+        """The loss of each anchor; in evaluation the contrastive loss."""
+        if not isinstance(outputs, dict):
+            return super().losses(outputs, batch)
+        positive, negative = self._distances(outputs, batch)
+        return keras.ops.relu(positive - negative + self._margin)
+
+    def metrics(self, outputs: Any, batch: Tensors) -> Tensors:
+        """`accuracy`: whether the positive is nearer than the negative that the batch gave at random."""
+        anchor, positive, negative = (outputs[name] for name in ("anchor", "positive", "negative"))
+        nearer = _squared_distance(anchor, positive) < _squared_distance(anchor, negative)
+        return {"accuracy": as_float(nearer)}
+
+    def _distances(self, outputs: Any, batch: Tensors) -> tuple[Any, Any]:
+        """Squared distances of each anchor to its positive and to its semi-hard negative, (n,)."""
+        ops = keras.ops
+        anchor = outputs["anchor"]
+        images = ops.concatenate([outputs[name] for name in ("anchor", "positive", "negative")])
+        own, drawn = batch["anchor_label"], batch["negative_label"]
+        other = ops.expand_dims(own, 1) != ops.expand_dims(ops.concatenate([own, own, drawn]), 0)
+        # Of vectors of length 1.
+        distance = ops.maximum(2.0 - 2.0 * ops.matmul(anchor, ops.transpose(images)), 0.0)
+        positive = _squared_distance(anchor, outputs["positive"])
+        farther = ops.logical_and(other, distance > ops.expand_dims(positive, 1))
+        semi_hard = ops.min(ops.where(farther, distance, np.inf), axis=1)
+        farthest = ops.max(ops.where(other, distance, 0.0), axis=1)
+        return positive, ops.where(ops.any(farther, axis=1), semi_hard, farthest)
+
+
+def _squared_distance(one: Any, other: Any) -> Any:
+    return keras.ops.sum(keras.ops.square(one - other), axis=-1)
