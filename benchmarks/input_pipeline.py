@@ -18,7 +18,7 @@ import resource
 import statistics
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -31,47 +31,15 @@ console.import_tensorflow()
 import tensorflow as tf  # noqa: E402
 import tensorflow_datasets as tfds  # noqa: E402
 
+from benchmarks.photos import CLASSES, PHOTOS, Photos, jpegs  # noqa: E402
 from zoo.data import pipeline  # noqa: E402
 from zoo.data.batches import Singles  # noqa: E402
 from zoo.data.sources import InMemorySource, load_source  # noqa: E402
 from zoo.data.transform import IMAGENET_DEVIATION, IMAGENET_MEAN, ImageTransform, make_transform  # noqa: E402
 from zoo.training.data import open_data  # noqa: E402
 
-PHOTOS, CLASSES = 1024, 8
 # A side is a function that reads so many images; images per turn.
 Side = Callable[[], int]
-
-
-class Photos(tfds.core.GeneratorBasedBuilder):
-    """JPEGs of about 300x375 cut at random out of the two photographs that scikit-learn carries."""
-
-    VERSION = tfds.core.Version("1.0.0")
-
-    def _info(self) -> tfds.core.DatasetInfo:
-        features = {"image": tfds.features.Image(), "label": tfds.features.ClassLabel(num_classes=CLASSES)}
-        return tfds.core.DatasetInfo(
-            builder=self, features=tfds.features.FeaturesDict(features), supervised_keys=("image", "label")
-        )
-
-    def _split_generators(self, dl_manager):
-        return {split: self._generate_examples(split) for split in ("train", "test")}
-
-    def _generate_examples(self, split):
-        for number, content in enumerate(jpegs(PHOTOS if split == "train" else CLASSES)):
-            yield number, {"image": content, "label": number % CLASSES}
-
-
-def jpegs(count: int) -> Iterator[bytes]:
-    """Encoded photographs, quality 90, the same in every call."""
-    from sklearn.datasets import load_sample_images
-
-    scenes = load_sample_images().images
-    rng = np.random.RandomState(0)
-    for number in range(count):
-        scene = scenes[number % len(scenes)]
-        height, width = rng.randint(280, 321), rng.randint(350, 401)
-        top, left = rng.randint(scene.shape[0] - height), rng.randint(scene.shape[1] - width)
-        yield tf.io.encode_jpeg(scene[top : top + height, left : left + width], quality=90).numpy()
 
 
 def images_in(blocks: tf.data.Dataset) -> int:
@@ -117,7 +85,7 @@ def jpeg_sides(folder: Path) -> tuple[Side, Side]:
         tfds.disable_progress_bar()
         Photos(data_dir=folder / file_format, file_format=file_format).download_and_prepare()
     config = ExperimentConfig(
-        dataset="benchmarks.input_pipeline:Photos",
+        dataset="benchmarks.photos:Photos",
         image_size=224,
         augment="random_resized_crop,flip",
         normalize="imagenet",

@@ -1,6 +1,6 @@
 """Exact metrics over a whole split: NumPy in float64, from one answer per example.
 
-What is summed here was computed example by example, so batches and replicas leave no trace in the result.
+What is summed here was computed example by example, so each counts once whatever the batches and replicas.
 """
 
 import numpy as np

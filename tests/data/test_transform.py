@@ -107,7 +107,7 @@ def test_a_channel_that_never_changes_survives_standardizing():
 
 
 def test_chunks_are_all_images_in_order():
-    chunks = list(image_chunks(source()))
+    chunks = list(image_chunks(source(), "reading"))
     assert [start for start, _ in chunks] == [0, 64, 128]
     np.testing.assert_array_equal(np.concatenate([chunk for _, chunk in chunks]), PIXELS)
 
@@ -185,7 +185,7 @@ def test_encoded_images_of_one_size_need_no_size():
 
 
 def test_encoded_images_of_several_sizes_need_one():
-    with pytest.raises(ValueError, match="the images of made differ in size; set image_size"):
+    with pytest.raises(ValueError, match="the images of made may differ in size; set image_size"):
         sized(encoded(FILES), Sizing(), GIB)
 
 

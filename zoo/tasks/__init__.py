@@ -2,7 +2,7 @@
 
 In training, losses and metrics come as one number per example, so that whoever sums them can weight and distribute
 as it likes. In evaluation a task gives its `answers`, a few numbers per example, and makes exact metrics of those of
-the whole split at the end; so neither batches nor replicas can be seen in the result.
+the whole split at the end, each example counted once whatever the batches and replicas.
 """
 
 from zoo.tasks.base import MIXED, OWN_SHARE, Label, Task
