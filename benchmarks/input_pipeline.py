@@ -38,6 +38,8 @@ from zoo.data.sources import InMemorySource, load_source  # noqa: E402
 from zoo.data.transform import IMAGENET_DEVIATION, IMAGENET_MEAN, ImageTransform, make_transform  # noqa: E402
 from zoo.training.data import open_data  # noqa: E402
 
+# A turn goes through the photographs so often, so that beginning to read does not count.
+EPOCHS = 3
 # A side is a function that reads so many images; images per turn.
 Side = Callable[[], int]
 
@@ -48,9 +50,9 @@ def images_in(blocks: tf.data.Dataset) -> int:
 
 
 def zoo_side(config: ExperimentConfig, data_dir: str | None) -> Side:
-    """An epoch of the driver's pipeline, with nothing held in memory."""
+    """Some epochs of the driver's pipeline, with nothing held in memory."""
     batches = open_data(config, data_dir=data_dir, memory_gib=0).train_batches()
-    steps = batches.num_examples // config.batch_size
+    steps = EPOCHS * (batches.num_examples // config.batch_size)
     plan = pipeline.BlockPlan.of(steps, steps, pipeline.longest_block(batches, config.batch_size))
     blocks = pipeline.training_blocks(batches, batch_size=config.batch_size, seed=0, plan=plan)
     return lambda: images_in(blocks)
@@ -105,7 +107,7 @@ def jpeg_sides(folder: Path) -> tuple[Side, Side]:
 
     usual = Photos(data_dir=folder / "tfrecord").as_dataset(split="train", shuffle_files=True, as_supervised=True)
     usual = usual.shuffle(PHOTOS).map(augment, num_parallel_calls=tf.data.AUTOTUNE)
-    usual = usual.batch(64, drop_remainder=True).prefetch(tf.data.AUTOTUNE)
+    usual = usual.batch(64, drop_remainder=True).repeat(EPOCHS).prefetch(tf.data.AUTOTUNE)
     return zoo_side(config, str(folder / "array_record")), lambda: sum(len(label) for _, label in usual)
 
 
@@ -125,6 +127,7 @@ def folder_sides(folder: Path) -> tuple[Side, Side]:
     usual = keras.utils.image_dataset_from_directory(
         folder / "photos" / "train", image_size=(224, 224), batch_size=64, shuffle=True, seed=0, verbose=False
     )
+    usual = usual.repeat(EPOCHS)
     return zoo_side(config, None), lambda: sum(len(label) for _, label in usual)
 
 

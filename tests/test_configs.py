@@ -15,7 +15,7 @@ from PIL import Image
 from zoo import registry
 from zoo.config import load_config, parse_labels
 from zoo.data.sources import EMBEDDED, InMemorySource, load_source
-from zoo.training import data
+from zoo.training import data, targets
 from zoo.training.experiment import make_experiment
 from zoo.training.loop import train_and_evaluate
 from zoo.training.optimizers import LearningRate
@@ -265,7 +265,7 @@ def test_takes_a_step_and_evaluates_on_examples_of_the_dataset_s_shape(file, mon
     config = dataclasses.replace(CONFIGS[file], batch_size=batch)
     kind = registry.model_info(config.model).task
     # An episode has as many ways as the recipe says; 400 of them would take minutes.
-    monkeypatch.setattr(data, "EPISODES", 1)
+    monkeypatch.setattr(targets, "EPISODES", 1)
     held = 2 * config.ways if kind == "verification" else 2 * batch + 1
     sources = {"train": examples(config, 2 * batch, 0), config.eval_split: examples(config, held, 1)}
     monkeypatch.setattr(data, "load_source", lambda name, split, *_, **__: sources[split])

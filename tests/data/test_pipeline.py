@@ -93,6 +93,22 @@ def assert_same(one, other):
             np.testing.assert_array_equal(value, other_batch[name], err_msg=name)
 
 
+@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, quick=["singles", "mixup"]))
+def test_large_images_come_in_pieces_and_are_the_same(monkeypatch, kind, replicas):
+    monkeypatch.setattr(pipeline, "MAX_PIECE_BYTES", 1)
+    batches = batches_of(kind)
+    assert pipeline._pieces(batches, BATCH // replicas) == BATCH // replicas // 2
+    assert_same(steps(batches, longest=1, replicas=replicas, first_step=5), plainly(kind)[5:])
+    evaluation = [
+        list(pipeline.evaluation_blocks(batches, batch_size=64, replicas=replicas).as_numpy_iterator())
+        for batches in (batches_of("singles"),)
+    ]
+    monkeypatch.undo()
+    whole = pipeline.evaluation_blocks(batches_of("singles"), batch_size=64, replicas=replicas).as_numpy_iterator()
+    assert_same(evaluation[0], list(whole))
+
+
 def test_every_epoch_is_another_permutation():
     labels = [batch["label"] for batch in plainly("singles")]
     epochs = [np.concatenate(labels[i : i + 6]) for i in (0, 6, 12)]

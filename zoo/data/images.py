@@ -19,11 +19,14 @@ noticed where the missing part is needed.
 """
 
 import functools
+import io
 import math
 import os
 from collections.abc import Callable
 
+import numpy as np
 import tensorflow as tf
+from PIL import Image
 
 from zoo.data.randomness import derive, random_integers, random_uniform, steady
 
@@ -146,7 +149,7 @@ _PARALLEL = max(8, os.cpu_count() or 1)
 def _resized_windows(images: tf.Tensor, windows: Windows, size: int, channels: int, interpolation: str) -> tf.Tensor:
     """One image at a time, also of a dense batch: `crop_and_resize` of whole batches takes longer (1.2 to 4 times)."""
     if images.dtype == tf.string:
-        sizes = tf.map_fn(_size, images, fn_output_signature=tf.TensorSpec(2, tf.int32), parallel_iterations=_PARALLEL)
+        sizes = tf.ensure_shape(tf.numpy_function(_sizes, [images], tf.int32, stateful=False), (None, 2))
         cut = functools.partial(_decode_window, size=size, channels=channels)
     else:
         sizes = tf.broadcast_to(tf.shape(images)[1:3], [tf.shape(images)[0], 2])
@@ -168,6 +171,12 @@ def _resize(images: tf.Tensor, size: int, interpolation: str) -> tf.Tensor:
     # Bilinear interpolation stays within the levels there were, bicubic does not.
     to_uint8 = tf.cast if interpolation == "bilinear" else tf.saturate_cast
     return to_uint8(pixels + 0.5, tf.uint8)
+
+
+@tf.autograph.experimental.do_not_convert
+def _sizes(contents: np.ndarray) -> np.ndarray:
+    """Heights and widths, int32 (n, 2), of encoded images; their headers are read faster so than in the graph."""
+    return np.array([Image.open(io.BytesIO(content)).size[::-1] for content in contents], np.int32).reshape(-1, 2)
 
 
 def _size(content: tf.Tensor) -> tf.Tensor:

@@ -22,8 +22,8 @@ from zoo.data.batches import EvaluationBatches, TrainBatches
 # the call costs nothing, short enough that a signal is answered within seconds on a slow machine.
 MAX_BLOCK_BYTES = 16 * 2**20
 MAX_BLOCK_STEPS = 128
-# What blocks that are being made may take together.
-MAX_BYTES_AT_ONCE = 2**30
+# Larger batches are made in pieces of this size.
+MAX_PIECE_BYTES = 6 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -112,13 +112,12 @@ def training_blocks(
         A dataset of dictionaries, each tensor of shape (K, batch_size / replicas, ...).
     """
 
-    def examples(steps, offsets):
+    def draw(steps, offsets):
         indices, epochs = _indices(steps, offsets, batch_size, seed, batches.num_examples)
         keys = randomness.example_keys(seed, epochs[:, None], indices)
-        offsets = tf.broadcast_to(offsets, tf.shape(indices))
-        return batches.train(*(tf.reshape(value, [-1]) for value in (indices, keys, offsets)))
+        return indices, keys, tf.broadcast_to(offsets, tf.shape(indices))
 
-    return _blocks(examples, batches, batch_size, plan, first_step, replicas)
+    return _blocks(draw, batches.train, batches, batch_size, plan, first_step, replicas)
 
 
 def evaluation_blocks(batches: EvaluationBatches, *, batch_size: int, replicas: int = 1) -> tf.data.Dataset:
@@ -128,13 +127,15 @@ def evaluation_blocks(batches: EvaluationBatches, *, batch_size: int, replicas: 
     for the examples that count and 0 for the filling. Otherwise as `training_blocks`.
     """
 
-    def examples(steps, offsets):
-        positions = tf.reshape((steps * batch_size)[:, None] + offsets, [-1])
+    def draw(steps, offsets):
+        return ((steps * batch_size)[:, None] + offsets,)
+
+    def make(positions):
         batch = batches.evaluate(tf.minimum(positions, batches.num_examples - 1))
         batch["weight"] = tf.cast(positions < batches.num_examples, tf.float32)
         return batch
 
-    return _blocks(examples, batches, batch_size, evaluation_plan(batches, batch_size), 0, replicas)
+    return _blocks(draw, make, batches, batch_size, evaluation_plan(batches, batch_size), 0, replicas)
 
 
 def evaluation_plan(batches: EvaluationBatches, batch_size: int) -> BlockPlan:
@@ -155,24 +156,53 @@ def _indices(steps, offsets, batch_size, seed, num_examples):
     return randomness.permuted(positions, epochs, seed=seed, size=num_examples), epochs
 
 
-def _blocks(examples, batches, batch_size, plan, first_step, replicas) -> tf.data.Dataset:
+def _blocks(draw, make, batches, batch_size, plan, first_step, replicas) -> tf.data.Dataset:
+    """Blocks from a step on: `draw` says which examples they hold, `make` makes a batch of them.
+
+    Large images are made in pieces of a batch, which fit into the processor's cache, and joined.
+    """
     share = batch_size // replicas
-    block_bytes = _example_bytes(batches) * share * plan.length
-    # Within a block images are decoded at once too, so a few blocks keep many cores busy.
-    at_once = max(2, min((os.cpu_count() or 2) // 4, 8, MAX_BYTES_AT_ONCE // block_bytes))
     first_block = plan.block_of(first_step)
+    pieces = _pieces(batches, share) if plan.length == 1 else 1
 
     # Nothing here needs AutoGraph, whose first use takes two seconds.
     @tf.autograph.experimental.do_not_convert
-    def block(number):
+    def drawn(number):
         start, end = plan.bounds(number // replicas)
         steps = tf.range(tf.maximum(start, first_step), end)
-        batch = examples(steps, number % replicas * share + tf.range(share, dtype=tf.int64))
-        return {name: tf.reshape(value, [-1, share, *value.shape[1:]]) for name, value in batch.items()}
+        values = draw(steps, number % replicas * share + tf.range(share, dtype=tf.int64))
+        return tuple(tf.reshape(value, [pieces, -1]) for value in values)
+
+    @tf.autograph.experimental.do_not_convert
+    def piece(*values):
+        return make(*(tf.reshape(value, [-1]) for value in values))
+
+    @tf.autograph.experimental.do_not_convert
+    def block(batch):
+        # One step, of which the pieces have been counted too.
+        return {name: tf.reshape(value, [1, share, *value.shape[2:]]) for name, value in batch.items()}
+
+    @tf.autograph.experimental.do_not_convert
+    def steps_of(number):
+        return {name: tf.reshape(value, [-1, share, *value.shape[1:]]) for name, value in piece(*drawn(number)).items()}
 
     options = tf.data.Options()
     # TensorFlow's rewriting of the graph would copy a whole split that is held in memory.
     options.experimental_optimization.apply_default_optimizations = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     numbers = tf.data.Dataset.range(first_block * replicas, plan.num_blocks * replicas)
-    return numbers.map(block, num_parallel_calls=at_once, deterministic=True).prefetch(2).with_options(options)
+    cores = os.cpu_count() or 2
+    if pieces == 1:
+        # Within a block images are decoded at once too, so a few blocks keep many cores busy.
+        blocks = numbers.map(steps_of, num_parallel_calls=max(2, min(cores // 4, 8)), deterministic=True)
+    else:
+        parts = numbers.map(drawn).unbatch().map(piece, num_parallel_calls=max(2, cores), deterministic=True)
+        blocks = parts.batch(pieces, drop_remainder=True).map(block)
+    return blocks.prefetch(2).with_options(options)
+
+
+def _pieces(batches: TrainBatches | EvaluationBatches, share: int) -> int:
+    """Into how many pieces a batch of large images is cut, so that one fits into the processor's cache."""
+    largest = max(2, MAX_PIECE_BYTES // _example_bytes(batches))
+    # Two neighbours stay together, since they may be mixed.
+    return next((share // size for size in range(min(largest, share), 1, -1) if share % size == 0 and size % 2 == 0), 1)

@@ -11,6 +11,8 @@ The order is that of the hash: it mixes the classes, so that a slice such as `tr
 import hashlib
 import os
 import sys
+from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,6 +23,7 @@ from zoo.data.sources.example_source import ExampleSource, Feature, InMemorySour
 from zoo.data.sources.reading import (
     READ_AT_ONCE,
     empty_split,
+    fetched_by_numpy,
     progress_bar,
     read_encoded,
     split_error,
@@ -31,6 +34,7 @@ from zoo.errors import RequestError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 CHANNELS = 3
+_READERS = ThreadPoolExecutor(8, "reader")
 # How every PNG file begins.
 _PNG = b"\x89PNG\r\n\x1a\n"
 # Where the folder has splits, the folders that stand for each.
@@ -73,16 +77,10 @@ class FolderSource:
         self._labels = np.array([file.label for file in files], np.int64)
         with tf.device("CPU:0"):
             self._label_tensor = tf.constant(self._labels)
-            self._path_tensor = tf.constant(self._paths)
 
     def fetch(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """The examples at `indices`, int64 (n,): `image` strings (n,), the files' bytes, and `label` int64 (n,)."""
-        paths = tf.gather(self._path_tensor, indices)
-        # Several reads at once, for folders that are far away.
-        content = tf.map_fn(
-            tf.io.read_file, paths, fn_output_signature=tf.TensorSpec((), tf.string), parallel_iterations=16
-        )
-        return {"image": content, "label": tf.gather(self._label_tensor, indices)}
+        return {"image": fetched_by_numpy(self._read, indices), "label": tf.gather(self._label_tensor, indices)}
 
     def column(self, name: str) -> np.ndarray:
         """See `ExampleSource`.
@@ -91,7 +89,7 @@ class FolderSource:
             ValueError: there is no such label.
         """
         check_feature(name, self)
-        return self._labels if name == "label" else np.array([Path(path).read_bytes() for path in self._paths], object)
+        return self._labels if name == "label" else np.array(self._read(range(self.num_examples)), object)
 
     def first_corrupt(self, indices: np.ndarray) -> str | None:
         """The file of the first of these examples that cannot be decoded, or None if all can."""
@@ -101,6 +99,10 @@ class FolderSource:
             if not readable.all():
                 return paths[int(np.argmin(readable))]
         return None
+
+    def _read(self, indices: Iterable[int]) -> list[bytes]:
+        """The files' bytes; several are read at once, for folders that are far away."""
+        return list(_READERS.map(lambda index: Path(self._paths[index]).read_bytes(), indices))
 
 
 def load(name: str, split: str, *, memory_bytes: int, skip_corrupt: bool = False) -> ExampleSource:

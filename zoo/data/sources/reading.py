@@ -141,6 +141,7 @@ def read_encoded(batches: tf.data.Dataset, num_examples: int, name: str) -> dict
 def fetched_by_numpy(read, indices: tf.Tensor) -> tf.Tensor:
     """Calls `read(list of int) -> list of bytes` in a graph; gives a string tensor of the shape of `indices`, (n,)."""
 
+    @tf.autograph.experimental.do_not_convert
     def call(positions: np.ndarray) -> np.ndarray:
         return np.array(read(positions.tolist()), dtype=object)
 
