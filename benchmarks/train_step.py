@@ -87,7 +87,7 @@ def zoo_turn(work: Work) -> Turn:
     from zoo.data import pipeline
     from zoo.data.batches import Singles
     from zoo.data.sources import InMemorySource
-    from zoo.data.transform import make_transform
+    from zoo.data.transform import ImageTransform, make_normalization
     from zoo.tasks import Classification, Label
     from zoo.training.engine import Engine
     from zoo.training.optimizers import make_optimizer
@@ -99,8 +99,16 @@ def zoo_turn(work: Work) -> Turn:
     optimizer = make_optimizer(config, work.steps, model.trainable_variables)
     strategy = tf.distribute.get_strategy()
     task = Classification(Label("label", CLASSES))
-    engine = Engine(model, optimizer, task, strategy=strategy, batch_size=work.batch_size)
-    batches = Singles(source, make_transform(source, "unit"), work.image_shape, ["label"])
+    engine = Engine(
+        model,
+        optimizer,
+        task,
+        strategy=strategy,
+        batch_size=work.batch_size,
+        normalize=make_normalization(source, "unit"),
+        image_names=["image"],
+    )
+    batches = Singles(source, ImageTransform(), work.image_shape, ["label"])
     longest = pipeline.longest_block(batches, work.batch_size, config.log_every_steps)
     plan = pipeline.BlockPlan.of(work.steps, work.steps, longest)
     blocks = pipeline.training_blocks(batches, batch_size=work.batch_size, seed=0, plan=plan)

@@ -16,13 +16,6 @@ def config(**fields):
     )
 
 
-def test_pixels_come_back(data_dir):
-    made = config(normalize="standardize")
-    data = open_data(made, data_dir=data_dir)
-    stored = data.train.fetch(np.arange(64))["image"]
-    np.testing.assert_array_equal(plots.pixels(data.transform(stored, None).numpy(), data), stored)
-
-
 @pytest.mark.parametrize("fields", [{}, {"augment": "flip,mixup:0.4"}, {"model": "siamese"}], ids=str)
 def test_the_examples_are_the_first_of_a_run(data_dir, fields):
     made = config(**fields)

@@ -9,7 +9,7 @@ from zoo.data.batches import FixedPairs, Pairs, Singles, TripletBatches
 from zoo.data.pairs import PairList, PartnerDraw
 from zoo.data.randomness import example_keys
 from zoo.data.sources.example_source import InMemorySource
-from zoo.data.transform import ImageTransform, make_transform
+from zoo.data.transform import ImageTransform
 
 SHAPE = (6, 6, 1)
 IMAGES = np.random.default_rng(0).integers(0, 256, (30, *SHAPE), dtype=np.uint8)
@@ -19,7 +19,7 @@ SOURCE = InMemorySource(
     name="made",
 )
 DRAW = PartnerDraw(LETTER, "made")
-PIXELS = ImageTransform((0.0,), (1.0,))  # leaves the pixels as they are
+PIXELS = ImageTransform()  # leaves the pixels as they are
 INDICES = np.array([3, 29, 0, 0, 17, 8, 22, 11])
 
 
@@ -45,25 +45,24 @@ def which(images):
 def test_singles_hold_the_image_and_what_is_named():
     batch = train(Singles(SOURCE, PIXELS, SHAPE, ["letter", "angle"]))
     assert batch.keys() == {"image", "letter", "angle"}
-    for name, expected in (("image", pixels(IMAGES)), ("letter", LETTER), ("angle", SOURCE.arrays["angle"])):
+    for name, expected in (("image", IMAGES), ("letter", LETTER), ("angle", SOURCE.arrays["angle"])):
         np.testing.assert_array_equal(batch[name], expected[INDICES])
-    assert batch["image"].dtype == "float32"
+    assert batch["image"].dtype == "uint8"
 
 
 def test_singles_are_augmented_in_training_and_not_in_evaluation():
-    transform = make_transform(SOURCE, "unit", "pad_crop:2,flip")
-    singles = Singles(SOURCE, transform, SHAPE, ["letter"])
+    singles = Singles(SOURCE, ImageTransform("pad_crop:2,flip"), SHAPE, ["letter"])
     expected = augment.make_augmentation("pad_crop:2,flip")(tf.constant(IMAGES[INDICES]), keys()).numpy()
-    np.testing.assert_allclose(train(singles)["image"], expected / 255, rtol=1e-6)
+    np.testing.assert_array_equal(train(singles)["image"], expected)
     evaluated = singles.evaluate(tf.constant(INDICES, tf.int64))
     assert evaluated.keys() == {"image", "letter"}
-    np.testing.assert_allclose(evaluated["image"], IMAGES[INDICES] / 255, rtol=1e-6)
+    np.testing.assert_array_equal(evaluated["image"], IMAGES[INDICES])
     np.testing.assert_array_equal(evaluated["letter"], LETTER[INDICES])
 
 
 @pytest.mark.parametrize("mixing", ["mixup:0.4", "cutmix:1"])
 def test_mixed_images_come_with_both_labels_and_their_shares(mixing):
-    singles = Singles(SOURCE, ImageTransform((0.0,), (1.0,), mixing), SHAPE, ["letter", "angle"])
+    singles = Singles(SOURCE, ImageTransform(mixing), SHAPE, ["letter", "angle"])
     batch = train(singles)
     assert batch.keys() == {"image", "letter", "angle", "own_share", "mixed/letter", "mixed/angle"}
     neighbours = INDICES.reshape(-1, 2)[:, ::-1].ravel()
@@ -87,7 +86,7 @@ def test_mixed_images_come_with_both_labels_and_their_shares(mixing):
 
 
 def test_mixing_stays_within_an_even_share():
-    singles = Singles(SOURCE, make_transform(SOURCE, "unit", "flip,mixup:0.4"), SHAPE, ["letter"])
+    singles = Singles(SOURCE, ImageTransform("flip,mixup:0.4"), SHAPE, ["letter"])
     whole, parts = train(singles), [train(singles, part) for part in INDICES.reshape(2, 4)]
     for name, value in whole.items():
         np.testing.assert_array_equal(value, np.concatenate([part[name] for part in parts]), err_msg=name)
@@ -119,7 +118,7 @@ def test_triplets_are_of_the_anchors_class_and_of_another():
 
 @pytest.mark.parametrize("make", [Pairs, lambda *args: TripletBatches(*args, "letter")], ids=["pairs", "triplets"])
 def test_partners_depend_on_example_and_epoch_and_not_on_the_batch(make):
-    batches = make(SOURCE, make_transform(SOURCE, "unit", "pad_crop:2,flip"), SHAPE, DRAW)
+    batches = make(SOURCE, ImageTransform("pad_crop:2,flip"), SHAPE, DRAW)
     whole = train(batches)
     for place in (0, 3, 7):
         alone = train(batches, INDICES[[place]], offsets=np.array([place]))
@@ -131,7 +130,7 @@ def test_partners_depend_on_example_and_epoch_and_not_on_the_batch(make):
 @pytest.mark.parametrize("names", [("left", "right"), ("anchor", "positive", "negative")], ids=["pairs", "triplets"])
 def test_the_images_of_an_example_are_augmented_each_in_its_own_way(names):
     same_everywhere = InMemorySource({"image": np.repeat(IMAGES[:1], 30, 0), "letter": LETTER}, name="made")
-    transform = ImageTransform((0.0,), (1.0,), "pad_crop:2,flip")
+    transform = ImageTransform("pad_crop:2,flip")
     arguments = (same_everywhere, transform, SHAPE, DRAW)
     batches = Pairs(*arguments) if len(names) == 2 else TripletBatches(*arguments, "letter")
     batch = train(batches, np.tile(np.arange(30), 40)[:1000], epoch=np.repeat(np.arange(40), 30)[:1000])
@@ -149,8 +148,8 @@ def test_the_images_of_an_example_are_augmented_each_in_its_own_way(names):
 def test_lists_of_pairs_come_one_behind_the_other():
     one = PairList(np.array([0, 1, 2]), np.array([5, 2, 2]), np.array([True, False, True]))
     two = PairList(np.array([9, 9]), np.array([4, 3]), np.array([True, False]))
-    batches = FixedPairs(SOURCE, ImageTransform((0.0,), (1.0,), "flip"), SHAPE, [one, two])
-    assert (batches.num_examples, batches.images) == (5, 2)
+    batches = FixedPairs(SOURCE, ImageTransform("flip"), SHAPE, [one, two])
+    assert (batches.num_examples, batches.image_names, batches.example_size) == (5, ("left", "right"), 72)
     batch = batches.evaluate(tf.constant([4, 0, 3, 3], tf.int64))
     np.testing.assert_array_equal(batch["left"], IMAGES[[9, 0, 9, 9]])
     np.testing.assert_array_equal(batch["right"], IMAGES[[3, 5, 4, 4]])
@@ -168,4 +167,4 @@ def test_lists_of_pairs_come_one_behind_the_other():
     ids=["singles", "pairs", "triplets"],
 )
 def test_an_epoch_visits_every_example_once(batches, images):
-    assert (batches.num_examples, batches.images, batches.image_shape) == (30, images, SHAPE)
+    assert (batches.num_examples, len(batches.image_names), batches.example_size) == (30, images, images * 36)

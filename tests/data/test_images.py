@@ -69,6 +69,33 @@ def test_images_of_every_mode_are_converted(kind, mode, channels):
     assert_levels(result, expected.reshape(result.shape), 3 if kind == "JPEG" else 1 if channels == 1 else 0)
 
 
+@pytest.mark.parametrize(("kind", "mode"), MODES)
+def test_headers_tell_the_size(kind, mode):
+    exif = Image.Exif()
+    exif[0x010E] = "a thumbnail may stand here: \xff\xd8\xff\xc0\x00\x11\x08\x00\x01\x00\x01"
+    contents = [encoded(smooth(40, 300), kind, mode, exif=exif), encoded(smooth(1, 7), kind, mode)]
+    if kind == "JPEG":
+        contents.append(encoded(smooth(50, 60), kind, mode, progressive=True, comment=b"\xff" * 100))
+        # 255 may be repeated before a marker, and a decoder passes over what is no segment.
+        contents.append(contents[1][:2] + b"\xff\xff" + contents[1][2:])
+        contents.append(contents[1].replace(b"\xff\xdb", b"\x00\x01\x02\xff\xdb", 1))
+    expected = [(40, 300), (1, 7), (50, 60), (1, 7), (1, 7)][: len(contents)]
+    np.testing.assert_array_equal(images.header_sizes(tf.constant(contents)), expected)
+    for content, (height, width) in zip(contents, expected, strict=True):
+        assert images.decode(tf.constant([content]), (height, width, 3)).shape == (1, height, width, 3)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG"])
+def test_a_header_that_is_cut_off_has_no_size(kind):
+    content = encoded(smooth(40, 30), kind)
+    start = content.index(b"\xff\xc0") + 9 if kind == "JPEG" else 24
+    contents = [content[:length] for length in range(start)]
+    assert not np.any(images.header_sizes(tf.constant(contents)))
+    np.testing.assert_array_equal(images.header_sizes(tf.constant([content[:start]])), [(40, 30)])
+    assert not np.any(images.header_sizes(tf.constant([b"GIF89a" + b"\xff\xc0" * 20, b"\xff" * 50])))
+    assert images.header_sizes(tf.constant([], tf.string)).shape == (0, 2)
+
+
 def test_of_16_bits_the_upper_8_are_taken():
     levels = np.arange(64, dtype=np.uint16).reshape(8, 8) * 1000
     content = encoded(levels)

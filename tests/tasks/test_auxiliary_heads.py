@@ -32,13 +32,13 @@ def test_the_driver_weights_them_in_training_and_leaves_them_out_of_evaluation(d
     experiment = make_experiment(config, data_dir=data_dir)
 
     (block,) = experiment.evaluation_blocks()
-    logits, labels = experiment.model(block["image"][0]), block["label"][0].numpy()
+    logits, labels = experiment.model(experiment.data.normalization(block["image"][0])), block["label"][0].numpy()
     answers = experiment.engine.evaluate_block(block)
     np.testing.assert_allclose(answers["loss"], reference.cross_entropy(logits["logits"], labels, 0.1), rtol=1e-5)
     np.testing.assert_array_equal(answers["predicted"], np.argmax(logits["logits"], 1))
 
     block = next(iter(experiment.training_blocks(experiment.block_plan(), 0)))
-    logits, labels = experiment.model(block["image"][0]), block["label"][0].numpy()
+    logits, labels = experiment.model(experiment.data.normalization(block["image"][0])), block["label"][0].numpy()
     expected = sum(
         weight * reference.cross_entropy(logits[name], labels, 0.1).mean()
         for name, weight in (("logits", 1), ("aux1", 0.3))

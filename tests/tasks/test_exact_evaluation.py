@@ -12,7 +12,7 @@ from zoo.data import pipeline
 from zoo.data.batches import FixedPairs, Singles
 from zoo.data.pairs import fixed_pairs, make_episodes
 from zoo.data.sources.example_source import InMemorySource
-from zoo.data.transform import make_transform
+from zoo.data.transform import ImageTransform, make_normalization
 from zoo.tasks import Classification, Label, MultiOutput, Triplets, Verification
 from zoo.training.engine import Engine
 from zoo.training.strategy import make_strategy
@@ -31,12 +31,12 @@ SOURCE = InMemorySource(
 FINE = SOURCE.arrays["fine"]
 EPISODES = make_episodes(FINE, FINE // 3, None, ways=3, shots=2, count=11, what="made")
 PAIRS = [fixed_pairs(FINE, "made"), EPISODES.pairs()]
-TRANSFORM = make_transform(SOURCE, "standardize")
+NORMALIZATION = make_normalization(SOURCE, "standardize")
 LABELS = (Label("fine", 9), Label("coarse", 3, 0.5), Label("angle", 0))
 
 
 def singles(names):
-    return Singles(SOURCE, TRANSFORM, SHAPE, names)
+    return Singles(SOURCE, ImageTransform(), SHAPE, names)
 
 
 def evaluation():
@@ -57,7 +57,7 @@ def case(kind):
     if kind == "multi_output":
         heads = {"fine": 9, "coarse": 3, "angle": "regression:1"}
         return MultiOutput(LABELS), singles(list(heads)), ("multi_output", None, {"heads": heads, "trunk": "mlp"})
-    batches = FixedPairs(SOURCE, TRANSFORM, SHAPE, PAIRS)
+    batches = FixedPairs(SOURCE, ImageTransform(), SHAPE, PAIRS)
     if kind == "triplets":
         return Triplets(**evaluation()), batches, ("triplet", None, {"tower": "mlp", "embedding_size": 8})
     head = "logit" if kind == "pairs" else "distance"
@@ -74,7 +74,16 @@ def answers(kind, batch_size, replicas=1):
         model = zoo.build_model(name, SHAPE, classes, **arguments)
         optimizer = keras.optimizers.SGD(0.1)
         optimizer.build(model.trainable_variables)
-    engine = Engine(model, optimizer, task, strategy=strategy, batch_size=batch_size, jit="off")
+    engine = Engine(
+        model,
+        optimizer,
+        task,
+        strategy=strategy,
+        batch_size=batch_size,
+        normalize=NORMALIZATION,
+        image_names=batches.image_names,
+        jit="off",
+    )
 
     def dataset(context=None):
         return pipeline.evaluation_blocks(batches, batch_size=batch_size, replicas=replicas)
@@ -142,7 +151,7 @@ def test_the_metrics_are_those_of_the_model_called_at_once():
     found, summary = answers("classification", 7)
     keras.utils.set_random_seed(0)
     model = zoo.build_model("mlp", SHAPE, 9, hidden_sizes=(16,))
-    logits = np.array(model(TRANSFORM(tf.constant(SOURCE.arrays["image"]), None)), "float64")
+    logits = np.array(model(NORMALIZATION(tf.constant(SOURCE.arrays["image"]))), "float64")
     np.testing.assert_array_equal(found["predicted"], logits.argmax(1))
     assert summary["accuracy"] == (logits.argmax(1) == FINE).mean()
     top5 = np.argsort(-logits, 1)[:, :5]

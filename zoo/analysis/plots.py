@@ -41,7 +41,8 @@ def data_grid(config: ExperimentConfig, data: Data, count: int, path: Path) -> i
     """
     examples = training_examples(config, data, count)
     shown = len(next(iter(examples.values())))
-    pictures = np.concatenate([pixels(examples[name], data) for name in IMAGES if name in examples], axis=2)
+    pictures = np.concatenate([examples[name] for name in IMAGES if name in examples], axis=2)
+    pictures = np.rint(pictures).astype(np.uint8)  # mixed ones are float32
     wide = pictures.shape[2] / pictures.shape[1]
     columns = min(shown, max(1, round(math.sqrt(shown * 1.5 / wide))))
     rows = -(-shown // columns)
@@ -55,12 +56,6 @@ def data_grid(config: ExperimentConfig, data: Data, count: int, path: Path) -> i
             axis.set_title(caption(one, data), fontsize=6, pad=2)
     figure.savefig(path, format="png", dpi=150)
     return shown
-
-
-def pixels(images: np.ndarray, data: Data) -> np.ndarray:
-    """Normalised images back to uint8."""
-    restored = images * np.float32(data.transform.deviation) + np.float32(data.transform.mean)
-    return np.clip(np.rint(restored), 0, 255).astype(np.uint8)
 
 
 def caption(example: dict[str, np.ndarray], data: Data) -> str:

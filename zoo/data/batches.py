@@ -1,5 +1,10 @@
-"""From the indices of examples to what a task's batch holds: one image each, pairs, or triplets."""
+"""From the indices of examples to what a task's batch holds: one image each, pairs, or triplets.
 
+Images are uint8 (n, height, width, channels) as a person would look at them, mixed ones float32; they are normalised
+where the model is.
+"""
+
+import math
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -13,6 +18,8 @@ from zoo.data.sources import ExampleSource
 from zoo.data.transform import ImageTransform
 
 Batch = dict[str, tf.Tensor]
+# Which of the keys that descend from an example's key serve what; augmentations use the key itself.
+_PARTNER, _RIGHT, _THIRD = 1_000_001, 1_000_002, 1_000_003
 
 
 class TrainBatches(Protocol):
@@ -20,13 +27,13 @@ class TrainBatches(Protocol):
 
     Attributes:
         num_examples: what an epoch visits.
-        images: how many images an example is made of.
-        image_shape: of one image as the model takes it.
+        image_names: what a batch calls its images.
+        example_size: how many numbers the images of an example are.
     """
 
     num_examples: int
-    images: int
-    image_shape: tuple[int, ...]
+    image_names: tuple[str, ...]
+    example_size: int
 
     def train(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> Batch:
         """A batch.
@@ -46,18 +53,47 @@ class EvaluationBatches(Protocol):
 
     Attributes:
         num_examples: how many there are.
-        images, image_shape: as in `TrainBatches`.
+        image_names, example_size: as in `TrainBatches`.
     """
 
     num_examples: int
-    images: int
-    image_shape: tuple[int, ...]
+    image_names: tuple[str, ...]
+    example_size: int
 
     def evaluate(self, positions: tf.Tensor) -> Batch:
         """A batch of what stands at `positions`, int64 (n,), from 0 to num_examples - 1."""
 
 
-class Singles:
+class _Batches:
+    """What all kinds of batches share.
+
+    Args:
+        source: the split.
+        transform: of its images.
+        image_shape: of one image as the model takes it.
+    """
+
+    image_names: tuple[str, ...]
+
+    def __init__(self, source: ExampleSource, transform: ImageTransform, image_shape: tuple[int, ...]):
+        self.num_examples = source.num_examples
+        self.example_size = math.prod(image_shape) * len(self.image_names)
+        self._source = source
+        self._transform = transform
+
+    def _fetch(self, indices: tf.Tensor, keys: tf.Tensor | None) -> Batch:
+        """The examples with their images as the task sees them."""
+        examples = self._source.fetch(indices)
+        return {**examples, "image": self._transform(examples["image"], keys)}
+
+    def _fetch_parts(self, indices: Sequence[tf.Tensor], keys: Sequence[tf.Tensor] | None) -> list[Batch]:
+        """The same of several lists of examples, fetched in one go."""
+        examples = self._fetch(tf.concat(indices, 0), None if keys is None else tf.concat(keys, 0))
+        parts = {name: tf.split(value, len(indices)) for name, value in examples.items()}
+        return [{name: values[number] for name, values in parts.items()} for number in range(len(indices))]
+
+
+class Singles(_Batches):
     """One image with its labels; trains and evaluates.
 
     Where the augmentation mixes images, a training batch also holds the neighbour's labels and the share of each
@@ -70,23 +106,20 @@ class Singles:
         names: the features that a batch holds beside `image`.
     """
 
-    images = 1
+    image_names = ("image",)
 
     def __init__(
         self, source: ExampleSource, transform: ImageTransform, image_shape: tuple[int, ...], names: Sequence[str]
     ):
-        self.num_examples = source.num_examples
-        self.image_shape = image_shape
-        self._source = source
-        self._transform = transform
+        super().__init__(source, transform, image_shape)
         self._names = tuple(names)
         self._mixing = augment.make_mixing(transform.augmentation)
 
     def train(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> Batch:
         """See `TrainBatches`."""
-        batch = self._fetch(indices, keys)
+        batch = self._named(indices, keys)
         if self._mixing is not None:
-            batch["image"], batch["own_share"] = self._mixing(batch["image"], keys)
+            batch["image"], batch["own_share"] = self._mixing(tf.cast(batch["image"], tf.float32), keys)
             # Even positions with the next one, odd ones with the one before.
             neighbours = tf.bitwise.bitwise_xor(tf.range(tf.size(indices)), 1)
             batch |= {f"mixed/{name}": tf.gather(batch[name], neighbours) for name in self._names}
@@ -94,16 +127,14 @@ class Singles:
 
     def evaluate(self, positions: tf.Tensor) -> Batch:
         """See `EvaluationBatches`."""
-        return self._fetch(positions, None)
+        return self._named(positions, None)
 
-    def _fetch(self, indices: tf.Tensor, keys: tf.Tensor | None) -> Batch:
-        fetched = self._source.fetch(indices)
-        batch = {name: fetched[name] for name in self._names}
-        batch["image"] = self._transform(fetched["image"], keys)
-        return batch
+    def _named(self, indices: tf.Tensor, keys: tf.Tensor | None) -> Batch:
+        examples = self._fetch(indices, keys)
+        return {name: examples[name] for name in (*self._names, "image")}
 
 
-class Pairs:
+class Pairs(_Batches):
     """`left` and `right` images and `same`, 1 or 0; for training.
 
     An epoch visits every example once as `left`; of each batch the examples at even places get a partner of their
@@ -116,26 +147,23 @@ class Pairs:
         draw: of partners.
     """
 
-    images = 2
+    image_names = ("left", "right")
 
     def __init__(
         self, source: ExampleSource, transform: ImageTransform, image_shape: tuple[int, ...], draw: PartnerDraw
     ):
-        self.num_examples = source.num_examples
-        self.image_shape = image_shape
-        self._source = source
-        self._transform = transform
+        super().__init__(source, transform, image_shape)
         self._draw = draw
 
     def train(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> Batch:
         """See `TrainBatches`."""
         alike = offsets % 2 == 0
         partners = self._draw(indices, alike, derive(keys, _PARTNER), 0)
-        left, right = _two(self._source, self._transform, indices, partners, keys)
-        return {"left": left, "right": right, "same": tf.cast(alike, tf.int32)}
+        left, right = self._fetch_parts([indices, partners], [keys, derive(keys, _RIGHT)])
+        return {"left": left["image"], "right": right["image"], "same": tf.cast(alike, tf.int32)}
 
 
-class TripletBatches:
+class TripletBatches(_Batches):
     """`anchor`, `positive` and `negative` images with `anchor_label` and `negative_label`; for training.
 
     Args:
@@ -146,7 +174,7 @@ class TripletBatches:
         label: the feature that says what is of one class.
     """
 
-    images = 3
+    image_names = ("anchor", "positive", "negative")
 
     def __init__(
         self,
@@ -156,10 +184,7 @@ class TripletBatches:
         draw: PartnerDraw,
         label: str,
     ):
-        self.num_examples = source.num_examples
-        self.image_shape = image_shape
-        self._source = source
-        self._transform = transform
+        super().__init__(source, transform, image_shape)
         self._draw = draw
         self._label = label
 
@@ -167,21 +192,13 @@ class TripletBatches:
         """See `TrainBatches`."""
         alike = tf.ones_like(indices, tf.bool)
         numbers = derive(keys, _PARTNER)
-        parts = {
-            "anchor": (indices, keys),
-            "positive": (self._draw(indices, alike, numbers, 0), derive(keys, _RIGHT)),
-            "negative": (self._draw(indices, ~alike, numbers, 1), derive(keys, _THIRD)),
-        }
-        batch = {}
-        for name, (chosen, chosen_keys) in parts.items():
-            fetched = self._source.fetch(chosen)
-            batch[name] = self._transform(fetched["image"], chosen_keys)
-            if name != "positive":
-                batch[f"{name}_label"] = fetched[self._label]
-        return batch
+        chosen = [indices, self._draw(indices, alike, numbers, 0), self._draw(indices, ~alike, numbers, 1)]
+        parts = self._fetch_parts(chosen, [keys, derive(keys, _RIGHT), derive(keys, _THIRD)])
+        batch = {name: part["image"] for name, part in zip(self.image_names, parts, strict=True)}
+        return batch | {"anchor_label": parts[0][self._label], "negative_label": parts[2][self._label]}
 
 
-class FixedPairs:
+class FixedPairs(_Batches):
     """`left` and `right` images and `same` of a fixed list; for evaluation.
 
     Args:
@@ -191,7 +208,7 @@ class FixedPairs:
         lists: pairs, one list behind the other.
     """
 
-    images = 2
+    image_names = ("left", "right")
 
     def __init__(
         self,
@@ -200,9 +217,7 @@ class FixedPairs:
         image_shape: tuple[int, ...],
         lists: Sequence[PairList],
     ):
-        self.image_shape = image_shape
-        self._source = source
-        self._transform = transform
+        super().__init__(source, transform, image_shape)
         self._left = tf.constant(np.concatenate([pairs.left for pairs in lists]), tf.int64)
         self._right = tf.constant(np.concatenate([pairs.right for pairs in lists]), tf.int64)
         self._same = tf.constant(np.concatenate([pairs.same for pairs in lists]), tf.int32)
@@ -210,17 +225,6 @@ class FixedPairs:
 
     def evaluate(self, positions: tf.Tensor) -> Batch:
         """See `EvaluationBatches`."""
-        indices = tf.gather(self._left, positions), tf.gather(self._right, positions)
-        left, right = _two(self._source, self._transform, *indices, None)
-        return {"left": left, "right": right, "same": tf.gather(self._same, positions)}
-
-
-def _two(source, transform, left, right, keys):
-    """The images of both sides, each augmented by a key of its own."""
-    both = tf.concat([left, right], 0)
-    both_keys = None if keys is None else tf.concat([keys, derive(keys, _RIGHT)], 0)
-    return tf.split(transform(source.fetch(both)["image"], both_keys), 2)
-
-
-# Which of the keys that descend from an example's key serve what; augmentations use the key itself.
-_PARTNER, _RIGHT, _THIRD = 1_000_001, 1_000_002, 1_000_003
+        indices = [tf.gather(self._left, positions), tf.gather(self._right, positions)]
+        left, right = self._fetch_parts(indices, None)
+        return {"left": left["image"], "right": right["image"], "same": tf.gather(self._same, positions)}

@@ -9,7 +9,6 @@ A block is the batches of K consecutive steps in one element, each tensor of sha
 """
 
 import dataclasses
-import math
 import os
 from collections.abc import Iterator
 
@@ -18,12 +17,13 @@ import tensorflow as tf
 from zoo.data import randomness
 from zoo.data.batches import EvaluationBatches, TrainBatches
 
-# A block's images take at most this much memory, and a block has at most so many steps: long enough that
-# the call costs nothing, short enough that a signal is answered within seconds on a slow machine.
-MAX_BLOCK_BYTES = 16 * 2**20
+# A block's images are at most so many numbers (of a byte each, or of four where images are mixed), and a block has at
+# most so many steps: long enough that the call costs nothing, short enough that a signal is answered within seconds on
+# a slow machine.
+MAX_BLOCK_SIZE = 4 * 2**20
 MAX_BLOCK_STEPS = 128
 # Larger batches are made in pieces of this size.
-MAX_PIECE_BYTES = 6 * 2**20
+MAX_PIECE_SIZE = 2.5 * 2**20
 
 
 @dataclasses.dataclass(frozen=True)
@@ -84,7 +84,7 @@ class BlockPlan:
 
 def longest_block(batches: TrainBatches | EvaluationBatches, batch_size: int, *limits: int) -> int:
     """How many steps a block may have: by memory, by count and by the further `limits` given."""
-    return max(1, min(MAX_BLOCK_BYTES // (_example_bytes(batches) * batch_size), MAX_BLOCK_STEPS, *limits))
+    return max(1, min(MAX_BLOCK_SIZE // (batches.example_size * batch_size), MAX_BLOCK_STEPS, *limits))
 
 
 def training_blocks(
@@ -144,10 +144,6 @@ def evaluation_plan(batches: EvaluationBatches, batch_size: int) -> BlockPlan:
     return BlockPlan.of(total_steps, total_steps, longest_block(batches, batch_size))
 
 
-def _example_bytes(batches: TrainBatches | EvaluationBatches) -> int:
-    return 4 * math.prod(batches.image_shape) * batches.images
-
-
 def _indices(steps, offsets, batch_size, seed, num_examples):
     """Which example stands at each offset of each step, (steps, offsets), and the epoch of each step."""
     steps_per_epoch = num_examples // batch_size
@@ -189,6 +185,8 @@ def _blocks(draw, make, batches, batch_size, plan, first_step, replicas) -> tf.d
     options = tf.data.Options()
     # TensorFlow's rewriting of the graph would copy a whole split that is held in memory.
     options.experimental_optimization.apply_default_optimizations = False
+    # Nothing is left to it, and an iterator waits for its thread when it ends.
+    options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     numbers = tf.data.Dataset.range(first_block * replicas, plan.num_blocks * replicas)
     cores = os.cpu_count() or 2
@@ -203,6 +201,6 @@ def _blocks(draw, make, batches, batch_size, plan, first_step, replicas) -> tf.d
 
 def _pieces(batches: TrainBatches | EvaluationBatches, share: int) -> int:
     """Into how many pieces a batch of large images is cut, so that one fits into the processor's cache."""
-    largest = max(2, MAX_PIECE_BYTES // _example_bytes(batches))
+    largest = max(2, int(MAX_PIECE_SIZE // batches.example_size))
     # Two neighbours stay together, since they may be mixed.
     return next((share // size for size in range(min(largest, share), 1, -1) if share % size == 0 and size % 2 == 0), 1)

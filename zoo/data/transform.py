@@ -1,4 +1,8 @@
-"""What an image goes through: stored -> uint8 of one size -> augmented -> float32 -> mixed."""
+"""What an image goes through: stored -> uint8 of one size -> augmented -> mixed -> float32, normalised.
+
+The last step is the engine's, where the model is: until then a pixel takes one byte, in memory and on the way to the
+device.
+"""
 
 import dataclasses
 import math
@@ -133,59 +137,62 @@ def image_chunks(source: ExampleSource, doing: str) -> Iterator[tuple[int, np.nd
 
 @dataclasses.dataclass(frozen=True)
 class ImageTransform:
-    """Sized images to what the model takes: augmented (training only), `(pixels - mean) / deviation`, float32.
+    """Augments the images of training; leaves those of evaluation as they are.
 
     Attributes:
-        mean: by channel, in the units of the pixels (0 to 255).
-        deviation: likewise.
         augmentation: as a config names it, `pad_crop:4,flip`.
+        fill: what is painted over, by channel, in levels from 0 to 255; the mean.
         crop: what a `random_resized_crop` makes of stored images; the training images must then come as stored.
+    """
+
+    augmentation: str = ""
+    fill: tuple[float, ...] = (0.0,)
+    crop: Sizing | None = None
+
+    def __call__(self, pixels: tf.Tensor, keys: tf.Tensor | None) -> tf.Tensor:
+        """The images as a person would look at them, uint8 (n, height, width, channels).
+
+        Args:
+            pixels: uint8 (n, height, width, channels), or as stored where they are cropped at random.
+            keys: uint64 (n,), see `randomness.example_keys`; None to evaluate.
+        """
+        if keys is None or not self.augmentation:
+            return pixels
+        if self.crop is not None:
+            area = augment.random_crop_area(self.augmentation)
+            pixels = images.random_resized_crop(
+                pixels, keys, self.crop.size, len(self.fill), area, self.crop.interpolation
+            )
+        return augment.make_augmentation(self.augmentation, self.fill)(pixels, keys)
+
+
+@dataclasses.dataclass(frozen=True)
+class Normalization:
+    """`(pixels - mean) / deviation`.
+
+    Attributes:
+        mean: by channel, in levels from 0 to 255.
+        deviation: likewise.
     """
 
     mean: tuple[float, ...]
     deviation: tuple[float, ...]
-    augmentation: str = ""
-    crop: Sizing | None = None
 
-    def __call__(self, pixels: tf.Tensor, keys: tf.Tensor | None) -> tf.Tensor:
-        """Images (n, height, width, channels) uint8 to float32.
-
-        Args:
-            pixels: uint8.
-            keys: uint64 (n,), see `randomness.example_keys`; None to evaluate.
-        """
-        if keys is not None and self.augmentation:
-            pixels = self.augmented(pixels, keys)
+    def __call__(self, pixels: tf.Tensor) -> tf.Tensor:
+        """Images (n, height, width, channels), uint8 or of mixed ones float32, to float32."""
         # A row per image and the channels repeated: TensorFlow broadcasts over 3 channels at a quarter of the speed.
         repeats = math.prod(pixels.shape[1:3])
         rows = tf.reshape(tf.cast(pixels, tf.float32), [-1, math.prod(pixels.shape[1:])])
         rows = (rows - np.tile(np.float32(self.mean), repeats)) * np.tile(1 / np.float32(self.deviation), repeats)
         return tf.reshape(rows, [-1, *pixels.shape[1:]])
 
-    def augmented(self, pixels: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
-        """The images as a person would look at them, uint8 (n, height, width, channels)."""
-        if self.crop is not None:
-            area = augment.random_crop_area(self.augmentation)
-            pixels = images.random_resized_crop(
-                pixels, keys, self.crop.size, len(self.mean), area, self.crop.interpolation
-            )
-        return augment.make_augmentation(self.augmentation, self.mean)(pixels, keys)
 
-
-def make_transform(
-    source: ExampleSource,
-    normalize: str,
-    augmentation: str = "",
-    crop: Sizing | None = None,
-    known: Statistics | None = None,
-) -> ImageTransform:
-    """The transform of a config, with mean and deviation taken from the training split where it says so.
+def make_normalization(source: ExampleSource, normalize: str, known: Statistics | None = None) -> Normalization:
+    """The normalisation of a config, with mean and deviation taken from the training split where it says so.
 
     Args:
         source: the training split, sized.
         normalize: see `ExperimentConfig.normalize`.
-        augmentation: see `ImageTransform`.
-        crop: see `ImageTransform`.
         known: mean and deviation, where they need not be found out.
 
     Raises:
@@ -204,7 +211,7 @@ def make_transform(
         mean, deviation = [255 * m for m in IMAGENET_MEAN], [255 * d for d in IMAGENET_DEVIATION]
     else:
         mean, deviation = statistics(source)
-    return ImageTransform(tuple(mean), tuple(deviation), augmentation, crop)
+    return Normalization(tuple(mean), tuple(deviation))
 
 
 def statistics(source: ExampleSource) -> tuple[list[float], list[float]]:

@@ -12,8 +12,8 @@ from zoo.config import ExperimentConfig
 from zoo.data import augment
 from zoo.data.batches import EvaluationBatches, FixedPairs, Pairs, Singles, TrainBatches, TripletBatches
 from zoo.data.pairs import Episodes, PartnerDraw, fixed_pairs
-from zoo.data.sources import ExampleSource, load_source
-from zoo.data.transform import ImageTransform, Sizing, Statistics, make_transform, sized
+from zoo.data.sources import ExampleSource, folder, load_source
+from zoo.data.transform import ImageTransform, Normalization, Sizing, Statistics, make_normalization, sized
 from zoo.errors import RequestError
 from zoo.tasks import Classification, Label, MultiOutput, Task, Triplets, Verification
 from zoo.training.targets import check_classes, condition_of, episodes_of, labels_of, pixel_accuracy
@@ -29,7 +29,8 @@ class Data:
         train: the training split; its images are as stored where training crops them at random, else sized.
         evaluation: the evaluation split, sized.
         sizing: how images come to one size.
-        transform: of training images; mean and deviation serve evaluation too.
+        transform: of training images.
+        normalization: of all images.
         image_shape: of an image as the model takes it.
         kind: `classification`, `multi_output` or `verification`.
         labels: what is learned.
@@ -41,6 +42,7 @@ class Data:
     evaluation: ExampleSource
     sizing: Sizing
     transform: ImageTransform
+    normalization: Normalization
     image_shape: tuple[int, ...]
     kind: str
     labels: tuple[Label, ...]
@@ -151,7 +153,7 @@ def open_data(
     with _corrupt_named(train):
         # Training that crops at random needs the images as they are stored.
         whole = sized(train, sizing, 0 if crops else memory["memory_bytes"])
-        transform = make_transform(whole, config.normalize, config.augment, sizing if crops else None, statistics)
+        normalization = make_normalization(whole, config.normalize, statistics)
     image_shape = whole.features["image"].shape
     if evaluation.features["image"].shape != image_shape:
         raise RequestError(
@@ -165,7 +167,8 @@ def open_data(
         train=train if crops else whole,
         evaluation=evaluation,
         sizing=sizing,
-        transform=transform,
+        transform=ImageTransform(config.augment, normalization.mean, sizing if crops else None),
+        normalization=normalization,
         image_shape=image_shape,
         kind=kind,
         labels=labels,
@@ -190,9 +193,7 @@ def corrupt_image(source: ExampleSource) -> str | None:
     """What to say of the first file of a source that cannot be decoded; None where there is none, or are no files."""
     stored = getattr(source, "stored", source)
     culprit = stored.first_corrupt(np.arange(stored.num_examples)) if hasattr(stored, "first_corrupt") else None
-    if culprit is None:
-        return None
-    return f"{culprit} cannot be decoded; mend or remove it, or leave such images out with --skip_corrupt_images"
+    return None if culprit is None else str(folder.corrupt_image(culprit))
 
 
 @contextlib.contextmanager

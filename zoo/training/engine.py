@@ -4,6 +4,8 @@ Nothing but this file knows of `tf.function`, XLA and gradients. An engine for a
 four methods.
 """
 
+from collections.abc import Callable, Collection
+
 import keras
 import numpy as np
 import tensorflow as tf
@@ -22,6 +24,8 @@ class Engine:
         task: loss and metrics.
         strategy: where steps run.
         batch_size: examples per training step over all replicas together.
+        normalize: what becomes of a batch of images, within the step, before the model takes it.
+        image_names: the tensors of a batch that it is for.
         jit: `auto`, `on` or `off`. Auto compiles with XLA on GPU and TPU, and on CPU for nets without
             convolutions: XLA makes small dense nets twice as fast there and convolutions ten times slower.
         l2: adds l2 * w to the gradient of the `decayed` variables.
@@ -37,6 +41,8 @@ class Engine:
         *,
         strategy: tf.distribute.Strategy,
         batch_size: int,
+        normalize: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
+        image_names: Collection[str] = (),
         jit: str = "auto",
         l2: float = 0.0,
         decayed: tuple[keras.Variable, ...] = (),
@@ -45,6 +51,8 @@ class Engine:
         self._model = model
         self._optimizer = optimizer
         self._task = task
+        self._normalize = normalize
+        self._image_names = frozenset(image_names)
         self._strategy = strategy
         self._batch_size = batch_size
         self._l2 = l2
@@ -115,7 +123,7 @@ class Engine:
         return means.stack()
 
     def _train_step(self, block: Block, step: tf.Tensor) -> tf.Tensor:
-        batch = {name: value[step] for name, value in block.items()}
+        batch = self._batch(block, step)
         gradients, sums = self._gradients(batch)
         self._optimizer.apply(self._with_penalties(gradients), self._model.trainable_variables)
         return sums
@@ -156,10 +164,15 @@ class Engine:
         steps = tf.shape(block["weight"])[0]
         stacks = {name: tf.TensorArray(dtype, size=steps) for name, dtype in self._task.answer_types.items()}
         for step in tf.range(steps):
-            batch = {name: value[step] for name, value in block.items()}
+            batch = self._batch(block, step)
             answers = self._task.answers(self._task.call(self._model, batch, training=False), batch)
             stacks = {name: stack.write(step, answers[name]) for name, stack in stacks.items()}
         return {name: stack.stack() for name, stack in stacks.items()} | {"weight": block["weight"]}
+
+    def _batch(self, block: Block, step: tf.Tensor) -> Block:
+        """What the model takes of one step."""
+        batch = {name: value[step] for name, value in block.items()}
+        return {name: self._normalize(value) if name in self._image_names else value for name, value in batch.items()}
 
     def _sums(self, losses: tf.Tensor, metrics: dict[str, tf.Tensor]) -> tf.Tensor:
         return tf.stack([tf.reduce_sum(losses), *(tf.reduce_sum(metrics[name]) for name in self._task.metric_names)])

@@ -1,7 +1,6 @@
 """From a config to everything that a run needs. Whatever can be refused is refused here, before a run begins."""
 
 import dataclasses
-import math
 from collections.abc import Iterator
 
 import keras
@@ -55,9 +54,8 @@ class Experiment:
 
     @property
     def evaluation_bytes(self) -> int:
-        """What the images of an evaluation take, as float32."""
-        batches = self.evaluation_batches
-        return 4 * math.prod(batches.image_shape) * batches.images * batches.num_examples
+        """What the images of an evaluation take."""
+        return self.evaluation_batches.example_size * self.evaluation_batches.num_examples
 
     def block_plan(self) -> pipeline.BlockPlan:
         """Where blocks of the whole run end, every evaluation among them."""
@@ -145,19 +143,19 @@ def make_experiment(
     steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
     with placement.scope():
-        model = _build_model(config, data)
-        for layer in all_layers(model):
-            if isinstance(layer, keras.layers.BatchNormalization) and placement.num_replicas_in_sync > 1:
-                layer.synchronized = config.sync_batch_norm
+        model = _build_model(config, data, placement.num_replicas_in_sync)
         optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables)
     names = _output_names(model)
     task = data.task(config, info.loss_weights, names)
+    train_batches, evaluation_batches = data.train_batches(triplets="anchor" in names), data.evaluation_batches()
     engine = Engine(
         model,
         optimizer,
         task,
         strategy=placement,
         batch_size=config.batch_size,
+        normalize=data.normalization,
+        image_names={*train_batches.image_names, *evaluation_batches.image_names},
         jit=config.jit,
         l2=config.l2,
         decayed=tuple(v for v in model.trainable_variables if decayed(v, config)),
@@ -167,8 +165,8 @@ def make_experiment(
         config=config,
         strategy=placement,
         data=data,
-        train_batches=data.train_batches(triplets="anchor" in names),
-        evaluation_batches=data.evaluation_batches(),
+        train_batches=train_batches,
+        evaluation_batches=evaluation_batches,
         task=task,
         model=model,
         engine=engine,
@@ -177,7 +175,7 @@ def make_experiment(
     )
 
 
-def _build_model(config: ExperimentConfig, data: Data) -> keras.Model:
+def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.Model:
     given = {**data.builder_arguments(), **config.model_args}
     if data.condition is not None and not {"categories", "vector_size"} & {
         *registry.model_info(config.model).hyperparameters
@@ -194,6 +192,9 @@ def _build_model(config: ExperimentConfig, data: Data) -> keras.Model:
             + " ".join(str(error).split())
         ) from error
     _check_ends(config, data, model)
+    for layer in all_layers(model):
+        if isinstance(layer, keras.layers.BatchNormalization) and replicas > 1:
+            layer.synchronized = config.sync_batch_norm
     return model
 
 

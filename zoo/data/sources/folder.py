@@ -11,19 +11,17 @@ The order is that of the hash: it mixes the classes, so that a slice such as `tr
 import hashlib
 import os
 import sys
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
+from zoo.data.images import PNG_SIGNATURE
 from zoo.data.sources.example_source import ExampleSource, Feature, InMemorySource, check_feature
 from zoo.data.sources.reading import (
     READ_AT_ONCE,
     empty_split,
-    fetched_by_numpy,
     progress_bar,
     read_encoded,
     split_error,
@@ -34,9 +32,7 @@ from zoo.errors import RequestError
 
 SUFFIXES = (".jpg", ".jpeg", ".png")
 CHANNELS = 3
-_READERS = ThreadPoolExecutor(8, "reader")
-# How every PNG file begins.
-_PNG = b"\x89PNG\r\n\x1a\n"
+_READ_TOGETHER = 8
 # Where the folder has splits, the folders that stand for each.
 _SPLIT_FOLDERS = {
     "train": ("train",),
@@ -77,10 +73,14 @@ class FolderSource:
         self._labels = np.array([file.label for file in files], np.int64)
         with tf.device("CPU:0"):
             self._label_tensor = tf.constant(self._labels)
+            self._path_tensor = tf.constant(self._paths)
 
     def fetch(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """The examples at `indices`, int64 (n,): `image` strings (n,), the files' bytes, and `label` int64 (n,)."""
-        return {"image": fetched_by_numpy(self._read, indices), "label": tf.gather(self._label_tensor, indices)}
+        paths = tf.gather(self._path_tensor, indices)
+        # Several at once, for folders that are far away.
+        contents = tf.map_fn(tf.io.read_file, paths, parallel_iterations=_READ_TOGETHER)
+        return {"image": contents, "label": tf.gather(self._label_tensor, indices)}
 
     def column(self, name: str) -> np.ndarray:
         """See `ExampleSource`.
@@ -89,7 +89,9 @@ class FolderSource:
             ValueError: there is no such label.
         """
         check_feature(name, self)
-        return self._labels if name == "label" else np.array(self._read(range(self.num_examples)), object)
+        if name == "label":
+            return self._labels
+        return np.array([Path(path).read_bytes() for path in self._paths], object)
 
     def first_corrupt(self, indices: np.ndarray) -> str | None:
         """The file of the first of these examples that cannot be decoded, or None if all can."""
@@ -99,10 +101,6 @@ class FolderSource:
             if not readable.all():
                 return paths[int(np.argmin(readable))]
         return None
-
-    def _read(self, indices: Iterable[int]) -> list[bytes]:
-        """The files' bytes; several are read at once, for folders that are far away."""
-        return list(_READERS.map(lambda index: Path(self._paths[index]).read_bytes(), indices))
 
 
 def load(name: str, split: str, *, memory_bytes: int, skip_corrupt: bool = False) -> ExampleSource:
@@ -265,7 +263,7 @@ def _readable(paths: list[str], description: str | None = None) -> np.ndarray:
     def decoded(number, path):
         content = tf.io.read_file(path)
         # TensorFlow would read a BMP or a GIF too, whatever its suffix.
-        known = tf.io.is_jpeg(content) | (tf.strings.substr(content, 0, len(_PNG)) == _PNG)
+        known = tf.io.is_jpeg(content) | (tf.strings.substr(content, 0, len(PNG_SIGNATURE)) == PNG_SIGNATURE)
         with tf.control_dependencies([tf.debugging.assert_equal(known, True, "neither JPEG nor PNG")]):
             image = tf.io.decode_image(content, channels=CHANNELS, expand_animations=False)
         return number, tf.size(image)
