@@ -11,24 +11,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kills import result, rows
+from moments import before_call
 
 from zoo.errors import RunError
 from zoo.training import loop
 from zoo.training.checkpoints import Checkpoints
 from zoo.training.engine import Engine
 from zoo.training.writers import JsonLines
-
-
-def before_call(monkeypatch, owner, name, number, act):
-    """Acts before the call of this number of a function."""
-    function, numbers = getattr(owner, name), iter(range(1, 10_000))
-
-    def acting(*args, **kwargs):
-        if next(numbers) == number:
-            act()
-        return function(*args, **kwargs)
-
-    monkeypatch.setattr(owner, name, acting)
 
 
 def the_error(capsys) -> str:
