@@ -34,7 +34,8 @@ RUN_FLAGS = (
         MODES[0],
         "train_and_evaluate, or evaluate: evaluates a checkpoint of the workdir, writes nothing",
     ),
-    ("checkpoint", "", "with --mode=evaluate: the step of the checkpoint; default: the newest"),
+    ("checkpoint", "", "with --mode=evaluate: the step of the checkpoint, or best; default: the newest"),
+    ("profile_steps", "", "first step and end of a trace for TensorBoard, such as 10:20; whole blocks are traced"),
 )
 
 
@@ -67,14 +68,20 @@ def train(given: flags.FlagValues) -> None:
         console.import_tensorflow()
         from zoo.training.loop import train_and_evaluate
 
-        result = train_and_evaluate(config, workdir, **where(given))
+        result = train_and_evaluate(config, workdir, profile_steps=profile_steps(given.profile_steps), **where(given))
     else:
         print(f"{workdir} is finished already", file=sys.stderr)
     rate = result["images_per_second"]
+    best = {
+        f"best {config.eval_split}/{metric}": f"{of['value']:.4f} at step {of['step']}"
+        for metric, of in result.get("best", {}).items()
+    }
+    early = ", stopped early" if result.get("stopped_early") else ""
     print_table(
         {
             **shown(result["metrics"]),
-            "steps": f"{result['steps']} ({result['epochs']} epochs, seed {result['seed']})",
+            **best,
+            "steps": f"{result['steps']} ({result['epochs']} epochs, seed {result['seed']}){early}",
             "seconds": f"{result['wall_seconds']:.1f}" + (f", {rate:,.0f} images/s" if rate else ""),
             "state_sha256": result["state_sha256"],
             "workdir": f"{workdir}: model.keras, metrics.jsonl, tensorboard/, result.json",
@@ -93,6 +100,16 @@ def where(given: flags.FlagValues) -> dict[str, Any]:
     return {"strategy": given.strategy, "data_dir": given.data_dir or None, "memory_gib": memory_gib}
 
 
+def profile_steps(text: str) -> tuple[int, int] | None:
+    """Reads `10:20`."""
+    first, _, end = text.partition(":")
+    if not text:
+        return None
+    if not (first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise RequestError(f"profile_steps is {text!r}; write the first step and the end, as 10:20")
+    return int(first), int(end)
+
+
 def evaluate(given: flags.FlagValues) -> None:
     """Evaluates a checkpoint; the config is the one the workdir was trained with, and flags go before it."""
     from zoo.training.workdir import Workdir
@@ -105,15 +122,15 @@ def evaluate(given: flags.FlagValues) -> None:
     recorded = Workdir(workdir).config()
     if recorded is None:
         raise RequestError(f"there is no run in {workdir}; train first")
-    if given.checkpoint and not given.checkpoint.isdecimal():
-        raise RequestError(f"checkpoint is {given.checkpoint!r}; it must be a step")
+    if given.checkpoint not in ("", "best") and not given.checkpoint.isdecimal():
+        raise RequestError(f"checkpoint is {given.checkpoint!r}; it must be a step, or best")
     console.import_tensorflow()
     from zoo.training.loop import evaluate as evaluate_checkpoint
 
     result = evaluate_checkpoint(
         configs.with_flags(recorded, given),
         workdir,
-        step=int(given.checkpoint) if given.checkpoint else None,
+        step=int(given.checkpoint) if given.checkpoint.isdecimal() else given.checkpoint or None,
         **where(given),
     )
     print_table({**shown(result["metrics"]), "step": result["step"]})

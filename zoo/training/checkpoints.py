@@ -2,6 +2,7 @@
 
     checkpoints/step-00001000/state.npz     the variables, and the run's progress as JSON
     checkpoints/step-00001000/SHA256SUMS    its digest, as `sha256sum -c` reads it
+    checkpoints/best                        the step of the best one, which is kept whatever its age
 
 A checkpoint is written beside its place and renamed into it, so it is there whole or not at all. Reading
 takes the newest one whose bytes are those that were written. Nothing in a checkpoint is executed: the
@@ -60,8 +61,22 @@ class Checkpoints:
             shutil.rmtree(target)
         temporary.rename(target)
         _sync_folder(self._folder)
+        best = self.best()
         for old in self.steps()[: -self._keep]:
-            shutil.rmtree(self._path(old))
+            if old != best:
+                shutil.rmtree(self._path(old))
+
+    def best(self) -> int | None:
+        """The step that was marked as the best; None where none was."""
+        try:
+            return int((self._folder / "best").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def mark_best(self, step: int) -> None:
+        """Says that the checkpoint of a step is the best so far."""
+        write_durably(self._folder / ".best.tmp", f"{step}\n".encode())
+        (self._folder / ".best.tmp").replace(self._folder / "best")
 
     def restore(self) -> tuple[int, State, dict[str, Any]] | None:
         """The newest whole checkpoint: its step, state and progress; None where none was ever written.
@@ -101,7 +116,7 @@ class Checkpoints:
     def _remove_leftovers(self) -> None:
         """What a killed process was writing."""
         for leftover in self._folder.glob(".*.tmp"):
-            shutil.rmtree(leftover)
+            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
 
 
 class DamagedError(Exception):
