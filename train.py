@@ -63,7 +63,7 @@ def train(given: flags.FlagValues) -> None:
     workdir = given.workdir or default_workdir(given.config, config)
     folder = Workdir(workdir)
     folder.check(config)
-    result = folder.result()
+    result = folder.finished(config)
     if result is None:
         console.import_tensorflow()
         from zoo.training.loop import train_and_evaluate

@@ -18,11 +18,12 @@ import shutil
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import numpy as np
 
 from zoo.errors import RequestError
+from zoo.training.files import remove_leftovers, sync, write_atomically, writing
 
 State = dict[str, np.ndarray]
 
@@ -50,21 +51,39 @@ class Checkpoints:
         return sorted(int(match[1]) for match in map(_FOLDER.fullmatch, names) if match)
 
     def save(self, step: int, state: State, progress: dict[str, Any]) -> None:
-        """Writes a checkpoint, replaces one of the same step, and removes the oldest beyond `keep`."""
-        content = _packed(state, progress)
+        """Writes a checkpoint, replaces one of the same step, and removes the oldest beyond `keep`.
+
+        Raises:
+            RunError: the system refuses to write, as on a full disk; the checkpoints before are untouched, and
+                nothing is left that takes space.
+        """
         target, temporary = self._path(step), self._folder / f".{os.getpid()}.tmp"
-        self._remove_leftovers()
-        temporary.mkdir(parents=True)
-        write_durably(temporary / "state.npz", content)
-        write_durably(temporary / "SHA256SUMS", f"{hashlib.sha256(content).hexdigest()}  state.npz\n".encode())
-        if target.exists():
-            shutil.rmtree(target)
-        temporary.rename(target)
-        _sync_folder(self._folder)
-        best = self.best()
-        for old in self.steps()[: -self._keep]:
-            if old != best:
-                shutil.rmtree(self._path(old))
+        with writing(target):
+            try:
+                self._write(temporary, state, progress)
+                if target.exists():
+                    shutil.rmtree(target)
+                temporary.rename(target)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+            # Without this a rename may be lost with the power.
+            sync(self._folder)
+            best = self.best()
+            for old in self.steps()[: -self._keep]:
+                if old != best:
+                    shutil.rmtree(self._path(old))
+
+    def _write(self, folder: Path, state: State, progress: dict[str, Any]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self._folder)
+        folder.mkdir()
+        with open(folder / "state.npz", "wb") as file:
+            hashing = _Hashing(file)
+            _pack(hashing, state, progress)
+        (folder / "SHA256SUMS").write_text(f"{hashing.digest.hexdigest()}  state.npz\n")
+        for path in (folder / "state.npz", folder / "SHA256SUMS", folder):
+            sync(path)
 
     def best(self) -> int | None:
         """The step that was marked as the best; None where none was."""
@@ -75,8 +94,7 @@ class Checkpoints:
 
     def mark_best(self, step: int) -> None:
         """Says that the checkpoint of a step is the best so far."""
-        write_durably(self._folder / ".best.tmp", f"{step}\n".encode())
-        (self._folder / ".best.tmp").replace(self._folder / "best")
+        write_atomically(self._folder / "best", f"{step}\n".encode())
 
     def restore(self) -> tuple[int, State, dict[str, Any]] | None:
         """The newest whole checkpoint: its step, state and progress; None where none was ever written.
@@ -113,11 +131,6 @@ class Checkpoints:
     def _path(self, step: int) -> Path:
         return self._folder / f"step-{step:08d}"
 
-    def _remove_leftovers(self) -> None:
-        """What a killed process was writing."""
-        for leftover in self._folder.glob(".*.tmp"):
-            shutil.rmtree(leftover) if leftover.is_dir() else leftover.unlink()
-
 
 class DamagedError(Exception):
     """A checkpoint is not what was written."""
@@ -135,20 +148,30 @@ def state_sha256(state: State) -> str:
     return digest.hexdigest()
 
 
-def write_durably(path: Path, content: bytes) -> None:
-    """Writes a file and waits until the disk has it."""
-    with open(path, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
+class _Hashing:
+    """A file that can only be appended to, and digests what it is given, so that it need not be read again."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, content) -> int:
+        self.digest.update(content)
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
-def _packed(state: State, progress: dict[str, Any]) -> bytes:
-    buffer = io.BytesIO()
-    np.savez(buffer, **state)
-    with zipfile.ZipFile(buffer, "a") as archive:
-        archive.writestr(_PROGRESS, json.dumps(progress))
-    return buffer.getvalue()
+def _pack(file: _Hashing, state: State, progress: dict[str, Any]) -> None:
+    """Writes what `np.load` reads as an npz file, variable by variable: a large state is not held twice."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, value in state.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
+        # `writestr` would note the time, and fails where the clock stands before 1980.
+        with archive.open(_PROGRESS, "w") as member:
+            member.write(json.dumps(progress).encode())
 
 
 def _unpacked(content: bytes) -> tuple[State, dict[str, Any]]:
@@ -156,12 +179,3 @@ def _unpacked(content: bytes) -> tuple[State, dict[str, Any]]:
         progress = json.loads(archive.read(_PROGRESS))
     with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files if name != _PROGRESS}, progress
-
-
-def _sync_folder(folder: Path) -> None:
-    """Waits until the disk has the folder's entries, without which a rename may be lost with the power."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -16,9 +16,10 @@ from zoo.errors import Interrupted, RequestError, RunError
 from zoo.training.checkpoints import Checkpoints, DamagedError, state_sha256
 from zoo.training.data import MEMORY_GIB
 from zoo.training.experiment import Experiment, make_experiment
+from zoo.training.files import replacing
 from zoo.training.profiling import Profiler
-from zoo.training.provenance import now, provenance
-from zoo.training.workdir import Workdir
+from zoo.training.provenance import provenance
+from zoo.training.workdir import Workdir, now
 from zoo.training.writers import Console, JsonLines, TensorBoard, Writer
 
 
@@ -54,7 +55,7 @@ def train_and_evaluate(
         raise RequestError("eval_split is 'train', which is what the rows of training are called; write train[:100%]")
     folder = Workdir(workdir)
     folder.check(config)
-    finished = folder.result()
+    finished = folder.finished(config)
     if finished is not None:
         return finished
     experiment = make_experiment(
@@ -194,10 +195,13 @@ class _Run:
         console = Console(first_step, self._experiment.total_steps, self._config.batch_size, self._config.epochs)
         if first_step:
             console.note(f"going on from the checkpoint of step {first_step} in {self._folder.path}")
+        for part in recorded.get("extended", []):
+            if part["to"] == self._config.epochs and first_step <= part["step"]:
+                console.note(f"the run had {part['from']} epochs; its schedule is that of {part['to']} from here on")
         self._console = console
         self._writers: list[Writer] = [
             JsonLines(self._folder.metrics),
-            TensorBoard(self._folder.tensorboard, first_step),
+            TensorBoard(self._folder.tensorboard, first_step, warn=_warn),
             console,
         ]
         try:
@@ -349,10 +353,8 @@ class _Run:
         self._saved_step = step
 
     def _finish(self) -> dict[str, Any]:
-        temporary = self._folder.path / ".model.tmp.keras"
-        with self._engine.averaged():
+        with replacing(self._folder.model) as temporary, self._engine.averaged():
             self._experiment.model.save(temporary)
-        temporary.replace(self._folder.model)
         # A run that was killed after its last checkpoint has no answers yet.
         answers = self._evaluate() if self._answers is None else self._answers
         self._folder.write_evaluation(
@@ -446,5 +448,6 @@ def _deferred_signals() -> Iterator[list[int]]:
 
 
 def _warn(message: str) -> None:
-    with contextlib.suppress(BrokenPipeError):
+    # A warning that cannot be shown, as where a full disk holds the log, stops no run.
+    with contextlib.suppress(OSError):
         print(f"warning: {message}", file=sys.stderr)

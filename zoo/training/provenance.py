@@ -1,6 +1,5 @@
 """Where a result comes from: versions, machine, data, devices."""
 
-import datetime
 import os
 import platform
 import subprocess
@@ -48,11 +47,6 @@ def provenance(experiment: Experiment) -> dict[str, Any]:
         "seed": experiment.config.seed,
         "command": sys.argv,
     }
-
-
-def now() -> str:
-    """The time in UTC, ISO 8601, to the second."""
-    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _commit() -> str | None:

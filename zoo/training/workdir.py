@@ -6,6 +6,7 @@ This module imports no TensorFlow, so that a request which the folder alone can 
 import contextlib
 import csv
 import dataclasses
+import datetime
 import fcntl
 import io
 import json
@@ -18,6 +19,8 @@ import numpy as np
 
 from zoo.config import ExperimentConfig, differences
 from zoo.errors import RequestError
+from zoo.training.checkpoints import Checkpoints
+from zoo.training.files import remove_leftovers, write_atomically, write_json, writing
 
 
 class Workdir:
@@ -57,7 +60,8 @@ class Workdir:
         """Raises a `ValueError` unless a run of this config can begin or go on here.
 
         It cannot where the path is no folder, where it cannot be written to, and where the folder holds a run
-        with another config, whose differing fields the message names.
+        with another config, whose differing fields the message names. More `epochs` are no other config: the run
+        goes on from its end.
         """
         try:
             present = next(parent for parent in (self.path, *self.path.absolute().parents) if parent.exists())
@@ -72,13 +76,34 @@ class Workdir:
             if self.checkpoints.exists() or self.result() is not None:
                 raise RequestError(f"workdir {self.path} holds a run without its config.json; name another folder")
             return
-        changed = differences(recorded, config)
         # A run that saved nothing binds nobody.
-        if changed and self._holds_results():
+        changed = differences(recorded, config) if self._holds_results() else {}
+        if changed.keys() == {"epochs"}:
+            self._check_extension(*changed["epochs"])
+        elif changed:
             fields = ", ".join(f"{name} ({old!r} there, {new!r} here)" for name, (old, new) in changed.items())
             raise RequestError(
                 f"workdir {self.path} holds a run with another {fields}; name another folder with --workdir"
             )
+
+    def _check_extension(self, old: int, new: int) -> None:
+        """Refuses to make a run shorter, and to go on from an end that is not there."""
+        if new < old:
+            raise RequestError(
+                f"epochs is {new}; the run in workdir {self.path} has {old}, and more can be added but none taken "
+                "away; name another folder with --workdir"
+            )
+        result = self.result()
+        if result is not None and result["steps"] not in Checkpoints(self.checkpoints).steps():
+            raise RequestError(
+                f"epochs is {new}; the run in workdir {self.path} cannot go on from its end, since its checkpoint of "
+                f"step {result['steps']} is gone; name another folder with --workdir"
+            )
+
+    def finished(self, config: ExperimentConfig) -> dict[str, Any] | None:
+        """The result of the run of this config, None where it is not finished or shall have more epochs now."""
+        result = self.result()
+        return result if result is not None and result["epochs"] == config.epochs else None
 
     def result(self) -> dict[str, Any] | None:
         """The result of the finished run, None where none is finished."""
@@ -88,10 +113,12 @@ class Workdir:
     def open(self, config: ExperimentConfig) -> Iterator[None]:
         """Makes the folder, records whose it is, and keeps other processes out while it is open.
 
-        The lock is the operating system's, so a process that dies holds it no longer.
+        The lock is the operating system's, so a process that dies holds it no longer. What such a process was
+        writing is removed. Where the run is given more epochs, `run.json` records it under `extended`.
 
         Raises:
-            ValueError: the folder cannot be written to, or another process runs in it.
+            RequestError: as in `check`, or another process runs in the folder.
+            RunError: the system refuses to write.
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -107,8 +134,26 @@ class Workdir:
                 raise RequestError(
                     f"another process is running in workdir {self.path}; wait for it, or name another folder"
                 ) from error
+            # Another process may have come and gone since the request was checked.
+            self.check(config)
+            with writing(self.path):
+                remove_leftovers(self.path)
+                remove_leftovers(self.checkpoints)
+            recorded = self.config()
+            if recorded is not None and recorded.epochs != config.epochs and self._holds_results():
+                self._record_extension(recorded.epochs, config.epochs)
             write_json(self.path / "config.json", dataclasses.asdict(config))
+            if self.finished(config) is None:
+                (self.path / "result.json").unlink(missing_ok=True)
             yield
+
+    def _record_extension(self, old: int, new: int) -> None:
+        """Adds to `run.json` from how many epochs to how many, from which step on, when, and the result so far."""
+        # One that was recorded by a process that died before it had begun.
+        extended = [part for part in self.run().get("extended", []) if part["to"] < new]
+        step = Checkpoints(self.checkpoints).steps()[-1]
+        part = {"from": old, "to": new, "step": step, "at": now(), "result": self.result()}
+        self.write_run(extended=[*extended, part])
 
     def write_run(self, **values: Any) -> None:
         """Records provenance: adds these values to `run.json`."""
@@ -151,14 +196,16 @@ class Workdir:
             write_atomically(self.path / f"confusion_{label}.csv", text.getvalue().encode())
 
     def truncate_metrics(self, last_step: int) -> None:
-        """Drops the rows of `metrics.jsonl` past a step, and a last row that was cut short."""
-        if not self.metrics.exists():
+        """Drops the rows of `metrics.jsonl` past a step, and what is no row, such as one that was cut short."""
+        try:
+            lines = self.metrics.read_bytes().splitlines()
+        except FileNotFoundError:
             return
-        kept = [line for line in self.metrics.read_text().splitlines() if _step_of(line) <= last_step]
-        write_atomically(self.metrics, "".join(f"{line}\n" for line in kept).encode())
+        kept = [line for line in lines if _step_of(line) <= last_step]
+        write_atomically(self.metrics, b"".join(line + b"\n" for line in kept))
 
     def _holds_results(self) -> bool:
-        return self.result() is not None or (self.checkpoints.is_dir() and any(self.checkpoints.iterdir()))
+        return self.result() is not None or bool(Checkpoints(self.checkpoints).steps())
 
     def _read(self, name: str) -> dict[str, Any] | None:
         try:
@@ -169,23 +216,13 @@ class Workdir:
             raise RequestError(f"{self.path / name} is damaged: {error}; name another folder") from error
 
 
-def write_json(path: Path, value: dict[str, Any]) -> None:
-    """Writes JSON that is there whole or not at all."""
-    write_atomically(path, (json.dumps(value, indent=2) + "\n").encode())
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def write_atomically(path: Path, content: bytes) -> None:
-    """Writes a file beside its place and renames it into it."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with open(temporary, "wb") as file:
-        file.write(content)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-
-
-def _step_of(line: str) -> float:
+def _step_of(line: bytes) -> float:
     try:
-        return json.loads(line)["step"]
-    except ValueError:
+        return float(json.loads(line)["step"])
+    except (ValueError, TypeError, KeyError):
         return float("inf")

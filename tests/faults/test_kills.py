@@ -1,0 +1,73 @@
+"""Killed by SIGKILL and started again, a run ends with the bits of one that was not. More of it: kills.py."""
+
+import random
+
+import pytest
+from kills import MOMENTS, TOTAL_STEPS, TRAIN, Job, Kill, difference, draw, run
+
+import train
+from zoo import console
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, data_dir):
+    workdir = tmp_path_factory.mktemp("uninterrupted") / "run"
+    assert finish(workdir, data_dir) == 0
+    return workdir
+
+
+def finish(workdir, data_dir) -> int:
+    """In this process, which has TensorFlow imported already."""
+    return console.run(train.main, [f"--workdir={workdir}", f"--data_dir={data_dir}", *TRAIN[1:]])
+
+
+def test_killed_while_a_checkpoint_is_written(uninterrupted, tmp_path, data_dir):
+    job = Job(tmp_path / "run", data_dir)
+    assert job.kill(Kill("checkpoint", step=40))
+    assert not (tmp_path / "run" / "result.json").exists()
+    assert finish(tmp_path / "run", data_dir) == 0
+    assert difference(tmp_path / "run", uninterrupted) == ""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "kills",
+    [
+        [Kill("start", delay=3.0), Kill("checkpoint", step=4), Kill("end", delay=0.05)],
+        [Kill("training", step=100, delay=0.02), Kill("training", step=100)],
+        *(draw(random.Random(f"test/{number}"), start_seconds=5.0) for number in range(3)),
+    ],
+    ids=lambda kills: ", ".join(map(str, kills)),
+)
+def test_killed_at_random_moments(kills, uninterrupted, tmp_path, data_dir):
+    done, wrong = run(kills, Job(tmp_path / "run", data_dir), uninterrupted)
+    assert wrong == ""
+    assert done
+
+
+def test_the_draw_is_the_seeds_and_reaches_every_moment():
+    drawn = [draw(random.Random(seed), 5.0, processes=2) for seed in range(100)]
+    assert drawn == [draw(random.Random(seed), 5.0, processes=2) for seed in range(100)]
+    kills = [kill for one in drawn for kill in one]
+    assert {kill.moment for kill in kills} == set(MOMENTS)
+    assert {kill.process for kill in kills} == {0, 1}
+    assert min(kill.step for kill in kills if kill.step) < 20
+    assert TOTAL_STEPS - 20 < max(kill.step for kill in kills) < TOTAL_STEPS
+    assert {len(one) for one in drawn} == {1, 2, 3}
+
+
+@pytest.mark.parametrize("name", ["result.json", "metrics.jsonl"])
+def test_a_difference_is_seen(uninterrupted, tmp_path, name):
+    for file in ("result.json", "metrics.jsonl"):
+        (tmp_path / file).write_text((uninterrupted / file).read_text())
+    assert difference(tmp_path, uninterrupted) == ""
+    text = (tmp_path / name).read_text()
+    (tmp_path / name).write_text(text.replace('"step": 4,', '"step": 8,').replace('_sha256": "', '_sha256": "0'))
+    assert difference(tmp_path, uninterrupted).startswith({"result.json": "state_sha256"}.get(name, name))
+
+
+def test_what_is_left_behind_is_seen(uninterrupted, tmp_path):
+    for file in ("result.json", "metrics.jsonl"):
+        (tmp_path / file).write_text((uninterrupted / file).read_text())
+    (tmp_path / "checkpoints" / ".7.tmp").mkdir(parents=True)
+    assert difference(tmp_path, uninterrupted) == ".7.tmp left behind"
