@@ -18,7 +18,8 @@ from zoo.training.data import MEMORY_GIB
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.provenance import now, provenance
 from zoo.training.workdir import Workdir
-from zoo.training.writers import Console, JsonLines, TensorBoard, Writer
+from zoo.training.workers import SharedCheckpoints, SharedWorkdir
+from zoo.training.writers import Console, JsonLines, Silent, TensorBoard, Writer
 
 
 def train_and_evaluate(
@@ -57,7 +58,8 @@ def train_and_evaluate(
     experiment = make_experiment(
         config, strategy=strategy, data_dir=data_dir, memory_gib=memory_gib, statistics=folder.statistics()
     )
-    return _Run(experiment, folder, started).execute()
+    with experiment.workers.losses_named():
+        return _Run(experiment, workdir, started).execute()
 
 
 def evaluate(
@@ -144,13 +146,16 @@ MAX_KEPT_BYTES = 2**30
 class _Run:
     """One run in one folder."""
 
-    def __init__(self, experiment: Experiment, folder: Workdir, started: float):
+    def __init__(self, experiment: Experiment, workdir: str, started: float):
         self._started = started
+        self._workers = experiment.workers
         self._experiment = experiment
         self._config = experiment.config
         self._engine = experiment.engine
-        self._folder = folder
-        self._checkpoints = Checkpoints(folder.checkpoints, keep=self._config.keep_checkpoints, warn=_warn)
+        self._folder = SharedWorkdir(workdir, self._workers)
+        self._checkpoints = SharedCheckpoints(
+            self._folder.checkpoints, self._workers, keep=self._config.keep_checkpoints, warn=_warn
+        )
         self._progress = _Progress()
         self._saved_step = 0
         self._evaluation_blocks: list | None = None
@@ -168,15 +173,9 @@ class _Run:
             self._check_provenance(recorded, source)
         self._folder.write_run(**source, started=[*recorded.get("started", []), now()])
         self._folder.truncate_metrics(first_step)
-        console = Console(first_step, self._experiment.total_steps, self._config.batch_size, self._config.epochs)
+        self._console, self._writers = self._open_writers(first_step)
         if first_step:
-            console.note(f"going on from the checkpoint of step {first_step} in {self._folder.path}")
-        self._console = console
-        self._writers: list[Writer] = [
-            JsonLines(self._folder.metrics),
-            TensorBoard(self._folder.tensorboard, first_step),
-            console,
-        ]
+            self._console.note(f"going on from the checkpoint of step {first_step} in {self._folder.path}")
         try:
             with _deferred_signals() as received:
                 self._train(first_step, received)
@@ -184,6 +183,14 @@ class _Run:
             for writer in self._writers:
                 writer.close()
         return self._finish()
+
+    def _open_writers(self, first_step: int) -> tuple[Console | Silent, list[Writer]]:
+        """The console and all writers, it among them; of several workers only the chief has any."""
+        if not self._workers.is_chief:
+            return Silent(), []
+        console = Console(first_step, self._experiment.total_steps, self._config.batch_size, self._config.epochs)
+        files = [JsonLines(self._folder.metrics), TensorBoard(self._folder.tensorboard, first_step)]
+        return console, [*files, console]
 
     def _restore(self) -> int:
         """Takes up the newest whole checkpoint and returns its step; 0 where there is none."""
@@ -209,7 +216,7 @@ class _Run:
         changed = [
             name for name in ("versions", "replicas", "strategy", "hardware") if recorded.get(name) != source[name]
         ]
-        if changed:
+        if changed and self._workers.is_chief:
             _warn(
                 f"the run began with other {' and '.join(changed)} (see run.json): it is no longer exactly repeatable"
             )
@@ -229,10 +236,13 @@ class _Run:
             if self._due(step, end, self._config.checkpoint_every_steps):
                 self._save(end)
             step = end
-            if received:
+            # A signal to one worker stops all at this step.
+            stop = max(self._workers.gather(received[0] if received else 0))
+            if stop:
                 self._save(step)
+                self._workers.gather(0)
                 raise Interrupted(
-                    received[0],
+                    stop,
                     f"stopped at step {step} of {total_steps}, which is saved; the same command goes on",
                 )
         self._save(step)
@@ -302,9 +312,10 @@ class _Run:
         self._saved_step = step
 
     def _finish(self) -> dict[str, Any]:
-        temporary = self._folder.path / ".model.tmp.keras"
-        self._experiment.model.save(temporary)
-        temporary.replace(self._folder.model)
+        if self._workers.is_chief:
+            temporary = self._folder.path / ".model.tmp.keras"
+            self._experiment.model.save(temporary)
+            temporary.replace(self._folder.model)
         # A run that was killed after its last checkpoint has no answers yet.
         answers = self._evaluate() if self._answers is None else self._answers
         self._folder.write_evaluation(
@@ -325,8 +336,13 @@ class _Run:
             "images_per_second": rate and round(rate, 1),
             "state_sha256": state_sha256(self._engine.state()),
         }
+        odd = self._workers.odd_one(result["state_sha256"])
+        if odd is not None:
+            raise RunError(f"worker {odd} ended with other variables than worker 0; are the machines of one kind?")
         self._folder.write_run(ended=now())
         self._folder.write_result(result)
+        # Nobody leaves before the chief has written.
+        self._workers.gather(0)
         return result
 
     def _due(self, step: int, end: int, every: int) -> bool:
