@@ -80,6 +80,7 @@ class Engine:
         # all-reduce lies outside, and nothing at all where batch norm reduces across replicas within.
         one = strategy.num_replicas_in_sync == 1
         around_gradients = self.jit and not one and not synchronizes(model)
+        self._own_statistics = [] if one or synchronizes(model) else _statistics(model)
         gradients = self._accumulated_gradients_of if accumulate_steps > 1 else self._gradients_of
         self._gradients = tf.function(gradients, jit_compile=True) if around_gradients else gradients
         self._train_block = tf.function(self._train_block_of, jit_compile=self.jit and one)
@@ -151,6 +152,8 @@ class Engine:
             means = means.write(step, sums / self._batch_size)
             if self._averages:
                 self._average()
+        if self._own_statistics:
+            self._strategy.run(self._average_statistics)
         return means.stack()
 
     def _average(self) -> None:
@@ -163,6 +166,13 @@ class Engine:
                 args=(variable.value, moves),
                 group=False,
             )
+
+    def _average_statistics(self) -> None:
+        """Gives every replica the mean of what each has seen alone, so that all evaluate and save one model."""
+        context = tf.distribute.get_replica_context()
+        means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [tf.identity(v.value) for v in self._own_statistics])
+        for variable, mean in zip(self._own_statistics, means, strict=True):
+            variable.assign(mean)
 
     def _train_step(self, block: Block, step: tf.Tensor) -> tf.Tensor:
         batch = self._batch(block, step)
@@ -218,8 +228,12 @@ class Engine:
         return gradients
 
     def _evaluate_block_of(self, block: Block) -> Block:
-        # Nothing is merged across replicas here, so the loop may lie within.
-        return self._strategy.run(self._evaluate_share, args=(block,))
+        # Nothing is merged across replicas in a share, so the loop may lie within.
+        answers = self._strategy.run(self._evaluate_share, args=(block,))
+        if len(self._parts(answers["weight"])) == self._strategy.num_replicas_in_sync:
+            return answers
+        # The other replicas are those of other processes.
+        return {name: self._strategy.gather(value, axis=1) for name, value in answers.items()}
 
     def _evaluate_share(self, block: Block) -> Block:
         steps = tf.shape(block["weight"])[0]
@@ -258,6 +272,11 @@ def uses_xla(model: keras.Model, jit: str) -> bool:
 def synchronizes(model: keras.Model) -> bool:
     """Whether any batch normalisation of the model reduces across replicas."""
     return any(getattr(layer, "synchronized", False) for layer in all_layers(model))
+
+
+def _statistics(model: keras.Model) -> list[keras.Variable]:
+    """What layers learn of the batches they see: moving means and variances."""
+    return [variable for variable in model.non_trainable_variables if variable.dtype.startswith("float")]
 
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:

@@ -1,6 +1,8 @@
 """From a config to everything that a run needs. Whatever can be refused is refused here, before a run begins."""
 
 import dataclasses
+import itertools
+import json
 from collections.abc import Iterator
 from typing import Any
 
@@ -19,6 +21,7 @@ from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engine import Engine, all_layers
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
 from zoo.training.strategy import make_strategy, set_cpu_threads
+from zoo.training.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -28,6 +31,7 @@ class Experiment:
     Attributes:
         config: what it was made from.
         strategy: where steps run.
+        workers: the processes of the job.
         data: the splits and what is learned of them.
         train_batches, evaluation_batches: what batches are made of.
         task: what the model is trained for.
@@ -39,6 +43,7 @@ class Experiment:
 
     config: ExperimentConfig
     strategy: tf.distribute.Strategy
+    workers: Workers
     data: Data
     train_batches: TrainBatches
     evaluation_batches: EvaluationBatches
@@ -74,14 +79,16 @@ class Experiment:
         """
         config = self.config
         blocks = self._distributed(
-            lambda: pipeline.training_blocks(
+            lambda local: pipeline.training_blocks(
                 self.train_batches,
                 batch_size=config.batch_size,
                 seed=config.seed,
                 plan=plan,
                 first_step=first_step,
                 replicas=self.strategy.num_replicas_in_sync,
-            )
+                local=local,
+            ),
+            plan.num_blocks - plan.block_of(first_step),
         )
         return self._readable(blocks, self.data.train)
 
@@ -91,19 +98,30 @@ class Experiment:
         Raises:
             RunError: as in `training_blocks`.
         """
+        batches, batch_size = self.evaluation_batches, self.config.batch_size
         blocks = self._distributed(
-            lambda: pipeline.evaluation_blocks(
-                self.evaluation_batches,
-                batch_size=self.config.batch_size,
-                replicas=self.strategy.num_replicas_in_sync,
-            )
+            lambda local: pipeline.evaluation_blocks(
+                batches, batch_size=batch_size, replicas=self.strategy.num_replicas_in_sync, local=local
+            ),
+            pipeline.evaluation_plan(batches, batch_size).num_blocks,
         )
         return self._readable(blocks, self.data.evaluation)
 
-    def _distributed(self, make_dataset):
-        if self.strategy.num_replicas_in_sync == 1:
-            return make_dataset()
-        return self.strategy.distribute_datasets_from_function(lambda context: make_dataset())
+    def _distributed(self, make_dataset, num_blocks: int):
+        """The blocks, for the replicas of this process where there are several."""
+        replicas = self.strategy.num_replicas_in_sync
+        if replicas == 1:
+            return make_dataset(None)
+
+        def dataset_of(context):
+            count = replicas // context.num_input_pipelines
+            blocks = make_dataset(range(context.input_pipeline_id * count, (context.input_pipeline_id + 1) * count))
+            if context.num_input_pipelines == 1:
+                return blocks
+            # Before each element of a dataset that ends, all processes would ask each other whether it has ended.
+            return blocks.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+        return itertools.islice(self.strategy.distribute_datasets_from_function(dataset_of), num_blocks)
 
     def _readable(self, blocks, source: ExampleSource) -> Iterator[dict]:
         """The blocks; where reading one fails, the file that cannot be read is looked for."""
@@ -141,7 +159,11 @@ def make_experiment(
         tf.config.experimental.enable_op_determinism()
     set_cpu_threads(config.cpu_threads)
     placement = make_strategy(strategy)
-    data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
+    workers = Workers(placement)
+    _check_same_config(config, workers)
+    # Preparing a dataset writes to data_dir.
+    with workers.chief_first():
+        data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
     _check_batch(config, data.train.num_examples, placement.num_replicas_in_sync)
     steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
@@ -165,6 +187,7 @@ def make_experiment(
     return Experiment(
         config=config,
         strategy=placement,
+        workers=workers,
         data=data,
         train_batches=train_batches,
         evaluation_batches=evaluation_batches,
@@ -186,6 +209,12 @@ def _engine_options(config: ExperimentConfig, model: keras.Model) -> dict[str, A
         "accumulate_steps": config.accumulate_steps,
         "ema_decay": config.ema_decay,
     }
+
+
+def _check_same_config(config: ExperimentConfig, workers: Workers) -> None:
+    odd = workers.odd_one(json.dumps(dataclasses.asdict(config)))
+    if odd is not None:
+        raise RequestError(f"worker {odd} has another config than worker 0; start all with the same flags")
 
 
 def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.Model:

@@ -20,7 +20,8 @@ from zoo.training.files import replacing
 from zoo.training.profiling import Profiler
 from zoo.training.provenance import provenance
 from zoo.training.workdir import Workdir, now
-from zoo.training.writers import Console, JsonLines, TensorBoard, Writer
+from zoo.training.workers import SharedCheckpoints, SharedWorkdir
+from zoo.training.writers import Console, JsonLines, Silent, TensorBoard, Writer
 
 
 def train_and_evaluate(
@@ -61,7 +62,8 @@ def train_and_evaluate(
     experiment = make_experiment(
         config, strategy=strategy, data_dir=data_dir, memory_gib=memory_gib, statistics=folder.statistics()
     )
-    return _Run(experiment, folder, started, profile_steps).execute()
+    with experiment.workers.losses_named():
+        return _Run(experiment, workdir, started, profile_steps).execute()
 
 
 def evaluate(
@@ -167,14 +169,19 @@ MAX_KEPT_BYTES = 2**30
 class _Run:
     """One run in one folder."""
 
-    def __init__(self, experiment: Experiment, folder: Workdir, started: float, profile_steps: tuple[int, int] | None):
+    def __init__(self, experiment: Experiment, workdir: str, started: float, profile_steps: tuple[int, int] | None):
         self._started = started
-        self._profiler = Profiler(folder.tensorboard, *(profile_steps or (0, 0)))
+        self._workers = experiment.workers
         self._experiment = experiment
         self._config = experiment.config
         self._engine = experiment.engine
-        self._folder = folder
-        self._checkpoints = Checkpoints(folder.checkpoints, keep=self._config.keep_checkpoints, warn=_warn)
+        self._folder = SharedWorkdir(workdir, self._workers)
+        self._checkpoints = SharedCheckpoints(
+            self._folder.checkpoints, self._workers, keep=self._config.keep_checkpoints, warn=_warn
+        )
+        self._profiler = Profiler(
+            self._folder.tensorboard, *(profile_steps if self._workers.is_chief else None) or (0, 0)
+        )
         self._progress = _Progress()
         self._saved_step = 0
         self._evaluation_blocks: list | None = None
@@ -192,18 +199,14 @@ class _Run:
             self._check_provenance(recorded, source)
         self._folder.write_run(**source, started=[*recorded.get("started", []), now()])
         self._folder.truncate_metrics(first_step)
-        console = Console(first_step, self._experiment.total_steps, self._config.batch_size, self._config.epochs)
+        self._console, self._writers = self._open_writers(first_step)
         if first_step:
-            console.note(f"going on from the checkpoint of step {first_step} in {self._folder.path}")
+            self._console.note(f"going on from the checkpoint of step {first_step} in {self._folder.path}")
         for part in recorded.get("extended", []):
             if part["to"] == self._config.epochs and first_step <= part["step"]:
-                console.note(f"the run had {part['from']} epochs; its schedule is that of {part['to']} from here on")
-        self._console = console
-        self._writers: list[Writer] = [
-            JsonLines(self._folder.metrics),
-            TensorBoard(self._folder.tensorboard, first_step, warn=_warn),
-            console,
-        ]
+                self._console.note(
+                    f"the run had {part['from']} epochs; its schedule is that of {part['to']} from here on"
+                )
         try:
             with _deferred_signals() as received:
                 self._train(first_step, received)
@@ -212,6 +215,14 @@ class _Run:
             for writer in self._writers:
                 writer.close()
         return self._finish()
+
+    def _open_writers(self, first_step: int) -> tuple[Console | Silent, list[Writer]]:
+        """The console and all writers, it among them; of several workers only the chief has any."""
+        if not self._workers.is_chief:
+            return Silent(), []
+        console = Console(first_step, self._experiment.total_steps, self._config.batch_size, self._config.epochs)
+        files = [JsonLines(self._folder.metrics), TensorBoard(self._folder.tensorboard, first_step, warn=_warn)]
+        return console, [*files, console]
 
     def _restore(self) -> int:
         """Takes up the newest whole checkpoint and returns its step; 0 where there is none."""
@@ -237,7 +248,7 @@ class _Run:
         changed = [
             name for name in ("versions", "replicas", "strategy", "hardware") if recorded.get(name) != source[name]
         ]
-        if changed:
+        if changed and self._workers.is_chief:
             _warn(
                 f"the run began with other {' and '.join(changed)} (see run.json): it is no longer exactly repeatable"
             )
@@ -265,10 +276,13 @@ class _Run:
             if self._stalled() and step < total_steps:
                 self._console.note(f"stopped early at step {step}: {self._config.early_stop_metric} got no better")
                 break
-            if received:
+            # A signal to one worker stops all at this step.
+            stop = max(self._workers.gather(received[0] if received else 0))
+            if stop:
                 self._save(step)
+                self._workers.gather(0)
                 raise Interrupted(
-                    received[0],
+                    stop,
                     f"stopped at step {step} of {total_steps}, which is saved; the same command goes on",
                 )
         self._save(step)
@@ -353,8 +367,10 @@ class _Run:
         self._saved_step = step
 
     def _finish(self) -> dict[str, Any]:
-        with replacing(self._folder.model) as temporary, self._engine.averaged():
-            self._experiment.model.save(temporary)
+        with self._engine.averaged():
+            if self._workers.is_chief:
+                with replacing(self._folder.model) as temporary:
+                    self._experiment.model.save(temporary)
         # A run that was killed after its last checkpoint has no answers yet.
         answers = self._evaluate() if self._answers is None else self._answers
         self._folder.write_evaluation(
@@ -377,8 +393,13 @@ class _Run:
             "images_per_second": rate and round(rate, 1),
             "state_sha256": state_sha256(self._engine.state()),
         }
+        odd = self._workers.odd_one(result["state_sha256"])
+        if odd is not None:
+            raise RunError(f"worker {odd} ended with other variables than worker 0; are the machines of one kind?")
         self._folder.write_run(ended=now())
         self._folder.write_result(result)
+        # Nobody leaves before the chief has written.
+        self._workers.gather(0)
         return result
 
     def _due(self, step: int, end: int, every: int) -> bool:

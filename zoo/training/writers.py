@@ -211,3 +211,19 @@ class Console:
     def close(self) -> None:
         """Leaves the bar as it stands."""
         self._bar.close()
+
+
+class Silent:
+    """The console of a process that has nothing to say: of several workers only the chief shows the run."""
+
+    def advance(self, images: int, epoch: int) -> None:
+        """Does nothing."""
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Does nothing."""
+
+    def note(self, message: str) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
