@@ -2,15 +2,10 @@
 
 import pytest
 from kills import result, rows
+from moments import RUN
 
 import train
 from zoo import console
-
-# 11 steps an epoch, 22 in all; checkpoints at 6, 11, 17 and 22.
-RUN = (
-    "--model=mlp", "--model_args=hidden_sizes=[16],dropout=0.2,batch_norm=true", "--augment=pad_crop:1",
-    "--batch_size=128", "--epochs=2", "--checkpoint_every_steps=6", "--log_every_steps=1", "--jit=off",
-)  # fmt: skip
 
 
 @pytest.fixture(scope="session")

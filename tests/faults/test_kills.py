@@ -8,25 +8,34 @@ from kills import MOMENTS, TOTAL_STEPS, TRAIN, Job, Kill, difference, draw, run
 import train
 from zoo import console
 
+# In this process TensorFlow has been imported, and the number of threads set, already.
+HERE = ("--cpu_threads=0", "--model=mlp", "--model_args=hidden_sizes=[64],dropout=0.5", "--jit=off")
+
+
+def finish(workdir, data_dir) -> int:
+    return console.run(train.main, [*TRAIN[1:], *HERE, f"--workdir={workdir}", f"--data_dir={data_dir}"])
+
 
 @pytest.fixture(scope="module")
-def uninterrupted(tmp_path_factory, data_dir):
-    workdir = tmp_path_factory.mktemp("uninterrupted") / "run"
+def finished(tmp_path_factory, data_dir):
+    workdir = tmp_path_factory.mktemp("finished") / "run"
     assert finish(workdir, data_dir) == 0
     return workdir
 
 
-def finish(workdir, data_dir) -> int:
-    """In this process, which has TensorFlow imported already."""
-    return console.run(train.main, [f"--workdir={workdir}", f"--data_dir={data_dir}", *TRAIN[1:]])
-
-
-def test_killed_while_a_checkpoint_is_written(uninterrupted, tmp_path, data_dir):
-    job = Job(tmp_path / "run", data_dir)
+def test_killed_while_a_checkpoint_is_written(finished, tmp_path, data_dir):
+    job = Job(tmp_path / "run", data_dir, flags=HERE)
     assert job.kill(Kill("checkpoint", step=40))
     assert not (tmp_path / "run" / "result.json").exists()
     assert finish(tmp_path / "run", data_dir) == 0
-    assert difference(tmp_path / "run", uninterrupted) == ""
+    assert difference(tmp_path / "run", finished) == ""
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, data_dir):
+    workdir = tmp_path_factory.mktemp("uninterrupted") / "run"
+    Job(workdir, data_dir).finish()
+    return workdir
 
 
 @pytest.mark.slow
@@ -57,17 +66,17 @@ def test_the_draw_is_the_seeds_and_reaches_every_moment():
 
 
 @pytest.mark.parametrize("name", ["result.json", "metrics.jsonl"])
-def test_a_difference_is_seen(uninterrupted, tmp_path, name):
+def test_a_difference_is_seen(finished, tmp_path, name):
     for file in ("result.json", "metrics.jsonl"):
-        (tmp_path / file).write_text((uninterrupted / file).read_text())
-    assert difference(tmp_path, uninterrupted) == ""
+        (tmp_path / file).write_text((finished / file).read_text())
+    assert difference(tmp_path, finished) == ""
     text = (tmp_path / name).read_text()
     (tmp_path / name).write_text(text.replace('"step": 4,', '"step": 8,').replace('_sha256": "', '_sha256": "0'))
-    assert difference(tmp_path, uninterrupted).startswith({"result.json": "state_sha256"}.get(name, name))
+    assert difference(tmp_path, finished).startswith({"result.json": "state_sha256"}.get(name, name))
 
 
-def test_what_is_left_behind_is_seen(uninterrupted, tmp_path):
+def test_what_is_left_behind_is_seen(finished, tmp_path):
     for file in ("result.json", "metrics.jsonl"):
-        (tmp_path / file).write_text((uninterrupted / file).read_text())
+        (tmp_path / file).write_text((finished / file).read_text())
     (tmp_path / "checkpoints" / ".7.tmp").mkdir(parents=True)
-    assert difference(tmp_path, uninterrupted) == ".7.tmp left behind"
+    assert difference(tmp_path, finished) == ".7.tmp left behind"

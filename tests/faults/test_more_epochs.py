@@ -7,6 +7,7 @@ import shutil
 import numpy as np
 import pytest
 from kills import result, rows
+from moments import Killed, before_call, kill
 
 from zoo.training.engine import Engine
 
@@ -74,28 +75,12 @@ def test_more_epochs_and_another_field_are_another_run(start, workdir, capsys):
     assert "another epochs (1 there, 2 here), seed (0 there, 1 here)" in capsys.readouterr().err
 
 
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing that the run does may catch it."""
-
-
-def kill_before(monkeypatch, number):
-    """Kills the run before its block of this number."""
-    train_block, numbers = Engine.train_block, iter(range(1, 1000))
-
-    def killed(self, block):
-        if next(numbers) == number:
-            raise Killed
-        return train_block(self, block)
-
-    monkeypatch.setattr(Engine, "train_block", killed)
-
-
 def test_one_that_was_killed_may_have_them_too(start, tmp_path, uninterrupted, monkeypatch):
     """Killed as soon as it is extended, it is neither finished nor as short as it was."""
     workdir = tmp_path / "run"
     for epochs, number in ((1, 9), (2, 1)):
         with monkeypatch.context() as patch:
-            kill_before(patch, number)
+            before_call(patch, Engine, "train_block", number, kill)
             with pytest.raises(Killed):
                 start(workdir, f"--epochs={epochs}")
     assert start(workdir, "--epochs=1") == 2
@@ -105,9 +90,10 @@ def test_one_that_was_killed_may_have_them_too(start, tmp_path, uninterrupted, m
     assert (extended["from"], extended["to"], extended["step"], extended["result"]) == (1, 2, 6, None)
 
 
+@pytest.mark.slow
 def test_a_finished_one_that_is_killed_before_its_new_end(start, workdir, uninterrupted, monkeypatch):
     with monkeypatch.context() as patch:
-        kill_before(patch, 1)
+        before_call(patch, Engine, "train_block", 1, kill)
         with pytest.raises(Killed):
             start(workdir, "--epochs=2")
     assert not (workdir / "result.json").exists()

@@ -59,6 +59,28 @@ def test_a_second_process_is_kept_out_until_the_first_is_done(tmp_path):
         pass
 
 
+def test_what_another_process_did_meanwhile_is_seen_under_the_lock(tmp_path):
+    """Checked while the folder was empty, opened when another config's run is in it."""
+    folder, other = Workdir(tmp_path), ExperimentConfig(seed=1)
+    folder.check(ExperimentConfig())
+    with Workdir(tmp_path).open(other):
+        (folder.checkpoints / "step-00000003").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"another seed \(1 there, 0 here\)"), folder.open(ExperimentConfig()):
+        pass
+    assert folder.config() == other
+
+
+def test_what_a_killed_process_was_writing_goes(tmp_path):
+    folder = Workdir(tmp_path)
+    with folder.open(ExperimentConfig()):
+        pass
+    (folder.checkpoints / ".7.tmp").mkdir(parents=True)
+    (tmp_path / ".model.7.tmp.keras").write_text("half")
+    with folder.open(ExperimentConfig()):
+        assert sorted(os.listdir(tmp_path)) == [".lock", "checkpoints", "config.json"]
+        assert os.listdir(folder.checkpoints) == []
+
+
 @pytest.mark.parametrize("text", ["{", '{"model": 3}', '{"no_such_field": 1}'])
 def test_a_damaged_record_is_named(tmp_path, text):
     (tmp_path / "config.json").write_text(text)
@@ -70,6 +92,8 @@ def test_rows_past_a_step_and_a_torn_row_are_dropped(tmp_path):
     folder = Workdir(tmp_path)
     folder.truncate_metrics(3)  # there is no file yet
     rows = [{"step": step, "loss": 1 / 3} for step in (1, 3, 3, 4, 9)]
-    folder.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows) + '{"step": 2, "lo')
+    folder.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows) + '3\n{"loss": 1}\n{"step": 2, "lo')
+    with open(folder.metrics, "ab") as file:
+        file.write(b'\xff\n{"step": null}\n')
     folder.truncate_metrics(3)
     assert [json.loads(line) for line in folder.metrics.read_text().splitlines()] == rows[:3]
