@@ -16,6 +16,7 @@ from zoo import config as configs
 from zoo import console
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError, unknown
+from zoo.training import cluster
 
 MODES = ("train_and_evaluate", "evaluate")
 # Flags that say where a run happens, and so are no part of the config: name, default, help.
@@ -27,14 +28,18 @@ RUN_FLAGS = (
     (
         "strategy",
         "one_device",
-        "one_device; mirrored: every GPU; mirrored:N: N GPUs, or N logical CPU devices",
+        "one_device; mirrored: every GPU; mirrored:N: N GPUs, or N logical CPU devices; multi_worker_mirrored: every "
+        "GPU of several processes",
     ),
+    ("worker_hosts", "", "of multi_worker_mirrored: host:port,host:port, the same for all; default: TF_CONFIG, SLURM"),
+    ("worker_index", "", "of multi_worker_mirrored: which of these hosts this is, from 0, which alone writes"),
     (
         "mode",
         MODES[0],
         "train_and_evaluate, or evaluate: evaluates a checkpoint of the workdir, writes nothing",
     ),
-    ("checkpoint", "", "with --mode=evaluate: the step of the checkpoint; default: the newest"),
+    ("checkpoint", "", "with --mode=evaluate: the step of the checkpoint, or best; default: the newest"),
+    ("profile_steps", "", "first step and end of a trace for TensorBoard, such as 10:20; whole blocks are traced"),
 )
 
 
@@ -58,6 +63,7 @@ def train(given: flags.FlagValues) -> None:
 
     if given.checkpoint:
         raise RequestError("--checkpoint goes with --mode=evaluate; a run always goes on from its newest checkpoint")
+    place = where(given)
     config = configs.with_flags(configs.load_config(given.config) if given.config else ExperimentConfig(), given)
     workdir = given.workdir or default_workdir(given.config, config)
     folder = Workdir(workdir)
@@ -67,14 +73,22 @@ def train(given: flags.FlagValues) -> None:
         console.import_tensorflow()
         from zoo.training.loop import train_and_evaluate
 
-        result = train_and_evaluate(config, workdir, **where(given))
-    else:
+        result = train_and_evaluate(config, workdir, profile_steps=profile_steps(given.profile_steps), **place)
+    elif cluster.is_chief(place["strategy"]):
         print(f"{workdir} is finished already", file=sys.stderr)
+    if not cluster.is_chief(place["strategy"]):
+        return
     rate = result["images_per_second"]
+    best = {
+        f"best {config.eval_split}/{metric}": f"{of['value']:.4f} at step {of['step']}"
+        for metric, of in result.get("best", {}).items()
+    }
+    early = ", stopped early" if result.get("stopped_early") else ""
     print_table(
         {
             **shown(result["metrics"]),
-            "steps": f"{result['steps']} ({result['epochs']} epochs, seed {result['seed']})",
+            **best,
+            "steps": f"{result['steps']} ({result['epochs']} epochs, seed {result['seed']}){early}",
             "seconds": f"{result['wall_seconds']:.1f}" + (f", {rate:,.0f} images/s" if rate else ""),
             "state_sha256": result["state_sha256"],
             "workdir": f"{workdir}: model.keras, metrics.jsonl, tensorboard/, result.json",
@@ -90,7 +104,22 @@ def where(given: flags.FlagValues) -> dict[str, Any]:
         memory_gib = -1.0
     if not 0 <= memory_gib < math.inf:
         raise RequestError(f"memory_gib is {given.memory_gib!r}; it must be a number of GiB, at least 0")
-    return {"strategy": given.strategy, "data_dir": given.data_dir or None, "memory_gib": memory_gib}
+    strategy = given.strategy
+    if strategy == cluster.MULTI_WORKER:
+        strategy = cluster.strategy_of_flags(given.worker_hosts, given.worker_index)
+    elif given.worker_hosts or given.worker_index:
+        raise RequestError("--worker_hosts and --worker_index go with --strategy=multi_worker_mirrored")
+    return {"strategy": strategy, "data_dir": given.data_dir or None, "memory_gib": memory_gib}
+
+
+def profile_steps(text: str) -> tuple[int, int] | None:
+    """Reads `10:20`."""
+    first, _, end = text.partition(":")
+    if not text:
+        return None
+    if not (first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise RequestError(f"profile_steps is {text!r}; write the first step and the end, as 10:20")
+    return int(first), int(end)
 
 
 def evaluate(given: flags.FlagValues) -> None:
@@ -105,18 +134,20 @@ def evaluate(given: flags.FlagValues) -> None:
     recorded = Workdir(workdir).config()
     if recorded is None:
         raise RequestError(f"there is no run in {workdir}; train first")
-    if given.checkpoint and not given.checkpoint.isdecimal():
-        raise RequestError(f"checkpoint is {given.checkpoint!r}; it must be a step")
+    if given.checkpoint not in ("", "best") and not given.checkpoint.isdecimal():
+        raise RequestError(f"checkpoint is {given.checkpoint!r}; it must be a step, or best")
     console.import_tensorflow()
     from zoo.training.loop import evaluate as evaluate_checkpoint
 
+    place = where(given)
     result = evaluate_checkpoint(
         configs.with_flags(recorded, given),
         workdir,
-        step=int(given.checkpoint) if given.checkpoint else None,
-        **where(given),
+        step=int(given.checkpoint) if given.checkpoint.isdecimal() else given.checkpoint or None,
+        **place,
     )
-    print_table({**shown(result["metrics"]), "step": result["step"]})
+    if cluster.is_chief(place["strategy"]):
+        print_table({**shown(result["metrics"]), "step": result["step"]})
 
 
 def parse_flags(argv: list[str]) -> flags.FlagValues:

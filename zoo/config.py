@@ -18,6 +18,7 @@ from zoo.errors import RequestError, unknown
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "cosine", "linear", "step")
+PRECISIONS = ("float32", "bfloat16", "float16")
 
 
 def _option(
@@ -121,6 +122,20 @@ class ExperimentConfig:
     warmup_epochs: float = _option(0.0, "epochs over which the learning rate rises linearly from 0", least=0)
     grad_clip_norm: float = _option(0.0, "largest global norm of the gradient of the loss; 0: no limit", least=0)
 
+    accumulate_steps: int = _option(
+        1,
+        "parts of the batch that go through the model one after the other before an update, to save memory; batch norm "
+        "sees a part at a time",
+        least=1,
+    )
+    ema_decay: float = _option(
+        0.0,
+        "decay of the moving average of the weights, which is what is evaluated and saved; early on it is "
+        "(1 + n) / (10 + n) after n updates, if that is less; 0: no average",
+        least=0,
+        below=1,
+    )
+
     # Regularisation.
     l2: float = _option(0.0, "adds l2 * w to the gradient, as in the SGD papers", least=0, group="Regularisation")
     weight_decay: float = _option(0.0, "decoupled: takes learning_rate * weight_decay * w from w", least=0)
@@ -134,6 +149,12 @@ class ExperimentConfig:
         least=0,
         group="Devices",
     )
+    precision: str = _option(
+        "float32",
+        "of what layers compute; variables and losses stay float32. float16 scales the loss as far as it goes",
+        choices=PRECISIONS,
+    )
+    deterministic: bool = _option(False, "let TensorFlow use only operations that give the same bits in every run")
     sync_batch_norm: bool = _option(False, "batch statistics over all replicas together instead of each alone")
     jit: str = _option(
         "auto",
@@ -146,6 +167,11 @@ class ExperimentConfig:
     eval_every_epochs: int = _option(1, "epochs between evaluations; the last one is always evaluated", least=1)
     checkpoint_every_steps: int = _option(1000, "steps between checkpoints; there is always one at the end", least=1)
     keep_checkpoints: int = _option(3, "how many of the last checkpoints stay", least=2)
+    keep_best: str = _option(
+        "", "also keep the checkpoint that is best by this metric of the evaluation split, such as accuracy"
+    )
+    early_stop_metric: str = _option("", "end the run when this metric of the evaluation split stops getting better")
+    early_stop_patience: int = _option(5, "evaluations without a better value before the run ends", least=1)
     log_every_steps: int = _option(100, "steps between rows of training metrics within an epoch", least=1)
 
     def __post_init__(self):
@@ -159,6 +185,10 @@ class ExperimentConfig:
             raise RequestError(f"epsilon is {self.epsilon}; sgd has none")
         if self.nesterov and self.optimizer != "sgd":
             raise RequestError(f"nesterov goes with sgd; optimizer is {self.optimizer!r}")
+        if self.batch_size % self.accumulate_steps:
+            raise RequestError(
+                f"accumulate_steps is {self.accumulate_steps}; it must divide the batch_size, {self.batch_size}"
+            )
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(ExperimentConfig)}

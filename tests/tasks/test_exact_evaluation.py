@@ -159,3 +159,10 @@ def test_the_metrics_are_those_of_the_model_called_at_once():
     log_p = logits - np.log(np.exp(logits).sum(1, keepdims=True))
     expected = -(0.9 * log_p[np.arange(EXAMPLES), FINE] + 0.1 * log_p.mean(1)).mean()
     assert summary["loss"] == pytest.approx(expected, rel=1e-6)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_names_of_a_summary_are_known_beforehand(kind):
+    task, _, _ = case(kind)
+    _, summary = one_by_one(kind)
+    assert task.summary_names == tuple(summary)

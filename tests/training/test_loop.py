@@ -1,8 +1,10 @@
 """Whole runs: what they leave behind, and that a run which was stopped ends as one that was not."""
 
 import dataclasses
+import itertools
 import json
 import os
+import shutil
 import signal
 
 import numpy as np
@@ -311,3 +313,124 @@ def test_mirrored_with_synchronised_batch_norm_is_one_device(tmp_path, data_dir)
         vectors.append(np.concatenate([np.ravel(variable.numpy()) for variable in model.trainable_variables]))
     one, two = vectors
     assert np.linalg.norm(two - one) <= 1e-4 * np.linalg.norm(one)
+
+
+# The best checkpoint, and runs that end early.
+
+PATIENT = dataclasses.replace(
+    CONFIG, epochs=6, learning_rate=0.1, keep_best="accuracy", early_stop_metric="calibration_error"
+)
+
+
+def evaluations(workdir):
+    return [row for row in rows(workdir) if row["split"] == "test"]
+
+
+@pytest.fixture(scope="module")
+def stopped_early(tmp_path_factory, data_dir):
+    workdir = tmp_path_factory.mktemp("early") / "run"
+    config = dataclasses.replace(PATIENT, early_stop_patience=1)
+    return workdir, config, train_and_evaluate(config, str(workdir), data_dir=data_dir)
+
+
+def test_a_run_that_gets_no_better_ends_early(stopped_early):
+    workdir, _, result = stopped_early
+    errors = [row["calibration_error"] for row in evaluations(workdir)]
+    assert all(later < earlier for earlier, later in itertools.pairwise(errors[:-1]))
+    assert errors[-1] >= errors[-2]
+    assert (result["stopped_early"], result["steps"]) == (True, 11 * len(errors))
+    assert result["steps"] < 66
+    best = {"value": errors[-2], "step": 11 * (len(errors) - 1), "evaluations_since": 1}
+    assert result["best"]["calibration_error"] == best
+
+
+def test_the_best_checkpoint_is_kept_and_evaluated(stopped_early, data_dir):
+    workdir, config, result = stopped_early
+    best = max(evaluations(workdir), key=lambda row: row["accuracy"])
+    assert result["best"]["accuracy"]["value"] == best["accuracy"]
+    found = evaluate(config, str(workdir), step="best", data_dir=data_dir)
+    assert found["metrics"]["test/accuracy"] == best["accuracy"]
+    assert found["step"] == result["best"]["accuracy"]["step"]
+
+
+@pytest.mark.parametrize("block", [pytest.param(3, marks=pytest.mark.slow), 7])
+def test_a_killed_run_remembers_what_was_best(stopped_early, tmp_path, data_dir, monkeypatch, block):
+    _, config, result = stopped_early
+    with monkeypatch.context() as patch:
+        stop_before_block(patch, block, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    again = train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    for name in ("best", "steps", "stopped_early", "state_sha256"):
+        assert again[name] == result[name], name
+
+
+def test_killed_after_it_had_stopped_it_trains_no_more(stopped_early, tmp_path, data_dir, monkeypatch):
+    _, config, result = stopped_early
+    with monkeypatch.context() as patch:
+        patch.setattr(loop._Run, "_finish", lambda self: kill())
+        with pytest.raises(Killed):
+            train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    monkeypatch.setattr(Engine, "train_block", lambda self, block: pytest.fail("trained on"))
+    assert (
+        train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)["state_sha256"] == result["state_sha256"]
+    )
+
+
+def test_a_removed_best_checkpoint_does_no_harm(stopped_early, tmp_path, data_dir):
+    workdir, config, _ = stopped_early
+    copy = shutil.copytree(workdir, tmp_path / "run")
+    best = int((copy / "checkpoints" / "best").read_text())
+    shutil.rmtree(copy / "checkpoints" / f"step-{best:08d}")
+    with pytest.raises(ValueError, match=f"there is no checkpoint of step {best}"):
+        evaluate(config, str(copy), step="best", data_dir=data_dir)
+    (copy / "checkpoints" / "best").unlink()
+    with pytest.raises(ValueError, match=r"there is no best checkpoint in .*; keep_best names the metric"):
+        evaluate(config, str(copy), step="best", data_dir=data_dir)
+
+
+@pytest.mark.parametrize(
+    ("metric", "value", "than", "better"),
+    [
+        ("accuracy", 0.9, 0.8, True),
+        ("roc_auc", 0.5, 0.5, False),
+        ("loss", 0.9, 0.8, False),
+        ("calibration_error", 0.1, 0.2, True),
+        ("loss", float("nan"), 1.0, False),
+    ],
+)
+def test_what_is_better(metric, value, than, better):
+    assert loop.is_better(metric, value, than) == better
+
+
+def test_averaged_weights_are_evaluated_and_saved(tmp_path, data_dir):
+    config = dataclasses.replace(CONFIG, ema_decay=0.9)
+    result = train_and_evaluate(config, str(tmp_path / "whole"), data_dir=data_dir)
+    test = load_source("digits", "test", data_dir).arrays
+    run = json.loads((tmp_path / "whole" / "run.json").read_text())["preprocessing"]
+    images = (test["image"] - np.float32(run["mean"])) / np.float32(run["deviation"])
+    logits = np.array(zoo.load_model(tmp_path / "whole" / "model.keras")(images))
+    assert (logits.argmax(1) == test["label"]).mean() == pytest.approx(result["metrics"]["test/accuracy"], abs=1e-9)
+    assert evaluate(config, str(tmp_path / "whole"), data_dir=data_dir)["metrics"]["test/loss"] == pytest.approx(
+        result["metrics"]["test/loss"], rel=1e-6
+    )
+
+
+@pytest.mark.slow
+def test_raw_and_averaged_weights_go_on(tmp_path, data_dir, monkeypatch):
+    config = dataclasses.replace(CONFIG, ema_decay=0.9)
+    result = train_and_evaluate(config, str(tmp_path / "whole"), data_dir=data_dir)
+    with monkeypatch.context() as patch:
+        stop_before_block(patch, 3, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    assert (
+        train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)["state_sha256"] == result["state_sha256"]
+    )
+
+
+def test_a_trace_of_some_steps(tmp_path, data_dir):
+    config = dataclasses.replace(CONFIG, epochs=1)
+    train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir, profile_steps=(2, 4))
+    (trace,) = (tmp_path / "run" / "tensorboard" / "plugins" / "profile").glob("*/*.xplane.pb")
+    assert trace.stat().st_size > 1000

@@ -108,10 +108,10 @@ class Terminal(io.StringIO):
 def shown(monkeypatch, stream):
     monkeypatch.setattr(sys, "stderr", stream)
     console = Console(0, 88, 32, 2)
-    console.advance(44 * 32, 1)
+    console.advance(44, 1)
     console.write(ROW)
     console.write(EVALUATION)
-    console.advance(44 * 32, 2)
+    console.advance(44, 2)
     console.close()
     return stream.getvalue()
 
@@ -127,3 +127,18 @@ def test_plain_lines_where_there_is_no_terminal(monkeypatch):
 def test_a_bar_on_a_terminal(monkeypatch, part):
     monkeypatch.setenv("COLUMNS", "200")
     assert part in shown(monkeypatch, Terminal())
+
+
+def test_a_line_now_and_then_where_there_is_no_terminal(monkeypatch):
+    stream, seconds = io.StringIO(), [100.0]
+    monkeypatch.setattr(sys, "stderr", stream)
+    # Half of the run is done before.
+    console = Console(44, 88, 32, 2, clock=lambda: seconds[0])
+    for _ in range(4):
+        seconds[0] += 16
+        console.advance(2, 2)
+    console.close()
+    lines = [
+        f"epoch 2/2  step {step} of 88  4 images/s  {left} left\n" for step, left in ((48, "0:05:20"), (52, "0:04:48"))
+    ]
+    assert stream.getvalue() == "".join(lines)

@@ -95,6 +95,7 @@ def training_blocks(
     plan: BlockPlan,
     first_step: int = 0,
     replicas: int = 1,
+    local: range | None = None,
 ) -> tf.data.Dataset:
     """Blocks of training batches from `first_step` to the end of the plan.
 
@@ -105,8 +106,10 @@ def training_blocks(
         seed: of order and augmentation.
         plan: where blocks end.
         first_step: where to begin; any step.
-        replicas: elements come in the order block 0 replica 0..R-1, block 1 replica 0.., as
+        replicas: of the whole job. Elements come in the order block 0 replica 0..R-1, block 1 replica 0.., as
             `tf.distribute` hands them out.
+        local: the replicas of this process, whose shares alone are made; default: all. Every process together makes
+            what one makes for as many replicas.
 
     Returns:
         A dataset of dictionaries, each tensor of shape (K, batch_size / replicas, ...).
@@ -117,10 +120,12 @@ def training_blocks(
         keys = randomness.example_keys(seed, epochs[:, None], indices)
         return indices, keys, tf.broadcast_to(offsets, tf.shape(indices))
 
-    return _blocks(draw, batches.train, batches, batch_size, plan, first_step, replicas)
+    return _blocks(draw, batches.train, batches, batch_size, plan, first_step, replicas, local)
 
 
-def evaluation_blocks(batches: EvaluationBatches, *, batch_size: int, replicas: int = 1) -> tf.data.Dataset:
+def evaluation_blocks(
+    batches: EvaluationBatches, *, batch_size: int, replicas: int = 1, local: range | None = None
+) -> tf.data.Dataset:
     """Blocks that visit every example once, in order.
 
     The last batch is filled up with repeated examples; `weight`, float32 (K, batch_size / replicas), is 1
@@ -135,7 +140,7 @@ def evaluation_blocks(batches: EvaluationBatches, *, batch_size: int, replicas: 
         batch["weight"] = tf.cast(positions < batches.num_examples, tf.float32)
         return batch
 
-    return _blocks(draw, make, batches, batch_size, evaluation_plan(batches, batch_size), 0, replicas)
+    return _blocks(draw, make, batches, batch_size, evaluation_plan(batches, batch_size), 0, replicas, local)
 
 
 def evaluation_plan(batches: EvaluationBatches, batch_size: int) -> BlockPlan:
@@ -152,21 +157,23 @@ def _indices(steps, offsets, batch_size, seed, num_examples):
     return randomness.permuted(positions, epochs, seed=seed, size=num_examples), epochs
 
 
-def _blocks(draw, make, batches, batch_size, plan, first_step, replicas) -> tf.data.Dataset:
+def _blocks(draw, make, batches, batch_size, plan, first_step, replicas, local) -> tf.data.Dataset:
     """Blocks from a step on: `draw` says which examples they hold, `make` makes a batch of them.
 
     Large images are made in pieces of a batch, which fit into the processor's cache, and joined.
     """
     share = batch_size // replicas
+    local = range(replicas) if local is None else local
     first_block = plan.block_of(first_step)
     pieces = _pieces(batches, share) if plan.length == 1 else 1
 
     # Nothing here needs AutoGraph, whose first use takes two seconds.
     @tf.autograph.experimental.do_not_convert
     def drawn(number):
-        start, end = plan.bounds(number // replicas)
+        start, end = plan.bounds(number // len(local))
         steps = tf.range(tf.maximum(start, first_step), end)
-        values = draw(steps, number % replicas * share + tf.range(share, dtype=tf.int64))
+        replica = local.start + number % len(local)
+        values = draw(steps, replica * share + tf.range(share, dtype=tf.int64))
         return tuple(tf.reshape(value, [pieces, -1]) for value in values)
 
     @tf.autograph.experimental.do_not_convert
@@ -188,7 +195,7 @@ def _blocks(draw, make, batches, batch_size, plan, first_step, replicas) -> tf.d
     # Nothing is left to it, and an iterator waits for its thread when it ends.
     options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
-    numbers = tf.data.Dataset.range(first_block * replicas, plan.num_blocks * replicas)
+    numbers = tf.data.Dataset.range(first_block * len(local), plan.num_blocks * len(local))
     cores = os.cpu_count() or 2
     if pieces == 1:
         # Within a block images are decoded at once too, so a few blocks keep many cores busy.

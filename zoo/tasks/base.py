@@ -37,10 +37,12 @@ class Task(Protocol):
     Attributes:
         metric_names: of what `metrics` gives in training.
         answer_types: the dtypes of what `answers` gives, by name.
+        summary_names: of what `summary` gives.
     """
 
     metric_names: tuple[str, ...]
     answer_types: Mapping[str, str]
+    summary_names: tuple[str, ...]
 
     def call(self, model: keras.Model, batch: Tensors, training: bool) -> Any:
         """The model's outputs for a batch."""
@@ -105,6 +107,11 @@ def class_answers(logits: Any, labels: Any) -> Tensors:
         "confidence": ops.max(ops.softmax(logits), axis=-1),
         "rank": ops.sum(ops.cast(ops.logical_not(below), "int32"), axis=-1),
     }
+
+
+def class_summary_names(num_classes: int) -> tuple[str, ...]:
+    """Of what `class_summary` gives."""
+    return ("accuracy", *(("top5_accuracy",) if num_classes > 5 else ()), "calibration_error")
 
 
 def class_summary(answers: dict[str, np.ndarray], num_classes: int) -> dict[str, float]:

@@ -14,6 +14,7 @@ from zoo.tasks.base import (
     Tensors,
     class_answers,
     class_summary,
+    class_summary_names,
     confusion,
     cross_entropy,
     hits,
@@ -44,6 +45,7 @@ class Classification:
         loss_weights: Mapping[str, float] | None = None,
         condition: tuple[str, str] | None = None,
     ):
+        self.summary_names = ("loss", *class_summary_names(label.num_classes))
         self._label = label
         self._smoothing = label_smoothing
         self._loss_weights = dict(loss_weights or {})

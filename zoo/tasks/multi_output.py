@@ -14,6 +14,7 @@ from zoo.tasks.base import (
     Tensors,
     class_answers,
     class_summary,
+    class_summary_names,
     confusion,
     cross_entropy,
     hits,
@@ -35,9 +36,11 @@ class MultiOutput:
         self.metric_names = tuple(
             f"{label.name}_{'accuracy' if label.num_classes else 'absolute_error'}" for label in self._labels
         )
-
+        self.summary_names = ("loss",)
         self.answer_types = {"loss": "float32"}
         for label in self._labels:
+            own = class_summary_names(label.num_classes) if label.num_classes else ("absolute_error",)
+            self.summary_names += tuple(f"{label.name}_{name}" for name in ("loss", *own))
             types = CLASS_ANSWER_TYPES if label.num_classes else {"error": "float32"}
             self.answer_types |= {f"{label.name}/{name}": dtype for name, dtype in {"loss": "float32", **types}.items()}
 

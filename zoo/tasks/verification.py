@@ -39,6 +39,9 @@ class Verification:
         episode_answers: np.ndarray | None = None,
         pixel_accuracy: float | None = None,
     ):
+        self.summary_names = ("loss", "accuracy", "roc_auc")
+        if episodes:
+            self.summary_names += ("one_shot_accuracy", "one_shot_pixel_accuracy")
         self._binary = loss == "binary"
         self._margin = margin
         self._num_pairs = num_pairs

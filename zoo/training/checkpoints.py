@@ -2,6 +2,7 @@
 
     checkpoints/step-00001000/state.npz     the variables, and the run's progress as JSON
     checkpoints/step-00001000/SHA256SUMS    its digest, as `sha256sum -c` reads it
+    checkpoints/best                        the step of the best one, which is kept whatever its age
 
 A checkpoint is written beside its place and renamed into it, so it is there whole or not at all. Reading
 takes the newest one whose bytes are those that were written. Nothing in a checkpoint is executed: the
@@ -22,7 +23,7 @@ from typing import Any, BinaryIO
 import numpy as np
 
 from zoo.errors import RequestError
-from zoo.training.files import remove_leftovers, sync, writing
+from zoo.training.files import remove_leftovers, sync, write_atomically, writing
 
 State = dict[str, np.ndarray]
 
@@ -68,8 +69,10 @@ class Checkpoints:
                 raise
             # Without this a rename may be lost with the power.
             sync(self._folder)
+            best = self.best()
             for old in self.steps()[: -self._keep]:
-                shutil.rmtree(self._path(old))
+                if old != best:
+                    shutil.rmtree(self._path(old))
 
     def _write(self, folder: Path, state: State, progress: dict[str, Any]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -81,6 +84,17 @@ class Checkpoints:
         (folder / "SHA256SUMS").write_text(f"{hashing.digest.hexdigest()}  state.npz\n")
         for path in (folder / "state.npz", folder / "SHA256SUMS", folder):
             sync(path)
+
+    def best(self) -> int | None:
+        """The step that was marked as the best; None where none was."""
+        try:
+            return int((self._folder / "best").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def mark_best(self, step: int) -> None:
+        """Says that the checkpoint of a step is the best so far."""
+        write_atomically(self._folder / "best", f"{step}\n".encode())
 
     def restore(self) -> tuple[int, State, dict[str, Any]] | None:
         """The newest whole checkpoint: its step, state and progress; None where none was ever written.

@@ -4,7 +4,8 @@ Nothing but this file knows of `tf.function`, XLA and gradients. An engine for a
 four methods.
 """
 
-from collections.abc import Callable, Collection
+import contextlib
+from collections.abc import Callable, Collection, Iterator
 
 import keras
 import numpy as np
@@ -31,6 +32,9 @@ class Engine:
         l2: adds l2 * w to the gradient of the `decayed` variables.
         decayed: the variables that `l2` acts on.
         clip_norm: largest global norm of the gradient of the loss, taken before l2 is added; 0: no limit.
+        accumulate_steps: a replica's share of a batch goes through the model in so many parts.
+        ema_decay: of the moving average of the trainable variables; 0: none. After n updates it is
+            (1 + n) / (10 + n) where that is less, as in `tf.train.ExponentialMovingAverage`.
     """
 
     def __init__(
@@ -47,6 +51,8 @@ class Engine:
         l2: float = 0.0,
         decayed: tuple[keras.Variable, ...] = (),
         clip_norm: float = 0.0,
+        accumulate_steps: int = 1,
+        ema_decay: float = 0.0,
     ):
         self._model = model
         self._optimizer = optimizer
@@ -58,13 +64,25 @@ class Engine:
         self._l2 = l2
         self._decayed = {variable.path for variable in decayed}
         self._clip_norm = clip_norm
+        self._scales_loss = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
+        self._parts_per_step = accumulate_steps
+        self._ema_decay = ema_decay
+        self._averages = []
+        if ema_decay:
+            with strategy.scope():
+                self._averages = [
+                    keras.Variable(v.numpy(), trainable=False, dtype=v.dtype, name=f"average_{number}")
+                    for number, v in enumerate(model.trainable_variables)
+                ]
         self._names = ("loss", *task.metric_names)
         self.jit = uses_xla(model, jit)
         # XLA takes the whole block on one replica. On several it takes the gradients alone, since the
         # all-reduce lies outside, and nothing at all where batch norm reduces across replicas within.
         one = strategy.num_replicas_in_sync == 1
         around_gradients = self.jit and not one and not synchronizes(model)
-        self._gradients = tf.function(self._gradients_of, jit_compile=True) if around_gradients else self._gradients_of
+        self._own_statistics = [] if one or synchronizes(model) else _statistics(model)
+        gradients = self._accumulated_gradients_of if accumulate_steps > 1 else self._gradients_of
+        self._gradients = tf.function(gradients, jit_compile=True) if around_gradients else gradients
         self._train_block = tf.function(self._train_block_of, jit_compile=self.jit and one)
         self._evaluate_block = tf.function(self._evaluate_block_of, jit_compile=self.jit and one)
 
@@ -90,8 +108,20 @@ class Engine:
         counts = whole.pop("weight") > 0
         return {name: values[counts] for name, values in whole.items()}
 
+    @contextlib.contextmanager
+    def averaged(self) -> Iterator[None]:
+        """The model has its averaged weights in here, where there are any."""
+        raw = [variable.numpy() for variable in self._model.trainable_variables] if self._averages else []
+        for variable, average in zip(self._model.trainable_variables, self._averages, strict=False):
+            variable.assign(average.numpy())
+        try:
+            yield
+        finally:
+            for variable, value in zip(self._model.trainable_variables, raw, strict=False):
+                variable.assign(value)
+
     def state(self) -> dict[str, np.ndarray]:
-        """Every variable there is: weights, statistics, dropout seeds, optimizer; in a fixed order."""
+        """Every variable there is: weights, statistics, dropout seeds, optimizer, averages; in a fixed order."""
         return {name: variable.numpy() for name, variable in self._variables()}
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
@@ -109,7 +139,7 @@ class Engine:
 
     def _variables(self) -> list[tuple[str, keras.Variable]]:
         # Keras numbers unnamed layers by process, so a path alone does not identify a variable; the order does.
-        variables = [*self._model.variables, *self._optimizer.variables]
+        variables = [*self._model.variables, *self._optimizer.variables, *self._averages]
         return [(f"{number:04d}/{variable.path}", variable) for number, variable in enumerate(variables)]
 
     def _train_block_of(self, block: Block) -> tf.Tensor:
@@ -120,13 +150,47 @@ class Engine:
             sums = self._strategy.run(self._train_step, args=(block, step))
             sums = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
             means = means.write(step, sums / self._batch_size)
+            if self._averages:
+                self._average()
+        if self._own_statistics:
+            self._strategy.run(self._average_statistics)
         return means.stack()
+
+    def _average(self) -> None:
+        updates = tf.cast(self._optimizer.iterations.value, tf.float32)
+        moves = 1 - tf.minimum(self._ema_decay, (1 + updates) / (10 + updates))
+        for variable, average in zip(self._model.trainable_variables, self._averages, strict=True):
+            self._strategy.extended.update(
+                average.value,
+                lambda average, weight, moves: average.assign_add(moves * (weight - average)),
+                args=(variable.value, moves),
+                group=False,
+            )
+
+    def _average_statistics(self) -> None:
+        """Gives every replica the mean of what each has seen alone, so that all evaluate and save one model."""
+        context = tf.distribute.get_replica_context()
+        means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [tf.identity(v.value) for v in self._own_statistics])
+        for variable, mean in zip(self._own_statistics, means, strict=True):
+            variable.assign(mean)
 
     def _train_step(self, block: Block, step: tf.Tensor) -> tf.Tensor:
         batch = self._batch(block, step)
         gradients, sums = self._gradients(batch)
         self._optimizer.apply(self._with_penalties(gradients), self._model.trainable_variables)
         return sums
+
+    def _accumulated_gradients_of(self, batch: Block) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """What `_gradients_of` gives, from parts of the batch that go through the model one after the other."""
+        count = self._parts_per_step
+        parts = {name: tf.reshape(value, [count, -1, *value.shape[1:]]) for name, value in batch.items()}
+        gradients = [tf.zeros_like(variable.value) for variable in self._model.trainable_variables]
+        sums = tf.zeros([len(self._names)])
+        for number in tf.range(count):
+            more, more_sums = self._gradients_of({name: value[number] for name, value in parts.items()})
+            gradients = [one + other for one, other in zip(gradients, more, strict=True)]
+            sums += more_sums
+        return gradients, sums
 
     def _gradients_of(self, batch: Block) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The gradient of this replica's share of the mean loss, and the sums of loss and metrics."""
@@ -135,21 +199,28 @@ class Engine:
             losses = self._task.losses(outputs, batch)
             loss = tf.reduce_sum(losses) / self._batch_size
             if self._model.losses:
-                loss += tf.add_n(self._model.losses) / self._strategy.num_replicas_in_sync
-        gradients = tape.gradient(loss, self._model.trainable_variables)
+                loss += tf.add_n(self._model.losses) / (self._strategy.num_replicas_in_sync * self._parts_per_step)
+            scaled = loss * self._loss_scale()
+        gradients = tape.gradient(scaled, self._model.trainable_variables)
         return gradients, self._sums(losses, self._task.metrics(outputs, batch))
 
+    def _loss_scale(self) -> tf.Tensor | float:
+        """What the optimizer takes gradients to be multiplied by: float16 knows none below 6e-8."""
+        return tf.convert_to_tensor(self._optimizer.dynamic_scale) if self._scales_loss else 1.0
+
     def _with_penalties(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        replicas = self._strategy.num_replicas_in_sync
+        replicas, scale = self._strategy.num_replicas_in_sync, self._loss_scale()
+        # The norm is that of the whole batch's gradient, and so is whether a scaled one is finite: no replica knows it
+        # alone. The optimizer sums over replicas, so each hands on its equal share.
+        whole = replicas > 1 and (self._clip_norm or self._scales_loss)
+        if whole:
+            gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
         if self._clip_norm:
-            # The norm is that of the whole batch's gradient, which no replica has alone. The optimizer
-            # sums over replicas, so each hands on its equal share.
-            if replicas > 1:
-                gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm)
+            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm * scale)
+        if whole:
             gradients = [gradient / replicas for gradient in gradients]
         if self._l2:
-            share = self._l2 / replicas
+            share = self._l2 * scale / replicas
             gradients = [
                 gradient + share * variable.value if variable.path in self._decayed else gradient
                 for gradient, variable in zip(gradients, self._model.trainable_variables, strict=True)
@@ -157,8 +228,12 @@ class Engine:
         return gradients
 
     def _evaluate_block_of(self, block: Block) -> Block:
-        # Nothing is merged across replicas here, so the loop may lie within.
-        return self._strategy.run(self._evaluate_share, args=(block,))
+        # Nothing is merged across replicas in a share, so the loop may lie within.
+        answers = self._strategy.run(self._evaluate_share, args=(block,))
+        if len(self._parts(answers["weight"])) == self._strategy.num_replicas_in_sync:
+            return answers
+        # The other replicas are those of other processes.
+        return {name: self._strategy.gather(value, axis=1) for name, value in answers.items()}
 
     def _evaluate_share(self, block: Block) -> Block:
         steps = tf.shape(block["weight"])[0]
@@ -197,6 +272,11 @@ def uses_xla(model: keras.Model, jit: str) -> bool:
 def synchronizes(model: keras.Model) -> bool:
     """Whether any batch normalisation of the model reduces across replicas."""
     return any(getattr(layer, "synchronized", False) for layer in all_layers(model))
+
+
+def _statistics(model: keras.Model) -> list[keras.Variable]:
+    """What layers learn of the batches they see: moving means and variances."""
+    return [variable for variable in model.non_trainable_variables if variable.dtype.startswith("float")]
 
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:

@@ -1,7 +1,10 @@
 """From a config to everything that a run needs. Whatever can be refused is refused here, before a run begins."""
 
 import dataclasses
+import itertools
+import json
 from collections.abc import Iterator
+from typing import Any
 
 import keras
 import tensorflow as tf
@@ -12,12 +15,13 @@ from zoo.data import augment, pipeline
 from zoo.data.batches import EvaluationBatches, TrainBatches
 from zoo.data.sources import ExampleSource
 from zoo.data.transform import Statistics
-from zoo.errors import RequestError, RunError
+from zoo.errors import RequestError, RunError, unknown
 from zoo.tasks import Task
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engine import Engine, all_layers
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
 from zoo.training.strategy import make_strategy, set_cpu_threads
+from zoo.training.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -27,6 +31,7 @@ class Experiment:
     Attributes:
         config: what it was made from.
         strategy: where steps run.
+        workers: the processes of the job.
         data: the splits and what is learned of them.
         train_batches, evaluation_batches: what batches are made of.
         task: what the model is trained for.
@@ -38,6 +43,7 @@ class Experiment:
 
     config: ExperimentConfig
     strategy: tf.distribute.Strategy
+    workers: Workers
     data: Data
     train_batches: TrainBatches
     evaluation_batches: EvaluationBatches
@@ -73,14 +79,16 @@ class Experiment:
         """
         config = self.config
         blocks = self._distributed(
-            lambda: pipeline.training_blocks(
+            lambda local: pipeline.training_blocks(
                 self.train_batches,
                 batch_size=config.batch_size,
                 seed=config.seed,
                 plan=plan,
                 first_step=first_step,
                 replicas=self.strategy.num_replicas_in_sync,
-            )
+                local=local,
+            ),
+            plan.num_blocks - plan.block_of(first_step),
         )
         return self._readable(blocks, self.data.train)
 
@@ -90,19 +98,30 @@ class Experiment:
         Raises:
             RunError: as in `training_blocks`.
         """
+        batches, batch_size = self.evaluation_batches, self.config.batch_size
         blocks = self._distributed(
-            lambda: pipeline.evaluation_blocks(
-                self.evaluation_batches,
-                batch_size=self.config.batch_size,
-                replicas=self.strategy.num_replicas_in_sync,
-            )
+            lambda local: pipeline.evaluation_blocks(
+                batches, batch_size=batch_size, replicas=self.strategy.num_replicas_in_sync, local=local
+            ),
+            pipeline.evaluation_plan(batches, batch_size).num_blocks,
         )
         return self._readable(blocks, self.data.evaluation)
 
-    def _distributed(self, make_dataset):
-        if self.strategy.num_replicas_in_sync == 1:
-            return make_dataset()
-        return self.strategy.distribute_datasets_from_function(lambda context: make_dataset())
+    def _distributed(self, make_dataset, num_blocks: int):
+        """The blocks, for the replicas of this process where there are several."""
+        replicas = self.strategy.num_replicas_in_sync
+        if replicas == 1:
+            return make_dataset(None)
+
+        def dataset_of(context):
+            count = replicas // context.num_input_pipelines
+            blocks = make_dataset(range(context.input_pipeline_id * count, (context.input_pipeline_id + 1) * count))
+            if context.num_input_pipelines == 1:
+                return blocks
+            # Before each element of a dataset that ends, all processes would ask each other whether it has ended.
+            return blocks.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
+
+        return itertools.islice(self.strategy.distribute_datasets_from_function(dataset_of), num_blocks)
 
     def _readable(self, blocks, source: ExampleSource) -> Iterator[dict]:
         """The blocks; where reading one fails, the file that cannot be read is looked for."""
@@ -136,10 +155,16 @@ def make_experiment(
     if keras.backend.backend() != "tensorflow":
         raise RequestError(f"Keras runs on {keras.backend.backend()}; training needs KERAS_BACKEND=tensorflow")
     info = registry.model_info(config.model)
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
     set_cpu_threads(config.cpu_threads)
     placement = make_strategy(strategy)
-    data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
-    _check_batch_size(config, data.train.num_examples, placement.num_replicas_in_sync)
+    workers = Workers(placement)
+    _check_same_config(config, workers)
+    # Preparing a dataset writes to data_dir.
+    with workers.chief_first():
+        data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
+    _check_batch(config, data.train.num_examples, placement.num_replicas_in_sync)
     steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
     with placement.scope():
@@ -147,6 +172,7 @@ def make_experiment(
         optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables)
     names = _output_names(model)
     task = data.task(config, info.loss_weights, names)
+    _check_metrics(config, task)
     train_batches, evaluation_batches = data.train_batches(triplets="anchor" in names), data.evaluation_batches()
     engine = Engine(
         model,
@@ -156,14 +182,12 @@ def make_experiment(
         batch_size=config.batch_size,
         normalize=data.normalization,
         image_names={*train_batches.image_names, *evaluation_batches.image_names},
-        jit=config.jit,
-        l2=config.l2,
-        decayed=tuple(v for v in model.trainable_variables if decayed(v, config)),
-        clip_norm=config.grad_clip_norm,
+        **_engine_options(config, model),
     )
     return Experiment(
         config=config,
         strategy=placement,
+        workers=workers,
         data=data,
         train_batches=train_batches,
         evaluation_batches=evaluation_batches,
@@ -175,12 +199,32 @@ def make_experiment(
     )
 
 
+def _engine_options(config: ExperimentConfig, model: keras.Model) -> dict[str, Any]:
+    """What the config alone decides of the engine."""
+    return {
+        "jit": config.jit,
+        "l2": config.l2,
+        "decayed": tuple(v for v in model.trainable_variables if decayed(v, config)),
+        "clip_norm": config.grad_clip_norm,
+        "accumulate_steps": config.accumulate_steps,
+        "ema_decay": config.ema_decay,
+    }
+
+
+def _check_same_config(config: ExperimentConfig, workers: Workers) -> None:
+    odd = workers.odd_one(json.dumps(dataclasses.asdict(config)))
+    if odd is not None:
+        raise RequestError(f"worker {odd} has another config than worker 0; start all with the same flags")
+
+
 def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.Model:
     given = {**data.builder_arguments(), **config.model_args}
     if data.condition is not None and not {"categories", "vector_size"} & {
         *registry.model_info(config.model).hyperparameters
     }:
         raise RequestError(f"model is {config.model!r}, which has no second input; condition must be empty")
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
     try:
         model = registry.build_model(config.model, data.image_shape, **given)
     except RequestError:
@@ -191,6 +235,8 @@ def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.M
             f"{config.model} cannot be built for images {data.image_shape} with {given}: "
             + " ".join(str(error).split())
         ) from error
+    finally:
+        keras.config.set_dtype_policy(policy)
     _check_ends(config, data, model)
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization) and replicas > 1:
@@ -225,6 +271,13 @@ def _check_ends(config: ExperimentConfig, data: Data, model: keras.Model) -> Non
         )
 
 
+def _check_metrics(config: ExperimentConfig, task: Task) -> None:
+    for name in ("keep_best", "early_stop_metric"):
+        metric = getattr(config, name)
+        if metric and metric not in task.summary_names:
+            raise unknown(f"metric in {name}", metric, task.summary_names)
+
+
 def _output_names(model: keras.Model) -> list[str]:
     """Keys of a dictionary of outputs; otherwise the names of the layers that give them."""
     # A Sequential has one output, and no `output` before it is called.
@@ -237,12 +290,22 @@ def _and(names) -> str:
     return " and ".join(sorted(names))
 
 
-def _check_batch_size(config: ExperimentConfig, num_examples: int, replicas: int) -> None:
+def _check_batch(config: ExperimentConfig, num_examples: int, replicas: int) -> None:
     size = config.batch_size
     if size > num_examples:
         raise RequestError(f"batch_size is {size}; the training split has {num_examples} examples")
     if size % replicas:
         raise RequestError(f"batch_size is {size}; it must be a multiple of the {replicas} replicas")
+    if size // replicas % config.accumulate_steps:
+        raise RequestError(
+            f"accumulate_steps is {config.accumulate_steps}; it must divide each replica's share of the batch, "
+            f"{size // replicas}"
+        )
+    if config.accumulate_steps > 1 and config.sync_batch_norm and replicas > 1:
+        raise RequestError(
+            "accumulate_steps and sync_batch_norm do not go together on several replicas, since TensorFlow cannot "
+            "synchronise within a loop; leave one of them out"
+        )
     if augment.make_mixing(config.augment) is not None and size // replicas % 2:
         raise RequestError(
             f"batch_size is {size}; mixup and cutmix mix two neighbours, so each replica's share must be even"

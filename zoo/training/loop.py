@@ -17,9 +17,11 @@ from zoo.training.checkpoints import Checkpoints, DamagedError, state_sha256
 from zoo.training.data import MEMORY_GIB
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.files import replacing
+from zoo.training.profiling import Profiler
 from zoo.training.provenance import provenance
 from zoo.training.workdir import Workdir, now
-from zoo.training.writers import Console, JsonLines, TensorBoard, Writer
+from zoo.training.workers import SharedCheckpoints, SharedWorkdir
+from zoo.training.writers import Console, JsonLines, Silent, TensorBoard, Writer
 
 
 def train_and_evaluate(
@@ -29,6 +31,7 @@ def train_and_evaluate(
     strategy: str = "one_device",
     data_dir: str | None = None,
     memory_gib: float = MEMORY_GIB,
+    profile_steps: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """Trains and evaluates, or goes on where an earlier call with the same workdir was stopped.
 
@@ -38,6 +41,7 @@ def train_and_evaluate(
         strategy: see `zoo.training.strategy.make_strategy`.
         data_dir: where datasets are prepared; default: TFDS' own.
         memory_gib: splits that take less are held in memory; the result does not depend on it.
+        profile_steps: first step and end of what is traced for TensorBoard, rounded outwards to whole blocks.
 
     Returns:
         What `result.json` holds. A finished run is not run again.
@@ -58,14 +62,15 @@ def train_and_evaluate(
     experiment = make_experiment(
         config, strategy=strategy, data_dir=data_dir, memory_gib=memory_gib, statistics=folder.statistics()
     )
-    return _Run(experiment, folder, started).execute()
+    with experiment.workers.losses_named():
+        return _Run(experiment, workdir, started, profile_steps).execute()
 
 
 def evaluate(
     config: ExperimentConfig,
     workdir: str,
     *,
-    step: int | None = None,
+    step: int | str | None = None,
     strategy: str = "one_device",
     data_dir: str | None = None,
     memory_gib: float = MEMORY_GIB,
@@ -75,7 +80,7 @@ def evaluate(
     Args:
         config: the run's, with another `eval_split` or `batch_size` if that is what is asked for.
         workdir: folder of the run.
-        step: of the checkpoint; default: the newest whole one.
+        step: of the checkpoint; `best`: of the one that was kept as the best; default: the newest whole one.
         strategy: as in `train_and_evaluate`.
         data_dir: as in `train_and_evaluate`.
         memory_gib: as in `train_and_evaluate`.
@@ -88,6 +93,10 @@ def evaluate(
     """
     folder = Workdir(workdir)
     checkpoints = Checkpoints(folder.checkpoints, warn=_warn)
+    if step == "best":
+        step = checkpoints.best()
+        if step is None:
+            raise RequestError(f"there is no best checkpoint in {workdir}; keep_best names the metric to keep one by")
     if step is not None and step not in checkpoints.steps():
         known = ", ".join(map(str, checkpoints.steps())) or "none"
         raise RequestError(f"there is no checkpoint of step {step} in {workdir}; there is {known}")
@@ -108,7 +117,7 @@ def evaluate(
         experiment.engine.restore(state)
     except ValueError as error:
         raise RequestError(f"the checkpoint of step {step} in {workdir} does not fit: {error}") from error
-    metrics = experiment.task.summary(_answers(experiment, experiment.evaluation_blocks()))
+    metrics = experiment.task.summary(_answers_to(experiment, experiment.evaluation_blocks()))
     return {
         "step": step,
         "metrics": {f"{config.eval_split}/{name}": value for name, value in metrics.items()},
@@ -126,6 +135,7 @@ class _Progress:
         logged_step, logged_seconds: of the last training row, and train_seconds at that time.
         sums: of loss and metrics over the steps since then.
         metrics: the last value of everything that was measured, by `<split>/<name>`.
+        best: by metric its best `value`, the `step` of that, and how many `evaluations_since` were not better.
     """
 
     wall_seconds: float = 0.0
@@ -136,6 +146,20 @@ class _Progress:
     logged_seconds: float = 0.0
     sums: dict[str, float] = dataclasses.field(default_factory=dict)
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
+    best: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+
+    def note(self, metric: str, value: float, step: int) -> None:
+        """Takes in the value of a metric of `best` after an evaluation."""
+        best = self.best.get(metric)
+        if best is None or is_better(metric, value, best["value"]):
+            self.best[metric] = {"value": value, "step": step, "evaluations_since": 0}
+        else:
+            best["evaluations_since"] += 1
+
+
+def is_better(metric: str, value: float, than: float) -> bool:
+    """Whether a metric's value is better: of losses and errors the lower one, of all others the higher."""
+    return value < than if metric.endswith(("loss", "error")) else value > than
 
 
 # Evaluation blocks that take less are made once for all evaluations of a run.
@@ -145,13 +169,19 @@ MAX_KEPT_BYTES = 2**30
 class _Run:
     """One run in one folder."""
 
-    def __init__(self, experiment: Experiment, folder: Workdir, started: float):
+    def __init__(self, experiment: Experiment, workdir: str, started: float, profile_steps: tuple[int, int] | None):
         self._started = started
+        self._workers = experiment.workers
         self._experiment = experiment
         self._config = experiment.config
         self._engine = experiment.engine
-        self._folder = folder
-        self._checkpoints = Checkpoints(folder.checkpoints, keep=self._config.keep_checkpoints, warn=_warn)
+        self._folder = SharedWorkdir(workdir, self._workers)
+        self._checkpoints = SharedCheckpoints(
+            self._folder.checkpoints, self._workers, keep=self._config.keep_checkpoints, warn=_warn
+        )
+        self._profiler = Profiler(
+            self._folder.tensorboard, *(profile_steps if self._workers.is_chief else None) or (0, 0)
+        )
         self._progress = _Progress()
         self._saved_step = 0
         self._evaluation_blocks: list | None = None
@@ -169,25 +199,30 @@ class _Run:
             self._check_provenance(recorded, source)
         self._folder.write_run(**source, started=[*recorded.get("started", []), now()])
         self._folder.truncate_metrics(first_step)
-        console = Console(first_step, self._experiment.total_steps, self._config.batch_size, self._config.epochs)
+        self._console, self._writers = self._open_writers(first_step)
         if first_step:
-            console.note(f"going on from the checkpoint of step {first_step} in {self._folder.path}")
+            self._console.note(f"going on from the checkpoint of step {first_step} in {self._folder.path}")
         for part in recorded.get("extended", []):
             if part["to"] == self._config.epochs and first_step <= part["step"]:
-                console.note(f"the run had {part['from']} epochs; its schedule is that of {part['to']} from here on")
-        self._console = console
-        self._writers: list[Writer] = [
-            JsonLines(self._folder.metrics),
-            TensorBoard(self._folder.tensorboard, first_step, warn=_warn),
-            console,
-        ]
+                self._console.note(
+                    f"the run had {part['from']} epochs; its schedule is that of {part['to']} from here on"
+                )
         try:
             with _deferred_signals() as received:
                 self._train(first_step, received)
         finally:
+            self._profiler.stop()
             for writer in self._writers:
                 writer.close()
         return self._finish()
+
+    def _open_writers(self, first_step: int) -> tuple[Console | Silent, list[Writer]]:
+        """The console and all writers, it among them; of several workers only the chief has any."""
+        if not self._workers.is_chief:
+            return Silent(), []
+        console = Console(first_step, self._experiment.total_steps, self._config.batch_size, self._config.epochs)
+        files = [JsonLines(self._folder.metrics), TensorBoard(self._folder.tensorboard, first_step, warn=_warn)]
+        return console, [*files, console]
 
     def _restore(self) -> int:
         """Takes up the newest whole checkpoint and returns its step; 0 where there is none."""
@@ -213,7 +248,7 @@ class _Run:
         changed = [
             name for name in ("versions", "replicas", "strategy", "hardware") if recorded.get(name) != source[name]
         ]
-        if changed:
+        if changed and self._workers.is_chief:
             _warn(
                 f"the run began with other {' and '.join(changed)} (see run.json): it is no longer exactly repeatable"
             )
@@ -222,21 +257,32 @@ class _Run:
         plan, total_steps = self._experiment.block_plan(), self._experiment.total_steps
         lengths_seen: set[int] = set()
         step = first_step
+        if self._stalled():
+            return
         # Strict, so that pipeline and loop cannot disagree on how many blocks there are.
         for end, block in zip(plan.ends(first_step), self._experiment.training_blocks(plan, first_step), strict=True):
+            self._profiler.before(step, end)
             began = time.perf_counter()
             metrics = self._engine.train_block(block)
             self._count(step, end, metrics, time.perf_counter() - began, compiled=end - step in lengths_seen)
             lengths_seen.add(end - step)
-            self._console.advance((end - step) * self._config.batch_size, self._epoch(step))
+            self._profiler.after(end)
+            self._console.advance(end - step, self._epoch(step))
             self._log(step, end)
             if self._due(step, end, self._config.checkpoint_every_steps):
                 self._save(end)
+            self._keep_if_best(end)
             step = end
-            if received:
+            if self._stalled() and step < total_steps:
+                self._console.note(f"stopped early at step {step}: {self._config.early_stop_metric} got no better")
+                break
+            # A signal to one worker stops all at this step.
+            stop = max(self._workers.gather(received[0] if received else 0))
+            if stop:
                 self._save(step)
+                self._workers.gather(0)
                 raise Interrupted(
-                    received[0],
+                    stop,
                     f"stopped at step {step} of {total_steps}, which is saved; the same command goes on",
                 )
         self._save(step)
@@ -275,7 +321,22 @@ class _Run:
             progress.logged_step, progress.logged_seconds = end, progress.train_seconds
         if evaluation_due:
             self._answers = self._evaluate()
-            self._write(end, self._config.eval_split, self._experiment.task.summary(self._answers))
+            summary = self._experiment.task.summary(self._answers)
+            self._write(end, self._config.eval_split, summary)
+            for metric in dict.fromkeys((self._config.keep_best, self._config.early_stop_metric)):
+                if metric:
+                    self._progress.note(metric, summary[metric], end)
+
+    def _keep_if_best(self, step: int) -> None:
+        best = self._progress.best.get(self._config.keep_best)
+        if best and best["step"] == step:
+            self._save(step)
+            self._checkpoints.mark_best(step)
+
+    def _stalled(self) -> bool:
+        """Whether the run is to end early."""
+        best = self._progress.best.get(self._config.early_stop_metric)
+        return bool(best) and best["evaluations_since"] >= self._config.early_stop_patience
 
     def _evaluate(self) -> dict[str, np.ndarray]:
         """Answers to the evaluation split, whose blocks are kept for the next time where they are small."""
@@ -284,7 +345,7 @@ class _Run:
             blocks = self._experiment.evaluation_blocks()
             if self._experiment.evaluation_bytes <= MAX_KEPT_BYTES:
                 blocks = self._evaluation_blocks = list(blocks)
-        return _answers(self._experiment, blocks)
+        return _answers_to(self._experiment, blocks)
 
     def _write(self, step: int, split: str, metrics: dict[str, float], **more: float) -> None:
         self._progress.metrics.update({f"{split}/{name}": value for name, value in metrics.items()})
@@ -306,8 +367,10 @@ class _Run:
         self._saved_step = step
 
     def _finish(self) -> dict[str, Any]:
-        with replacing(self._folder.model) as temporary:
-            self._experiment.model.save(temporary)
+        with self._engine.averaged():
+            if self._workers.is_chief:
+                with replacing(self._folder.model) as temporary:
+                    self._experiment.model.save(temporary)
         # A run that was killed after its last checkpoint has no answers yet.
         answers = self._evaluate() if self._answers is None else self._answers
         self._folder.write_evaluation(
@@ -319,7 +382,9 @@ class _Run:
         result = {
             "model": self._config.model,
             "dataset": self._config.dataset,
-            "steps": self._experiment.total_steps,
+            "steps": self._saved_step,
+            "stopped_early": self._saved_step < self._experiment.total_steps,
+            "best": progress.best,
             "epochs": self._config.epochs,
             "seed": self._config.seed,
             "metrics": progress.metrics,
@@ -328,8 +393,13 @@ class _Run:
             "images_per_second": rate and round(rate, 1),
             "state_sha256": state_sha256(self._engine.state()),
         }
+        odd = self._workers.odd_one(result["state_sha256"])
+        if odd is not None:
+            raise RunError(f"worker {odd} ended with other variables than worker 0; are the machines of one kind?")
         self._folder.write_run(ended=now())
         self._folder.write_result(result)
+        # Nobody leaves before the chief has written.
+        self._workers.gather(0)
         return result
 
     def _due(self, step: int, end: int, every: int) -> bool:
@@ -357,9 +427,10 @@ def _same_examples(recorded: dict[str, Any], found: dict[str, Any]) -> bool:
     return all(recorded.get(name) == found.get(name) for name in {*recorded, *found} if comparable(name))
 
 
-def _answers(experiment: Experiment, blocks: Iterable) -> dict[str, np.ndarray]:
+def _answers_to(experiment: Experiment, blocks: Iterable) -> dict[str, np.ndarray]:
     """The task's answers to every example of the evaluation split, in order."""
-    parts = [experiment.engine.evaluate_block(block) for block in blocks]
+    with experiment.engine.averaged():
+        parts = [experiment.engine.evaluate_block(block) for block in blocks]
     answers = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
     counted, expected = len(answers["loss"]), experiment.evaluation_batches.num_examples
     if counted != expected:

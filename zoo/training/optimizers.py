@@ -61,6 +61,8 @@ def make_optimizer(
 ) -> keras.optimizers.Optimizer:
     """Keras' optimizer of a config, built for the variables.
 
+    With precision float16 it is wrapped into one that scales the loss: it doubles the scale after 2,000 steps, and
+    halves it, without an update, where a gradient is not finite (Micikevicius et al. 2017, arXiv:1710.03740, 3.2).
     `weight_decay` is decoupled (Loshchilov and Hutter 2017, arXiv:1711.05101) for each of them; `l2` belongs
     to the gradient and is no business of the optimizer.
     """
@@ -79,5 +81,7 @@ def make_optimizer(
     else:
         optimizer = keras.optimizers.AdamW(**{**kwargs, "weight_decay": config.weight_decay})
     optimizer.exclude_from_weight_decay(var_list=[v for v in variables if not decayed(v, config)])
+    if config.precision == "float16":
+        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
     optimizer.build(variables)
     return optimizer

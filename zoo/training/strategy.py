@@ -6,8 +6,9 @@ import warnings
 import tensorflow as tf
 
 from zoo.errors import RequestError, unknown
+from zoo.training.cluster import MULTI_WORKER, Cluster, find_cluster
 
-STRATEGIES = ("one_device", "mirrored")
+STRATEGIES = ("one_device", "mirrored", MULTI_WORKER)
 
 
 def set_cpu_threads(count: int) -> None:
@@ -49,6 +50,8 @@ def make_strategy(spec: str) -> tf.distribute.Strategy:
         if count:
             raise RequestError(f"strategy is {spec!r}; one_device takes no number")
         return tf.distribute.get_strategy()
+    if name == MULTI_WORKER:
+        return _multi_worker(find_cluster(spec))
     if count and (not count.isdecimal() or int(count) < 1):
         raise RequestError(f"strategy is {spec!r}; mirrored takes a number of devices, as mirrored:2")
     # Physical devices first: asking for logical ones starts TensorFlow, and the CPU cannot be divided after that.
@@ -56,6 +59,18 @@ def make_strategy(spec: str) -> tf.distribute.Strategy:
     wanted = int(count) if count else max(gpus, 1)
     devices = tf.config.list_logical_devices("GPU") if gpus >= wanted else _cpus(wanted)
     return tf.distribute.MirroredStrategy([device.name for device in devices][: wanted if count else None])
+
+
+def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
+    """Waits for the other workers and joins them; every GPU of each is a replica, or its CPU."""
+    resolver = tf.distribute.cluster_resolver.SimpleClusterResolver(
+        tf.train.ClusterSpec({"worker": list(cluster.hosts)}),
+        task_type="worker",
+        task_id=cluster.index,
+        num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
+        rpc_layer="grpc",
+    )
+    return tf.distribute.MultiWorkerMirroredStrategy(resolver)
 
 
 def _cpus(count: int) -> list:

@@ -1,6 +1,7 @@
 """Where a run shows itself: `metrics.jsonl`, TensorBoard, and the terminal."""
 
 import contextlib
+import datetime
 import json
 import os
 import re
@@ -128,6 +129,10 @@ def _events_name(folder: Path) -> str:
     return f"events.out.tfevents.{number:010d}.{socket.gethostname()}.{os.getpid()}"
 
 
+# Where there is no terminal, a line at least this often says that the run is alive.
+HEARTBEAT_SECONDS = 30.0
+
+
 class Console:
     """A progress bar on a terminal, plain lines elsewhere; both on standard error.
 
@@ -136,10 +141,22 @@ class Console:
         total_steps: where the run ends.
         batch_size: examples per step.
         epochs: of the run.
+        clock: seconds that pass.
     """
 
-    def __init__(self, first_step: int, total_steps: int, batch_size: int, epochs: int):
+    def __init__(
+        self,
+        first_step: int,
+        total_steps: int,
+        batch_size: int,
+        epochs: int,
+        clock: Callable[[], float] = time.monotonic,
+    ):
         self._terminal = sys.stderr.isatty()
+        self._clock = clock
+        self._step, self._total_steps = first_step, total_steps
+        self._batch_size = batch_size
+        self._beat = clock(), first_step
         self._epochs = epochs
         self._shown: dict[str, str] = {}
         self._rate = 0.0
@@ -153,10 +170,21 @@ class Console:
             bar_format="{desc} {percentage:3.0f}%|{bar}| {rate_fmt} {remaining} left{postfix}",
         )
 
-    def advance(self, images: int, epoch: int) -> None:
-        """Moves the bar on by so many images."""
+    def advance(self, steps: int, epoch: int) -> None:
+        """Moves the bar on by so many steps, or says now and then how far the run is."""
+        self._step += steps
         self._bar.set_description_str(f"epoch {epoch}/{self._epochs}", refresh=False)
-        self._bar.update(images)
+        self._bar.update(steps * self._batch_size)
+        now, (then, step) = self._clock(), self._beat
+        if not self._terminal and now - then >= HEARTBEAT_SECONDS:
+            # The time since the last line, evaluations included, so that it is right after a restart too.
+            rate = (self._step - step) / (now - then)
+            left = datetime.timedelta(seconds=round((self._total_steps - self._step) / rate))
+            self.note(
+                f"epoch {epoch}/{self._epochs}  step {self._step:,} of {self._total_steps:,}  "
+                f"{rate * self._batch_size:,.0f} images/s  {left} left"
+            )
+            self._beat = now, self._step
 
     def write(self, row: Mapping[str, Any]) -> None:
         """Shows a row: in the bar, or, once it is evaluated, as a line with the training metrics before it."""
@@ -172,6 +200,7 @@ class Console:
         elif not self._terminal:
             metrics = "  ".join(f"{name} {value}" for name, value in self._shown.items())
             self.note(f"epoch {row['epoch']:g}/{self._epochs}  {metrics}  {self._rate:,.0f} images/s")
+            self._beat = self._clock(), self._step
 
     def note(self, message: str) -> None:
         """Prints a line without breaking the bar."""
@@ -182,3 +211,19 @@ class Console:
     def close(self) -> None:
         """Leaves the bar as it stands."""
         self._bar.close()
+
+
+class Silent:
+    """The console of a process that has nothing to say: of several workers only the chief shows the run."""
+
+    def advance(self, images: int, epoch: int) -> None:
+        """Does nothing."""
+
+    def write(self, row: Mapping[str, Any]) -> None:
+        """Does nothing."""
+
+    def note(self, message: str) -> None:
+        """Does nothing."""
+
+    def close(self) -> None:
+        """Does nothing."""
