@@ -259,7 +259,7 @@ def scaling(rounds: int) -> None:
         # One process takes turns on the cores, in case one of them is slower.
         order = cores if number % 2 else cores[::-1]
         rows.append([images_per_second(batch, order[:processes]) for processes, batch in sides])
-    print("scaling       batch   images/s   times one process: median (least - most)   fastest blocks")
+    print("scaling        batch   images/s   times one process: median (least - most)   fastest blocks")
     columns = list(zip(*rows, strict=True))
     fastest = [max(most for _, most in column) for column in columns]
     for side, (processes, batch) in enumerate(sides):
