@@ -1,8 +1,10 @@
 """From a config to everything that a run needs. Whatever can be refused is refused here, before a run begins."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
+import sys
 from collections.abc import Iterator
 
 import keras
@@ -16,10 +18,11 @@ from zoo.data.sources import ExampleSource
 from zoo.data.transform import Statistics
 from zoo.errors import RequestError, RunError
 from zoo.tasks import Task
+from zoo.training.cluster import MULTI_WORKER, find_cluster, is_chief
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engine import Engine, all_layers
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
-from zoo.training.strategy import make_strategy, set_cpu_threads
+from zoo.training.strategy import describe, is_tpu, make_strategy, set_cpu_threads
 from zoo.training.workers import Workers
 
 
@@ -155,7 +158,7 @@ def make_experiment(
         raise RequestError(f"Keras runs on {keras.backend.backend()}; training needs KERAS_BACKEND=tensorflow")
     info = registry.model_info(config.model)
     set_cpu_threads(config.cpu_threads)
-    placement = make_strategy(strategy)
+    placement = _announced(strategy)
     workers = Workers(placement)
     _check_same_config(config, workers)
     # Preparing a dataset writes to data_dir.
@@ -178,7 +181,8 @@ def make_experiment(
         batch_size=config.batch_size,
         normalize=data.normalization,
         image_names={*train_batches.image_names, *evaluation_batches.image_names},
-        jit=config.jit,
+        # A TPU compiles everything with XLA, whoever asks.
+        jit="off" if is_tpu(placement) else config.jit,
         l2=config.l2,
         decayed=tuple(v for v in model.trainable_variables if decayed(v, config)),
         clip_norm=config.grad_clip_norm,
@@ -196,6 +200,23 @@ def make_experiment(
         learning_rate=LearningRate(config, steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
     )
+
+
+def _announced(strategy: str) -> tf.distribute.Strategy:
+    """Makes a strategy; where it is not the user alone who decides what it takes, a line says what it took."""
+    name = strategy.partition(":")[0]
+    if name == MULTI_WORKER and is_chief(strategy):
+        cluster = find_cluster(strategy)
+        _say(f"worker 0 of {len(cluster.hosts)} waits for the others of {cluster.source}: {', '.join(cluster.hosts)}")
+    placement = make_strategy(strategy)
+    if name in ("auto", "tpu") or (name == MULTI_WORKER and is_chief(strategy)):
+        _say(f"strategy {name} took {describe(placement)}")
+    return placement
+
+
+def _say(message: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(message, file=sys.stderr)
 
 
 def _check_same_config(config: ExperimentConfig, workers: Workers) -> None:
