@@ -29,10 +29,15 @@ RUN_FLAGS = (
         "strategy",
         "one_device",
         "one_device; mirrored: every GPU; mirrored:N: N GPUs, or N logical CPU devices; multi_worker_mirrored: every "
-        "GPU of several processes",
+        "GPU of several processes; tpu; auto: a TPU, else every GPU, else the CPU",
     ),
-    ("worker_hosts", "", "of multi_worker_mirrored: host:port,host:port, the same for all; default: TF_CONFIG, SLURM"),
-    ("worker_index", "", "of multi_worker_mirrored: which of these hosts this is, from 0, which alone writes"),
+    ("tpu", "", "with --strategy=tpu or auto: the TPU's address, or local"),
+    (
+        "worker_hosts",
+        "",
+        "with --strategy=multi_worker_mirrored: host:port,host:port; default: those of TF_CONFIG, or of SLURM",
+    ),
+    ("worker_index", "", "which of these hosts this one is, from 0; number 0 alone writes"),
     (
         "mode",
         MODES[0],
@@ -104,12 +109,20 @@ def where(given: flags.FlagValues) -> dict[str, Any]:
         memory_gib = -1.0
     if not 0 <= memory_gib < math.inf:
         raise RequestError(f"memory_gib is {given.memory_gib!r}; it must be a number of GiB, at least 0")
-    strategy = given.strategy
-    if strategy == cluster.MULTI_WORKER:
-        strategy = cluster.strategy_of_flags(given.worker_hosts, given.worker_index)
-    elif given.worker_hosts or given.worker_index:
-        raise RequestError("--worker_hosts and --worker_index go with --strategy=multi_worker_mirrored")
-    return {"strategy": strategy, "data_dir": given.data_dir or None, "memory_gib": memory_gib}
+    return {"strategy": strategy_of(given), "data_dir": given.data_dir or None, "memory_gib": memory_gib}
+
+
+def strategy_of(given: flags.FlagValues) -> str:
+    """The strategy with what other flags say of it, as `zoo.training.strategy.make_strategy` takes it."""
+    if given.tpu and given.strategy not in ("auto", "tpu"):
+        raise RequestError(f"--tpu goes with --strategy=tpu or auto; strategy is {given.strategy!r}")
+    if given.tpu:
+        return f"{given.strategy}:{given.tpu}"
+    if given.strategy == cluster.MULTI_WORKER:
+        return cluster.strategy_of_flags(given.worker_hosts, given.worker_index)
+    if given.worker_hosts or given.worker_index:
+        raise RequestError(f"--worker_hosts and --worker_index go with --strategy={cluster.MULTI_WORKER}")
+    return given.strategy
 
 
 def profile_steps(text: str) -> tuple[int, int] | None:

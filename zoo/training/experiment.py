@@ -1,8 +1,10 @@
 """From a config to everything that a run needs. Whatever can be refused is refused here, before a run begins."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -17,10 +19,11 @@ from zoo.data.sources import ExampleSource
 from zoo.data.transform import Statistics
 from zoo.errors import RequestError, RunError, unknown
 from zoo.tasks import Task
+from zoo.training.cluster import MULTI_WORKER, find_cluster, is_chief
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engine import Engine, all_layers
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
-from zoo.training.strategy import make_strategy, set_cpu_threads
+from zoo.training.strategy import describe, is_tpu, make_strategy, set_cpu_threads
 from zoo.training.workers import Workers
 
 
@@ -155,12 +158,7 @@ def make_experiment(
     if keras.backend.backend() != "tensorflow":
         raise RequestError(f"Keras runs on {keras.backend.backend()}; training needs KERAS_BACKEND=tensorflow")
     info = registry.model_info(config.model)
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    set_cpu_threads(config.cpu_threads)
-    placement = make_strategy(strategy)
-    workers = Workers(placement)
-    _check_same_config(config, workers)
+    placement, workers = _place(config, strategy)
     # Preparing a dataset writes to data_dir.
     with workers.chief_first():
         data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
@@ -182,7 +180,7 @@ def make_experiment(
         batch_size=config.batch_size,
         normalize=data.normalization,
         image_names={*train_batches.image_names, *evaluation_batches.image_names},
-        **_engine_options(config, model),
+        **_engine_options(config, model, placement),
     )
     return Experiment(
         config=config,
@@ -199,10 +197,11 @@ def make_experiment(
     )
 
 
-def _engine_options(config: ExperimentConfig, model: keras.Model) -> dict[str, Any]:
-    """What the config alone decides of the engine."""
+def _engine_options(config: ExperimentConfig, model: keras.Model, placement: tf.distribute.Strategy) -> dict[str, Any]:
+    """How the engine takes a step."""
     return {
-        "jit": config.jit,
+        # A TPU compiles everything with XLA, whoever asks.
+        "jit": "off" if is_tpu(placement) else config.jit,
         "l2": config.l2,
         "decayed": tuple(v for v in model.trainable_variables if decayed(v, config)),
         "clip_norm": config.grad_clip_norm,
@@ -211,10 +210,34 @@ def _engine_options(config: ExperimentConfig, model: keras.Model) -> dict[str, A
     }
 
 
-def _check_same_config(config: ExperimentConfig, workers: Workers) -> None:
+def _place(config: ExperimentConfig, strategy: str) -> tuple[tf.distribute.Strategy, Workers]:
+    """Where the run happens, before anything is built there."""
+    if config.deterministic:
+        tf.config.experimental.enable_op_determinism()
+    set_cpu_threads(config.cpu_threads)
+    placement = _announced(strategy)
+    workers = Workers(placement)
     odd = workers.odd_one(json.dumps(dataclasses.asdict(config)))
     if odd is not None:
         raise RequestError(f"worker {odd} has another config than worker 0; start all with the same flags")
+    return placement, workers
+
+
+def _announced(strategy: str) -> tf.distribute.Strategy:
+    """Makes a strategy; where it is not the user alone who decides what it takes, a line says what it took."""
+    name = strategy.partition(":")[0]
+    if name == MULTI_WORKER and is_chief(strategy):
+        cluster = find_cluster(strategy)
+        _say(f"worker 0 of {len(cluster.hosts)} waits for the others of {cluster.source}: {', '.join(cluster.hosts)}")
+    placement = make_strategy(strategy)
+    if name in ("auto", "tpu") or (name == MULTI_WORKER and is_chief(strategy)):
+        _say(f"strategy {name} took {describe(placement)}")
+    return placement
+
+
+def _say(message: str) -> None:
+    with contextlib.suppress(BrokenPipeError):
+        print(message, file=sys.stderr)
 
 
 def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.Model:

@@ -92,7 +92,7 @@ def evaluate(
         RequestError: there is no such checkpoint, or it is not one of this model.
     """
     folder = Workdir(workdir)
-    checkpoints = Checkpoints(folder.checkpoints, warn=_warn)
+    checkpoints = Checkpoints(folder.checkpoints)
     if step == "best":
         step = checkpoints.best()
         if step is None:
@@ -103,8 +103,9 @@ def evaluate(
     experiment = make_experiment(
         config, strategy=strategy, data_dir=data_dir, memory_gib=memory_gib, statistics=folder.statistics()
     )
+    workers = experiment.workers
     if step is None:
-        restored = checkpoints.restore()
+        restored = SharedCheckpoints(folder.checkpoints, workers, warn=_warn).restore()
         if restored is None:
             raise RequestError(f"there is no checkpoint in {workdir}; train first")
         step, state, _ = restored
@@ -117,7 +118,8 @@ def evaluate(
         experiment.engine.restore(state)
     except ValueError as error:
         raise RequestError(f"the checkpoint of step {step} in {workdir} does not fit: {error}") from error
-    metrics = experiment.task.summary(_answers_to(experiment, experiment.evaluation_blocks()))
+    with workers.losses_named():
+        metrics = experiment.task.summary(_answers_to(experiment, experiment.evaluation_blocks()))
     return {
         "step": step,
         "metrics": {f"{config.eval_split}/{name}": value for name, value in metrics.items()},

@@ -1,14 +1,18 @@
 """The devices of a run: how many threads on a CPU, and a strategy's name to a `tf.distribute.Strategy`."""
 
 import functools
+import glob
+import os
+import socket
 import warnings
 
 import tensorflow as tf
 
-from zoo.errors import RequestError, unknown
+from zoo.errors import RequestError, RunError, unknown
 from zoo.training.cluster import MULTI_WORKER, Cluster, find_cluster
 
-STRATEGIES = ("one_device", "mirrored", MULTI_WORKER)
+STRATEGIES = ("auto", "one_device", "mirrored", MULTI_WORKER, "tpu")
+REFUSED = ("parameter_server", "central_storage")
 
 
 def set_cpu_threads(count: int) -> None:
@@ -32,33 +36,93 @@ def set_cpu_threads(count: int) -> None:
 # takes those for the first one's.
 @functools.cache
 def make_strategy(spec: str) -> tf.distribute.Strategy:
-    """Makes a strategy.
+    """Makes a strategy. The batch and the learning rate are the same under each.
 
     Args:
         spec: `one_device`: the first GPU, or the CPU. `mirrored`: a replica on every GPU, or on every
             logical CPU device where there is no GPU. `mirrored:N`: N replicas, on GPUs where there are that many,
-            else on logical devices that share the CPU. Dropout draws the same masks on every replica, each for its
-            own examples.
+            else on logical devices that share the CPU. `multi_worker_mirrored`: every GPU, or the CPU, of each of
+            several processes, found as `zoo.training.cluster.find_cluster` says; it waits for all of them.
+            `tpu:ADDRESS`: every core of a TPU; `tpu:local` of the one in this machine. `auto`: a TPU if there is one
+            here or `auto:ADDRESS` names it, else `mirrored` where there are several GPUs, else `one_device`.
+            Dropout draws the same masks on every replica, each for its own examples.
 
     Raises:
         ValueError: there is no such strategy, or the devices cannot be had.
+        RunError: the workers do not come together.
     """
-    name, _, count = spec.partition(":")
+    name, _, rest = spec.partition(":")
+    if name in REFUSED:
+        raise RequestError(
+            f"strategy {name} is not offered: Keras 3 does not support it (keras issue 18624); use mirrored or "
+            f"{MULTI_WORKER}"
+        )
     if name not in STRATEGIES:
         raise unknown("strategy", name, STRATEGIES)
+    if name == "auto":
+        return _auto(rest)
     if name == "one_device":
-        if count:
+        if rest:
             raise RequestError(f"strategy is {spec!r}; one_device takes no number")
         return tf.distribute.get_strategy()
     if name == MULTI_WORKER:
         return _multi_worker(find_cluster(spec))
-    if count and (not count.isdecimal() or int(count) < 1):
+    if name == "tpu":
+        return _tpu(rest)
+    if rest and (not rest.isdecimal() or int(rest) < 1):
         raise RequestError(f"strategy is {spec!r}; mirrored takes a number of devices, as mirrored:2")
+    return _mirrored(int(rest) if rest else None)
+
+
+def describe(strategy: tf.distribute.Strategy) -> str:
+    """In words, what a strategy trains on: `1 CPU`, `4 GPUs`, `8 TPU cores`."""
+    count = strategy.num_replicas_in_sync
+    if is_tpu(strategy):
+        return f"{count} TPU core{'s' * (count > 1)}"
+    return f"{count} {'GPU' if tf.config.list_physical_devices('GPU') else 'CPU'}{'s' * (count > 1)}"
+
+
+def is_tpu(strategy: tf.distribute.Strategy) -> bool:
+    """Whether steps run on a TPU, where XLA compiles everything unasked."""
+    return isinstance(strategy, tf.distribute.TPUStrategy)
+
+
+def _auto(address: str) -> tf.distribute.Strategy:
+    if address or os.environ.get("TPU_NAME") or glob.glob("/dev/accel*"):
+        return _tpu(address or os.environ.get("TPU_NAME") or "local")
+    return _mirrored(None) if len(tf.config.list_physical_devices("GPU")) > 1 else tf.distribute.get_strategy()
+
+
+def _mirrored(count: int | None) -> tf.distribute.Strategy:
     # Physical devices first: asking for logical ones starts TensorFlow, and the CPU cannot be divided after that.
     gpus = len(tf.config.list_physical_devices("GPU"))
-    wanted = int(count) if count else max(gpus, 1)
+    wanted = count or max(gpus, 1)
     devices = tf.config.list_logical_devices("GPU") if gpus >= wanted else _cpus(wanted)
-    return tf.distribute.MirroredStrategy([device.name for device in devices][: wanted if count else None])
+    return tf.distribute.MirroredStrategy([device.name for device in devices][:count])
+
+
+def _tpu(address: str) -> tf.distribute.Strategy:
+    """Joins a TPU.
+
+    Only the errors of this were seen where it was written: no TPU was there to run it on.
+    """
+    if not address:
+        raise RequestError("strategy tpu needs --tpu=ADDRESS, or --tpu=local for the TPU of this machine")
+    try:
+        resolver = tf.distribute.cluster_resolver.TPUClusterResolver(tpu=address)
+        _check_listens(resolver.master())
+        tf.config.experimental_connect_to_cluster(resolver)
+        tf.tpu.experimental.initialize_tpu_system(resolver)
+        return tf.distribute.TPUStrategy(resolver)
+    except (tf.errors.OpError, ImportError, OSError, RuntimeError, ValueError) as error:
+        raise RequestError(f"there is no TPU at {address!r}: {_first_line(error)}; see --tpu, --strategy") from error
+
+
+def _check_listens(address: str) -> None:
+    """Raises an `OSError` where nobody listens at a grpc://host:port: TensorFlow would ask there for ever."""
+    host, _, port = address.removeprefix("grpc://").rpartition(":")
+    if host:
+        socket.create_connection((host, int(port)), timeout=10).close()
 
 
 def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
@@ -70,7 +134,13 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
         num_accelerators={"GPU": len(tf.config.list_physical_devices("GPU"))},
         rpc_layer="grpc",
     )
-    return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    try:
+        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+    except tf.errors.OpError as error:
+        raise RunError(
+            f"worker {cluster.index}, {cluster.hosts[cluster.index]}, could not join the {len(cluster.hosts)} workers "
+            f"of {cluster.source}: {_first_line(error)}"
+        ) from error
 
 
 def _cpus(count: int) -> list:
@@ -82,3 +152,7 @@ def _cpus(count: int) -> list:
     except RuntimeError as error:
         raise RequestError(f"strategy needs {count} devices; TensorFlow has already started with fewer") from error
     return tf.config.list_logical_devices("CPU")
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")
