@@ -30,8 +30,8 @@ TRAIN = (
 )  # fmt: skip
 TOTAL_STEPS = 176
 MOMENTS = ("start", "training", "checkpoint", "end")
-# Every process of a run must have ended by then.
-LIMIT_SECONDS = 300
+# A run must have ended by then, and what is left of a job whose process was killed by the second.
+LIMIT_SECONDS, LOST_SECONDS = 300, 60
 
 
 def result(workdir: Path) -> dict:
@@ -119,14 +119,22 @@ class Job:
         """Starts the processes and waits for their end.
 
         Raises:
-            RuntimeError: one of them failed.
+            RuntimeError: one of them failed, or has not ended.
         """
-        for process in self._wait(self.start()):
+        processes = self.start()
+        if not ended(processes, LIMIT_SECONDS):
+            raise RuntimeError(f"not ended after {LIMIT_SECONDS} s")
+        for process in processes:
             if process.returncode:
                 raise RuntimeError(f"status {process.returncode}: {process.errors}")
 
     def kill(self, kill: Kill) -> bool:
-        """Starts the processes, kills one at the moment, and waits for the others; False if it came too late."""
+        """Starts the processes, kills one at the moment, and waits for the others; False if it came too late.
+
+        Raises:
+            RuntimeError: the others did not end, or not with an error. Those that still wait for one that was killed
+                while it started may be waiting, and are killed too.
+        """
         processes = self.start()
         reached = moment(self.workdir, kill)
         deadline = time.monotonic() + LIMIT_SECONDS
@@ -136,17 +144,26 @@ class Job:
         victim = processes[kill.process]
         in_time = victim.poll() is None
         victim.kill()
-        self._wait(processes)
+        waiting = not ended(processes, LOST_SECONDS)
+        if waiting and kill.moment != "start":
+            raise RuntimeError(f"the others went on for {LOST_SECONDS} s after process {kill.process} was killed")
+        for process in processes:
+            if process is not victim and not waiting and process.returncode not in (0, 1):
+                raise RuntimeError(f"{kill}: another ended with status {process.returncode}: {process.errors}")
         return in_time
 
-    def _wait(self, processes: list[subprocess.Popen]) -> list[subprocess.Popen]:
+
+def ended(processes: list[subprocess.Popen], seconds: float) -> bool:
+    """Waits for processes and takes their `errors`; those that have not ended by then are killed, and it is False."""
+    deadline, in_time = time.monotonic() + seconds, True
+    for process in processes:
         try:
-            for process in processes:
-                process.errors = process.communicate(timeout=LIMIT_SECONDS)[1]
-        finally:
-            for process in processes:
-                process.kill()
-        return processes
+            process.errors = process.communicate(timeout=max(deadline - time.monotonic(), 0))[1]
+        except subprocess.TimeoutExpired:
+            in_time = False
+            process.kill()
+            process.errors = process.communicate()[1]
+    return in_time
 
 
 def moment(workdir: Path, kill: Kill) -> Callable[[], bool]:
@@ -190,10 +207,13 @@ def run(kills: list[Kill], job: Job, expected: Path) -> tuple[list[str], str]:
     Returns:
         The moments at which it was killed, and in what it differs.
     """
-    done = [str(kill) for kill in kills if job.kill(kill)]
+    done = []
     try:
+        for kill in kills:
+            if job.kill(kill):
+                done.append(str(kill))
         job.finish()
-    except (RuntimeError, subprocess.TimeoutExpired) as error:
+    except RuntimeError as error:
         return done, str(error)
     return done, difference(job.workdir, expected)
 
