@@ -33,7 +33,7 @@ ARGV = [
     "--checkpoint_every_steps=10",
     "--jit=off",
 ]
-LONG = [*ARGV, "--epochs=400", "--eval_every_epochs=100", "--checkpoint_every_steps=500"]
+LONG = [*ARGV, "--epochs=100", "--eval_every_epochs=25", "--checkpoint_every_steps=100"]
 
 
 @contextlib.contextmanager
@@ -143,7 +143,7 @@ def test_a_signal_to_one_worker_stops_all_at_one_step(uninterrupted, tmp_path, d
     assert (one, two) == (status, status)
     assert out == ""
     last = err.splitlines()[-1]
-    assert last.endswith(" of 8800, which is saved; the same command goes on")
+    assert last.endswith(" of 2200, which is saved; the same command goes on")
     assert other.splitlines()[-1] == last
     assert (workdir / "checkpoints" / f"step-{int(last.split()[3]):08d}").is_dir()
     with job(workdir, data_dir, LONG) as workers:
