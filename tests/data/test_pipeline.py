@@ -174,6 +174,20 @@ def test_nothing_but_the_step_matters(kind, replicas, threads):
     assert_same(found, plainly(kind)[7:])
 
 
+@pytest.mark.parametrize(("replicas", "longest"), [(4, 3), (2, 1)])
+def test_processes_make_their_own_shares_of_what_one_makes(replicas, longest, monkeypatch):
+    """Whole batches and those that come in pieces, in training and evaluation."""
+    if longest == 1:
+        monkeypatch.setattr(pipeline, "MAX_PIECE_SIZE", 1)
+        assert pipeline._pieces(singles(), BATCH // replicas) == 2
+    training = {"batch_size": BATCH, "seed": 3, "plan": BlockPlan.of(12, 6, longest), "first_step": 4}
+    for make, options in ((pipeline.training_blocks, training), (pipeline.evaluation_blocks, {"batch_size": BATCH})):
+        whole = list(make(singles(), replicas=replicas, **options).as_numpy_iterator())
+        for local in (range(replicas // 2), range(replicas // 2, replicas)):
+            own = list(make(singles(), replicas=replicas, local=local, **options).as_numpy_iterator())
+            assert_same(own, [block for number, block in enumerate(whole) if number % replicas in local])
+
+
 def test_seed_decides_order_and_augmentation():
     other = steps(singles(), seed=4, total=2)[0]
     assert not np.array_equal(other["label"], plainly("singles")[0]["label"])

@@ -180,6 +180,23 @@ def test_two_replicas_take_the_step_of_one(name, kwargs):
         np.testing.assert_allclose(answers[key], expected, rtol=1e-3, atol=1e-4)
 
 
+def test_statistics_that_each_replica_gathers_alone_are_averaged():
+    """The mean over the batch is that of the means over its halves; so one device is the reference."""
+    strategy = make_strategy("mirrored:2")
+    engine, model = make_engine("simple_cnn", strategy=strategy)
+    single, same = make_engine("simple_cnn")
+    block = {name: value[:1] for name, value in BLOCK.items()}
+    on_two_devices(engine, strategy, block, "train_block")
+    single.train_block(block)
+    # The first layer's inputs do not depend on how later ones normalise.
+    mean, expected = model.non_trainable_variables[0], same.non_trainable_variables[0]
+    assert "moving_mean" in mean.path
+    np.testing.assert_allclose(mean.numpy(), expected.numpy(), rtol=1e-4, atol=1e-6)
+    for variable in model.non_trainable_variables:
+        first, second = strategy.experimental_local_results(variable.value)
+        np.testing.assert_array_equal(first.numpy(), second.numpy(), err_msg=variable.path)
+
+
 def test_synchronizes_looks_into_nested_models():
     inner = zoo.build_model("simple_cnn")
     outer = keras.Sequential([keras.Input((28, 28, 1)), inner])

@@ -1,13 +1,79 @@
+import json
+
 import pytest
 import tensorflow as tf
 
-from zoo.training.strategy import make_strategy, set_cpu_threads
+from zoo.training.cluster import find_cluster, is_chief, strategy_of_flags
+from zoo.training.strategy import describe, make_strategy, set_cpu_threads
 
 
 def test_names():
     assert make_strategy("one_device") is tf.distribute.get_strategy()
     assert make_strategy("mirrored").num_replicas_in_sync == 2  # no GPU, two logical CPU devices
     assert make_strategy("mirrored:2").num_replicas_in_sync == 2
+
+
+def test_auto_takes_the_cpu_where_there_is_nothing_else_and_says_so():
+    assert make_strategy("auto") is tf.distribute.get_strategy()
+    assert describe(make_strategy("auto")) == "1 CPU"
+    assert describe(make_strategy("mirrored:2")) == "2 CPUs"
+
+
+def test_auto_takes_a_tpu_before_anything_else(monkeypatch):
+    monkeypatch.setenv("TPU_NAME", "grpc://localhost:1")
+    with pytest.raises(ValueError, match="there is no TPU at 'grpc://localhost:1'"):
+        make_strategy.__wrapped__("auto")
+
+
+def test_clusters(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.delenv("SLURM_PROCID", raising=False)
+    flags = strategy_of_flags("a:1,b:2", "1")
+    assert find_cluster(flags).hosts == ("a:1", "b:2")
+    assert (find_cluster(flags).index, is_chief(flags), is_chief("mirrored")) == (1, False, True)
+    config = {"cluster": {"chief": ["c:1"], "worker": ["a:1", "b:2"]}, "task": {"type": "worker", "index": 0}}
+    monkeypatch.setenv("TF_CONFIG", json.dumps(config))
+    cluster = find_cluster("multi_worker_mirrored")
+    # The chief comes first, whatever order the jobs stand in.
+    assert (cluster.hosts, cluster.index, cluster.source) == (("c:1", "a:1", "b:2"), 1, "TF_CONFIG")
+    # Flags go before the environment.
+    assert find_cluster(flags).hosts == ("a:1", "b:2")
+    with pytest.raises(ValueError, match="--worker_hosts and --worker_index go together"):
+        strategy_of_flags("a:1", "")
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("{", "TF_CONFIG must be"),
+        ('{"cluster": {"worker": ["a:1"]}}', "TF_CONFIG must be"),
+        (
+            '{"cluster": {"worker": ["a:1"], "ps": ["b:1"]}, "task": {"type": "worker", "index": 0}}',
+            "TF_CONFIG has a job 'ps'; there are chief and worker",
+        ),
+    ],
+)
+def test_a_wrong_tf_config(text, message, monkeypatch):
+    monkeypatch.setenv("TF_CONFIG", text)
+    with pytest.raises(ValueError, match=message):
+        find_cluster("multi_worker_mirrored")
+
+
+def test_a_slurm_job_of_three_tasks_on_two_nodes(monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    for name, value in {
+        "PROCID": "2",
+        "STEP_NUM_TASKS": "3",
+        "STEP_NODELIST": "node[1-2]",
+        "STEP_TASKS_PER_NODE": "2,1",
+    }.items():
+        monkeypatch.setenv(f"SLURM_{name}", value)
+    cluster = find_cluster("multi_worker_mirrored")
+    assert (cluster.hosts, cluster.index, cluster.source) == (("node1:8888", "node1:8889", "node2:8888"), 2, "SLURM")
+    assert not is_chief("multi_worker_mirrored")
+    monkeypatch.delenv("SLURM_STEP_NODELIST")
+    with pytest.raises(ValueError, match="SLURM's variables do not say where the tasks are: SLURM_STEP_NODELIST"):
+        find_cluster("multi_worker_mirrored")
 
 
 @pytest.mark.parametrize(
@@ -17,10 +83,21 @@ def test_names():
         ("one_device:2", "one_device takes no number"),
         ("mirrored:0", "mirrored takes a number of devices, as mirrored:2"),
         ("mirrored:two", "mirrored takes a number of devices"),
+        ("parameter_server", "parameter_server is not offered: Keras 3 does not support it .keras issue 18624."),
+        ("central_storage", "central_storage is not offered: Keras 3 does not support it"),
+        ("tpu", "strategy tpu needs --tpu=ADDRESS, or --tpu=local"),
+        ("tpu:grpc://localhost:1", "there is no TPU at 'grpc://localhost:1': .*Connection refused"),
+        ("multi_worker_mirrored", "finds no cluster; give --worker_hosts"),
+        ("multi_worker_mirrored:one@a:1,b:2", "worker_index is 'one'; it must be a number"),
+        ("multi_worker_mirrored:2@a:1,b:2", "says this is worker 2; there are 2, numbered from 0"),
+        ("multi_worker_mirrored:0@a:1,a:1", "it must be different host:port,host:port"),
+        ("multi_worker_mirrored:0@a,b:1", "--worker_hosts has 'a'; it must be different host:port"),
         ("mirrored:3", "strategy needs 3 devices; TensorFlow has already started with fewer"),
     ],
 )
-def test_wrong_names(spec, message):
+def test_wrong_names(spec, message, monkeypatch):
+    monkeypatch.delenv("TF_CONFIG", raising=False)
+    monkeypatch.delenv("SLURM_PROCID", raising=False)
     tf.constant(0.0)  # TensorFlow has started
     with pytest.raises(ValueError, match=message):
         make_strategy(spec)

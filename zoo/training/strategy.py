@@ -3,8 +3,12 @@
 import functools
 import glob
 import os
+import signal
 import socket
+import threading
 import warnings
+from collections.abc import Callable
+from concurrent import futures
 
 import tensorflow as tf
 
@@ -135,12 +139,31 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
         rpc_layer="grpc",
     )
     try:
-        return tf.distribute.MultiWorkerMirroredStrategy(resolver)
+        return _stoppable(lambda: tf.distribute.MultiWorkerMirroredStrategy(resolver))
     except tf.errors.OpError as error:
         raise RunError(
             f"worker {cluster.index}, {cluster.hosts[cluster.index]}, could not join the {len(cluster.hosts)} workers "
             f"of {cluster.source}: {_first_line(error)}"
         ) from error
+
+
+def _stoppable(join: Callable[[], tf.distribute.Strategy]) -> tf.distribute.Strategy:
+    """Joins a cluster in a thread, so that SIGINT and SIGTERM can end the process while it waits for the others.
+
+    TensorFlow waits where Python's handlers do not run, and takes SIGTERM for itself when it joins a cluster.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return join()
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    with futures.ThreadPoolExecutor(1) as executor:
+        joined = executor.submit(join)
+        while not joined.done():
+            for number, handler in handlers.items():
+                signal.signal(number, signal.SIG_IGN if handler is signal.SIG_IGN else signal.SIG_DFL)
+            futures.wait([joined], timeout=0.2)
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    return joined.result()
 
 
 def _cpus(count: int) -> list:
@@ -155,4 +178,6 @@ def _cpus(count: int) -> list:
 
 
 def _first_line(error: Exception) -> str:
-    return str(error).strip().partition("\n")[0].rstrip(".")
+    first, *_ = str(error).strip().splitlines()
+    # Behind it come the attributes of an operation.
+    return first.partition(" with these attrs")[0].rstrip(".")

@@ -1,0 +1,199 @@
+"""Jobs of several processes on loopback: one result, one writer, and an end in good order whatever befalls a worker."""
+
+import contextlib
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from zoo.config import ExperimentConfig
+from zoo.training.loop import train_and_evaluate
+
+ROOT = Path(__file__).parents[2]
+# 22 steps an epoch of 64 examples; the last evaluation batch is not full.
+CONFIG = ExperimentConfig(
+    model="mlp",
+    model_args={"hidden_sizes": [16], "dropout": 0.2, "batch_norm": True},
+    batch_size=64,
+    epochs=2,
+    checkpoint_every_steps=10,
+    jit="off",
+)
+ARGV = [
+    "--model=mlp",
+    "--model_args=hidden_sizes=[16],dropout=0.2,batch_norm=true",
+    "--batch_size=64",
+    "--epochs=2",
+    "--checkpoint_every_steps=10",
+    "--jit=off",
+]
+LONG = [*ARGV, "--epochs=100", "--eval_every_epochs=25", "--checkpoint_every_steps=100"]
+
+
+@contextlib.contextmanager
+def job(workdir, data_dir, argv, count=2, *, of_one=()):
+    """Starts the workers of a job, worker 1 with more flags; whatever still runs at the end is killed."""
+    with contextlib.ExitStack() as stack:
+        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
+        hosts = ",".join(f"localhost:{taken.getsockname()[1]}" for taken in sockets)
+    command = [sys.executable, str(ROOT / "train.py"), f"--data_dir={data_dir}", "--strategy=multi_worker_mirrored"]
+    command += [f"--worker_hosts={hosts}", *argv]
+    workers = []
+    try:
+        for index in range(count):
+            workers.append(
+                subprocess.Popen(
+                    [*command, f"--worker_index={index}", f"--workdir={workdir}", *(of_one if index == 1 else ())],
+                    stdout=subprocess.PIPE,
+                    stderr=subprocess.PIPE,
+                    text=True,
+                    # A shell that runs the tests in the background has it ignored, and that is inherited.
+                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+                )
+            )
+        yield workers
+    finally:
+        for worker in workers:
+            worker.kill()
+            worker.communicate()
+
+
+def ends(workers, timeout=120):
+    """Exit status, output and errors of each worker."""
+    spoken = [worker.communicate(timeout=timeout) for worker in workers]
+    return [(worker.returncode, *said) for worker, said in zip(workers, spoken, strict=True)]
+
+
+def wait_for_checkpoint(workdir, workers, timeout=120):
+    """Returns when the job has written a checkpoint."""
+    deadline = time.monotonic() + timeout
+    while not any((workdir / "checkpoints").glob("step-*")):
+        assert all(worker.poll() is None for worker in workers)
+        assert time.monotonic() < deadline
+        time.sleep(0.05)  # the other processes need the processor
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory, data_dir):
+    workdir = tmp_path_factory.mktemp("finished") / "run"
+    # One of them has to prepare the data too.
+    with job(workdir, data_dir, ARGV) as workers:
+        return workdir, ends(workers)
+
+
+def test_only_the_chief_speaks_and_writes(finished):
+    workdir, ((status, out, err), other) = finished
+    result = json.loads((workdir / "result.json").read_text())
+    assert status == 0, err
+    assert result["state_sha256"] in out
+    lines = err.splitlines()
+    assert lines[0].startswith("worker 0 of 2 waits for the others of --worker_hosts: localhost:")
+    assert lines[1] == "strategy multi_worker_mirrored took 2 CPUs"
+    assert all(line.startswith("epoch ") for line in lines[2:])
+    assert other == (0, "", "")
+    assert len(list((workdir / "tensorboard").iterdir())) == 1
+    assert len((workdir / "metrics.jsonl").read_text().splitlines()) == 4
+    assert not list(workdir.rglob("*.tmp"))
+
+
+def test_two_processes_give_the_bits_of_one_with_two_devices(finished, tmp_path, data_dir):
+    """Order, masks, statistics and sums are the same, and each example of an evaluation counts once."""
+    workdir, _ = finished
+    result = json.loads((workdir / "result.json").read_text())
+    one = train_and_evaluate(CONFIG, str(tmp_path / "one"), strategy="mirrored:2", data_dir=data_dir)
+    assert result["metrics"] == pytest.approx(one["metrics"], rel=1e-5)
+    assert result["state_sha256"] == one["state_sha256"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_second_job_is_the_same(finished, tmp_path, data_dir, count):
+    results = []
+    argv = [*ARGV, "--batch_size=66"]
+    for name in ("one", "two"):
+        with job(tmp_path / name, data_dir, argv, count) as workers:
+            assert [status for status, *_ in ends(workers)] == [0] * count
+        results.append(json.loads((tmp_path / name / "result.json").read_text()))
+    assert results[0]["state_sha256"] == results[1]["state_sha256"]
+    assert results[0]["metrics"] == results[1]["metrics"]
+
+
+@pytest.fixture(scope="module")
+def uninterrupted(tmp_path_factory, data_dir):
+    workdir = tmp_path_factory.mktemp("uninterrupted") / "run"
+    with job(workdir, data_dir, LONG) as workers:
+        assert [status for status, *_ in ends(workers, 300)] == [0, 0]
+    return json.loads((workdir / "result.json").read_text())
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_a_signal_to_one_worker_stops_all_at_one_step(uninterrupted, tmp_path, data_dir, number, status):
+    workdir = tmp_path / "run"
+    with job(workdir, data_dir, LONG) as workers:
+        wait_for_checkpoint(workdir, workers)
+        workers[1].send_signal(number)
+        (one, _, err), (two, out, other) = ends(workers)
+    assert (one, two) == (status, status)
+    assert out == ""
+    last = err.splitlines()[-1]
+    assert last.endswith(" of 2200, which is saved; the same command goes on")
+    assert other.splitlines()[-1] == last
+    assert (workdir / "checkpoints" / f"step-{int(last.split()[3]):08d}").is_dir()
+    with job(workdir, data_dir, LONG) as workers:
+        assert [status for status, *_ in ends(workers, 300)] == [0, 0]
+    assert json.loads((workdir / "result.json").read_text())["state_sha256"] == uninterrupted["state_sha256"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [0, 1])
+def test_when_a_worker_is_killed_the_other_says_so_and_all_go_on_later(uninterrupted, tmp_path, data_dir, killed):
+    workdir = tmp_path / "run"
+    with job(workdir, data_dir, LONG) as workers:
+        wait_for_checkpoint(workdir, workers)
+        workers[killed].kill()
+        ((status, _, err),) = ends([workers[1 - killed]], timeout=60)
+    assert status == 1
+    assert err.splitlines()[-1] == (
+        f"error: worker {killed} of 2 was lost; start all of them again with the same commands, and they go on from "
+        "the last checkpoint"
+    )
+    with job(workdir, data_dir, LONG) as workers:
+        assert [status for status, *_ in ends(workers, 300)] == [0, 0]
+    assert json.loads((workdir / "result.json").read_text())["state_sha256"] == uninterrupted["state_sha256"]
+
+
+@pytest.mark.slow
+def test_workers_that_do_not_fit_together_are_refused(tmp_path, data_dir):
+    def refused(message, argv, *, of_one=()):
+        with job(tmp_path / "run", data_dir, argv, of_one=of_one) as workers:
+            for status, out, err in ends(workers):
+                assert (status, out) == (2, "")
+                assert message in err.splitlines()[-1]
+
+    refused("error: batch_size is 65; it must be a multiple of the 2 replicas", [*ARGV, "--batch_size=65"])
+    refused(
+        "error: worker 1 has another config than worker 0; start all with the same flags", ARGV, of_one=["--seed=1"]
+    )
+    assert os.listdir(tmp_path) == []
+    refused(
+        "error: worker 1 does not see what worker 0 writes to workdir",
+        ARGV,
+        of_one=[f"--workdir={tmp_path / 'another'}"],
+    )
+
+
+@pytest.mark.slow
+def test_a_worker_that_waits_alone_can_be_stopped(tmp_path, data_dir):
+    with job(tmp_path / "run", data_dir, ARGV) as workers:
+        workers[1].kill()
+        assert workers[0].stderr.readline().startswith("worker 0 of 2 waits for the others of --worker_hosts: ")
+        workers[0].send_signal(signal.SIGTERM)
+        assert workers[0].wait(timeout=60) == -signal.SIGTERM
+    assert os.listdir(tmp_path) == []
