@@ -137,8 +137,7 @@ class SharedWorkdir(Workdir):
             if self._workers.is_chief:
                 try:
                     stack.enter_context(super().open(config))
-                    if self._workers.count > 1:
-                        write_atomically(self.path / ".job", f"{token}".encode())
+                    write_atomically(self.path / ".job", f"{token}".encode())
                 except (OSError, RequestError) as error:
                     failure = error
             opened, *_ = self._workers.gather(0 if failure else token)
@@ -146,8 +145,7 @@ class SharedWorkdir(Workdir):
                 raise failure
             if not opened:
                 raise RunError("worker 0 could not open the workdir; its own message says why")
-            if self._workers.count > 1:
-                self._check_seen(opened)
+            self._check_seen(opened)
             yield
 
     def _check_seen(self, token: int) -> None:
