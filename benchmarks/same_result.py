@@ -94,8 +94,8 @@ def table(folder: Path) -> str:
         lines.append(f"| {way} | {_apart(vector, one)} | {same} | {accuracy:.4f} |")
     lines += [
         "",
-        "Training itself amplifies rounding, the more the higher the rate and the deeper the net. So beside a second device "
-        "stands one that takes the sums of a step in another order, its batches turned round:",
+        "Training itself amplifies rounding, the more the higher the rate and the deeper the net. So beside a second "
+        "device stands one that takes the sums of a step in another order, its batches turned round:",
         "",
         "| model, learning rate | trained on | distance | share |",
         "|---|---|---|---|",
@@ -109,8 +109,8 @@ def table(folder: Path) -> str:
         lines += [f"| `{model}`, {rate} | {way} | {_apart(vector, one)} |" for way, vector in vectors.items()]
     lines += [
         "",
-        "What another order of sums does on one device, no number of devices can be asked to undercut. The rate of the first "
-        "table was chosen after the higher ones.",
+        "What another order of sums does on one device, no number of devices can be asked to undercut. The rate of the "
+        "first table was chosen after the higher ones.",
     ]
     return "\n".join(lines) + "\n"
 
