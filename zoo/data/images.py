@@ -188,7 +188,7 @@ _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 def _header_size(content: bytes) -> tuple[int, int]:
     """Height and width of a PNG or JPEG; 0 where the header has none, so that decoding tells what is wrong.
 
-    TensorFlow's own `extract_jpeg_shape` takes ten times as long.
+    It takes 2 us, TensorFlow's own `extract_jpeg_shape` some 20; to hand a file of 60 kB to Python takes about 30.
     """
     if content.startswith(PNG_SIGNATURE):
         width, height = struct.unpack_from(">II", content, 16) if len(content) >= 24 else (0, 0)
