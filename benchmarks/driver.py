@@ -25,7 +25,6 @@ import itertools
 import json
 import multiprocessing
 import os
-import socket
 import statistics
 import subprocess
 import sys
@@ -37,6 +36,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
+from benchmarks.loopback import free_ports
 from zoo import console
 from zoo.config import ExperimentConfig, load_config
 
@@ -326,15 +326,6 @@ def run_pinned(commands: list[list[str]], cores: list[int]) -> None:
         for process in processes:
             process.kill()
             process.wait()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
 
 
 def in_own_process(function: Callable, *arguments: Any) -> Any:

@@ -12,7 +12,6 @@ learning rates, and to ResNet-20, whose depth amplifies rounding, several device
 import argparse
 import json
 import os
-import socket
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.loopback import free_ports
 from zoo import console
 
 ROOT = Path(__file__).parents[1]
@@ -128,7 +128,7 @@ def trained(workdir: Path, way: str, model: str = "simple_cnn", rate: float = RA
     command = [sys.executable, *start, *fields, *COMMON]
     commands = [command]
     if strategy == "multi_worker_mirrored":
-        hosts = ",".join(f"localhost:{port}" for port in _free_ports(2))
+        hosts = ",".join(f"localhost:{port}" for port in free_ports(2))
         commands = [[*command, f"--worker_hosts={hosts}", f"--worker_index={index}"] for index in range(2)]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     workers = [
@@ -145,14 +145,6 @@ def trained(workdir: Path, way: str, model: str = "simple_cnn", rate: float = RA
     net = zoo.load_model(str(workdir / "model.keras"))
     vector = np.concatenate([np.ravel(weight.numpy()) for weight in net.trainable_variables]).astype(np.float64)
     return vector, json.loads((workdir / "result.json").read_text())
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [taken.getsockname()[1] for taken in sockets]
-    for taken in sockets:
-        taken.close()
-    return ports
 
 
 def _apart(one: np.ndarray, other: np.ndarray) -> str:

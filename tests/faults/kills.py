@@ -9,17 +9,17 @@ the same ones. A line per run says at which moments it was killed and whether it
 """
 
 import argparse
-import contextlib
 import dataclasses
 import json
 import random
-import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
+
+from benchmarks.loopback import free_ports
 
 ROOT = Path(__file__).parents[2]
 # 44 steps an epoch, 176 in all; a checkpoint every 4 steps, so that much of the time goes into writing them.
@@ -179,15 +179,6 @@ def moment(workdir: Path, kill: Kill) -> Callable[[], bool]:
         "checkpoint": lambda: newest() >= kill.step and any(checkpoints.glob(".*.tmp")),
         "end": lambda: newest() >= TOTAL_STEPS,
     }[kill.moment]
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports on this machine that nothing listens on."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for one in sockets:
-            one.bind(("localhost", 0))
-        return [one.getsockname()[1] for one in sockets]
 
 
 def difference(workdir: Path, expected: Path) -> str:

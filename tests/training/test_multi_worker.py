@@ -4,7 +4,6 @@ import contextlib
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -12,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.loopback import free_ports
 from zoo.config import ExperimentConfig
 from zoo.training.loop import train_and_evaluate
 
@@ -39,9 +39,7 @@ LONG = [*ARGV, "--epochs=100", "--eval_every_epochs=25", "--checkpoint_every_ste
 @contextlib.contextmanager
 def job(workdir, data_dir, argv, count=2, *, of_one=()):
     """Starts the workers of a job, worker 1 with more flags; whatever still runs at the end is killed."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
-        hosts = ",".join(f"localhost:{taken.getsockname()[1]}" for taken in sockets)
+    hosts = ",".join(f"localhost:{port}" for port in free_ports(count))
     command = [sys.executable, str(ROOT / "train.py"), f"--data_dir={data_dir}", "--strategy=multi_worker_mirrored"]
     command += [f"--worker_hosts={hosts}", *argv]
     workers = []

@@ -127,7 +127,9 @@ def decode(images: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
         windows = _whole(sizes[:, 0], sizes[:, 1])
     cut = functools.partial(_decode_window, channels=shape[-1])
     return _each(
-        lambda one: tf.ensure_shape(cut(*one), shape), (images, windows, _formats(images, windows, max(shape))), shape
+        lambda one: tf.ensure_shape(cut(*one), shape),
+        (images, windows, _formats(images, windows, max(shape[:2]))),
+        shape,
     )
 
 

@@ -23,7 +23,7 @@ from zoo.data.batches import EvaluationBatches, TrainBatches
 MAX_BLOCK_SIZE = 4 * 2**20
 MAX_BLOCK_STEPS = 128
 # Larger batches are made in pieces of this size.
-MAX_PIECE_SIZE = 2.5 * 2**20
+MAX_PIECE_SIZE = 5 * 2**19
 
 
 @dataclasses.dataclass(frozen=True)
@@ -208,6 +208,6 @@ def _blocks(draw, make, batches, batch_size, plan, first_step, replicas, local) 
 
 def _pieces(batches: TrainBatches | EvaluationBatches, share: int) -> int:
     """Into how many pieces a batch of large images is cut, so that one fits into the processor's cache."""
-    largest = max(2, int(MAX_PIECE_SIZE // batches.example_size))
+    largest = max(2, MAX_PIECE_SIZE // batches.example_size)
     # Two neighbours stay together, since they may be mixed.
     return next((share // size for size in range(min(largest, share), 1, -1) if share % size == 0 and size % 2 == 0), 1)

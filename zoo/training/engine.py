@@ -111,13 +111,17 @@ class Engine:
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
         """The model has its averaged weights in here, where there are any."""
-        raw = [variable.numpy() for variable in self._model.trainable_variables] if self._averages else []
-        for variable, average in zip(self._model.trainable_variables, self._averages, strict=False):
+        if not self._averages:
+            yield
+            return
+        variables = self._model.trainable_variables
+        raw = [variable.numpy() for variable in variables]
+        for variable, average in zip(variables, self._averages, strict=True):
             variable.assign(average.numpy())
         try:
             yield
         finally:
-            for variable, value in zip(self._model.trainable_variables, raw, strict=False):
+            for variable, value in zip(variables, raw, strict=True):
                 variable.assign(value)
 
     def state(self) -> dict[str, np.ndarray]:
