@@ -163,7 +163,7 @@ def test_the_means_may_differ_by_what_the_tables_say(measured, band, allowed):
         outside = Band(measured.mean + sign * 1.001 * allowed, measured.deviation, measured.seeds)
         assert baselines.compare(inside, band, 0.002)[0] is True
         assert baselines.compare(outside, band, 0.002)[0] is False
-    assert f"up to {allowed:.4f} is chance" in baselines.compare(measured, band, 0.002)[1]
+    assert f"at most {allowed:.4f}" in baselines.compare(measured, band, 0.002)[1]
 
 
 def test_the_spreads_may_differ_by_what_the_tables_say():
@@ -295,7 +295,7 @@ def test_what_does_not_hold_ends_with_1(recorded, monkeypatch, more, status):
     assert (ended, err) == (status, "error: not reproduced: tiny\n" if status else "")
     # t(0.995) with 4 degrees of freedom: 4.604 x 0.02 x sqrt(2 / 3) = 0.0752.
     row = out.splitlines()[1]
-    assert f" {'no ' if status else 'yes'}    mean {abs(more):.4f} off, up to 0.0752 is chance" in row
+    assert f" {'no ' if status else 'yes'}    mean {abs(more):.4f} off, at most 0.0752" in row
 
 
 def test_other_bits_are_named_where_they_should_be_the_same(recorded):

@@ -231,11 +231,11 @@ def compare(measured: Band, band: Band, least: float) -> tuple[bool, str]:
     )
     error = pooled * math.sqrt(1 / measured.seeds + 1 / band.seeds)
     apart, allowed = abs(measured.mean - band.mean), special.stdtrit(sum(freedoms), 1 - CHANCE / 2) * error
-    holds, words = apart <= allowed, f"mean {apart:.4f} off, up to {allowed:.4f} is chance"
+    holds, words = apart <= allowed, f"mean {apart:.4f} off, at most {allowed:.4f}"
     if measured.seeds > 1:
         (small, few), (large, many) = sorted(zip(deviations, freedoms, strict=True))
         ratio, most = large / small, math.sqrt(special.fdtri(many, few, 1 - CHANCE / 2))
-        holds, words = holds and ratio <= most, f"{words}; spread {ratio:.1f} times, up to {most:.1f} is"
+        holds, words = holds and ratio <= most, f"{words}; spread {ratio:.1f} times, at most {most:.1f}"
     return bool(holds), words
 
 
