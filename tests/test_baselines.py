@@ -419,7 +419,7 @@ def test_the_band_is_written_as_it_stands(name):
     assert (baselines.measured_lines(bands) if all(bands.values()) else NOT_RUN) in text
 
 
-@pytest.mark.parametrize("name", baselines.find(tier="cpu") + baselines.find(tier="gpu-hours"))
+@pytest.mark.parametrize("name", baselines.find())
 def test_recipe_records_and_readme_agree(name):
     assert baselines.disagreements([name]) == []
 
