@@ -11,7 +11,7 @@ import pytest
 
 import zoo
 from zoo import console
-from zoo.__main__ import main, short
+from zoo.__main__ import main
 
 # The keys of inspect --json, in order.
 KEYS = (
@@ -274,11 +274,6 @@ def test_a_reader_who_leaves_early_sees_no_traceback():
     command = f"{sys.executable} -c {shlex.quote(code)} | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=Path(__file__).parents[1], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "row\n", "")
-
-
-def test_short_citation():
-    assert short("He, Zhang, Ren and Sun 2015, Deep Residual Learning") == "He, Zhang, Ren and Sun 2015"
-    assert short("a private net") == "a private net"
 
 
 def test_show_data_takes_the_flags_of_the_config(capsys, tmp_path, data_dir, monkeypatch):

@@ -30,6 +30,8 @@ WORDS = {
     "AveragePooling2D": "average pooling",
     "BatchNormalization": "batch norm",
     "Concatenate": "concatenate",
+    "Conv2D": "conv",
+    "DepthwiseConv2D": "depthwise conv",
     "Dropout": "dropout",
     "Flatten": "flatten",
     "GlobalAveragePooling2D": "mean over the image",
@@ -159,8 +161,9 @@ def _nested_box(inside: Call, sources: list[Box], calls: list[Call]) -> Box:
 
 
 def _add_follower(box: Box, words: str) -> None:
-    """Notes in a box what its output goes through: what joins paths has one line, others have two words to a line."""
-    if box.kind == "joins" or (len(box.lines) > 1 and " · " not in box.lines[-1]):
+    """Notes in a box what its output goes through: short words share a line, but for the first of what has weights."""
+    shares = len(box.lines) > 1 if box.kind == "weights" else len(box.lines[-1]) < 12
+    if shares and " · " not in box.lines[-1]:
         box.lines[-1] += f" · {words}"
     else:
         box.lines.append(words)
@@ -172,9 +175,10 @@ def _words(operation: Any) -> str:
     words = [WORDS.get(kind) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()]
     if isinstance(operation, layers.Activation):
         return ACTIVATIONS.get(operation.activation.__name__, operation.activation.__name__)
-    if isinstance(operation, layers.Conv2D):
-        words = [f"{_by(operation.kernel_size)} {words[0] if kind in WORDS else 'conv'}", f"{operation.filters:,}"]
-        words += [f"{operation.groups} groups"] if operation.groups > 1 else []
+    if hasattr(operation, "kernel_size"):
+        words = [f"{_by(operation.kernel_size)} {words[0]}"]
+        words += [f"{operation.filters:,}"] if hasattr(operation, "filters") else []
+        words += [f"{operation.groups} groups"] if getattr(operation, "groups", 1) > 1 else []
         words += ["not padded"] if operation.padding == "valid" and max(operation.kernel_size) > 1 else []
     elif isinstance(operation, layers.Dense):
         words = ["dense", f"{operation.units:,}"]
