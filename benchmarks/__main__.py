@@ -36,23 +36,20 @@ def main(argv: Sequence[str]) -> None:
     """Plays the works, and writes what came of each at once: a stop loses the work that is being played."""
     options = parse(argv)
     results = options.output / "results" / "benchmarks.json"
-    recorded, failed = read(results), []
-    if not options.tables:
-        check_machine(recorded, results)
-        recorded, failed = play_all(options, results, recorded)
-    if not recorded["works"]:
+    recorded = read(results)
+    if options.tables and not recorded["works"]:
         raise RequestError(f"there is nothing in {results}; run python -m benchmarks without --tables")
-    table.write_all(recorded, options.output)
+    if options.tables:
+        table.write_all(recorded, options.output)
+        return
+    check_machine(recorded, results)
+    failed = play_all(options, results, recorded)
     if failed:
         raise RunError(f"not recorded: {', '.join(failed)}")
 
 
-def play_all(options: argparse.Namespace, results: Path, recorded: dict[str, Any]) -> tuple[dict[str, Any], list[str]]:
-    """Plays the works one after the other.
-
-    Returns:
-        The record, and the names of the works that could not be played.
-    """
+def play_all(options: argparse.Namespace, results: Path, recorded: dict[str, Any]) -> list[str]:
+    """Plays the works one after the other; returns the names of those that could not be played."""
     failed = []
     for number, name in enumerate(options.works, 1):
         began = time.monotonic()
@@ -66,12 +63,16 @@ def play_all(options: argparse.Namespace, results: Path, recorded: dict[str, Any
             failed.append(name)
             say(f"not recorded: {error}")
             continue
+        except KeyboardInterrupt:
+            say(f"stopped and not recorded; what was finished is in {results}")
+            raise
         recorded = merged(recorded, name, work)
         results.parent.mkdir(parents=True, exist_ok=True)
         write_json(results, recorded)
+        table.write_all(recorded, options.output)
         for line in table.lines(work):
             say(line)
-    return recorded, failed
+    return failed
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

@@ -78,10 +78,9 @@ def write_all(recorded: Record, folder: Path) -> None:
 
 def with_table(readme: str, recorded: Record) -> str:
     """The README with the table of training steps between its marks."""
-    table = "\n".join(net_table(recorded, "train", ("keras", "torch")))
-    return re.sub(
-        r"(?<=<!-- benchmarks -->\n).*?(?=<!-- end of benchmarks -->)", lambda _: f"{table}\n", readme, flags=re.DOTALL
-    )
+    begin, end = "<!-- benchmarks -->\n", "<!-- end of benchmarks -->"
+    rows = "\n".join(net_table(recorded, "train", ("keras", "torch")))
+    return re.sub(f"(?<={begin}).*?(?={end})", lambda _: f"{rows}\n", readme, flags=re.DOTALL)
 
 
 def markdown(recorded: Record) -> str:

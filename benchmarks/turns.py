@@ -12,6 +12,7 @@ import json
 import math
 import os
 import select
+import signal
 import statistics
 import subprocess
 import sys
@@ -103,8 +104,9 @@ class Player:
         self.peak_gib = answer["peak_gib"]
 
     def end(self) -> None:
-        """Ends the process."""
-        self._process.kill()
+        """Ends the process and what it has started."""
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
         self._errors.close()
 
