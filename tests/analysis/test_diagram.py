@@ -63,6 +63,15 @@ def test_a_layer_whose_input_goes_elsewhere_too_has_a_box_of_its_own():
     ]
 
 
+def test_what_lies_between_the_layers_of_a_piece_belongs_to_it():
+    """Option A of the paper's shortcuts: an operation without a name of its own makes the new channels."""
+    boxes = said(diagram.boxes_of(zoo.build_model("resnet20"), "stage2_block1_"))
+    assert [box[0] for box in boxes if box[1] == "end"] == ["32 x 32 x 16", "16 x 16 x 32"]
+    numbers = {text: number for number, (text, _, _) in enumerate(boxes)}
+    assert ("pad", "plain", [numbers["1x1 max pooling, stride 2"]]) in boxes
+    assert ("add · ReLU", "joins", [numbers["3x3 conv, 32 / batch norm"], numbers["pad"]]) in boxes
+
+
 def test_a_shared_tower_is_one_box_for_each_call():
     boxes = said(diagram.boxes_of(zoo.build_model("siamese", (16, 16, 1))))
     assert [box for box in boxes if "tower" in box[0]] == [
@@ -77,7 +86,7 @@ def test_a_name_that_no_layer_has():
 
 
 PIECES = {
-    "resnet20": "stage2_block1_|pad$",
+    "resnet20": "stage2_block1_",
     "seresnet18": "stage1_block2_",
     "googlenet": "inception_3a",
     "multi_input": "",

@@ -31,7 +31,7 @@ BENCHMARKS = baselines.RESULTS / "benchmarks.json"
 REGION = re.compile(
     r"(?P<begin><!-- (?P<name>[a-z]+)(?:: (?P<asked>.*))? -->\n)(?:.*\n)*?(?P<end><!-- end of (?P=name) -->)"
 )
-README_REGIONS = ("families", "measured", "published", "throughput")
+README_REGIONS = ("families", "measured", "published", "benchmarks")
 # The card of a family that nobody has written about.
 TEMPLATE = """# {family}
 
@@ -67,8 +67,8 @@ TEMPLATE = """# {family}
 """
 # A whole model of more boxes than this is no figure.
 MOST_BOXES = 40
-# Of benchmarks.json: whom the zoo is compared with.
-PEERS = ("keras", "keras_tuned", "torch", "torch_compile", "jax")
+# Of benchmarks.json: whom the README compares the zoo with; docs/benchmarks.md has all of them.
+PEERS = {"keras": "Keras", "torch": "PyTorch"}
 
 
 def pages(seen: Collection[str] | None = None) -> dict[Path, str]:
@@ -90,7 +90,7 @@ def pages(seen: Collection[str] | None = None) -> dict[Path, str]:
     made: dict[Path, str] = {}
     for family, models in own.items():
         made |= card(family, models, recipes.get(family, []), seen is None or family in seen)
-    makers = (family_table, measured_table, published_table, throughput_table)
+    makers = (family_table, measured_table, published_table, benchmarks_table)
     tables = dict(zip(README_REGIONS, makers, strict=True))
     return made | {README: filled(README, README.read_text(encoding="utf-8"), tables)}
 
@@ -187,12 +187,12 @@ def card(family: str, models: list[ModelInfo], recipes: list[Recipe], seen: bool
 
 def _seen(info: ModelInfo, piece: str) -> tuple[str, dict[str, Any]]:
     """The drawing of a model or a piece of it, empty where it would be too large, and the facts of the model."""
-    with graph.without_weights():
+    with graph.without_weights(), graph.fresh_names():
         model = registry.build_model(info.name)
         small = bool(piece) or len(diagram.boxes_of(model)) <= MOST_BOXES
         try:
             return diagram.draw(model, piece) if small else "", facts(model, info)
-        except ValueError as error:
+        except (ValueError, re.error) as error:
             raise RequestError(f"the figure of docs/models/{info.family}.md: {error}") from error
 
 
@@ -227,8 +227,8 @@ def figure(file: str, name: str, piece: str, drawn: str) -> str:
     """The picture, and what it shows; nothing where there is none."""
     if not drawn:
         return ""
-    layers = [f"`{part.removesuffix('$')}{'' if part.endswith('$') else '...'}`" for part in piece.split("|")]
-    what = f"the layers {' and '.join(layers)} of `{name}`" if piece else f"`{name}`"
+    layers = " and ".join(f"`{part}...`" for part in piece.split("|"))
+    what = f"the layers {layers} of `{name}`" if piece else f"`{name}`"
     joins = ", orange round ones join paths" if 'class="joins"' in drawn else ""
     return (
         f"![{'A block' if piece else 'The layers'} of {name}]({file})\n\n"
@@ -403,31 +403,31 @@ def published_table() -> str:
     return table(("recipe", "tier", "published", "source"), rows)
 
 
-def throughput_table() -> str:
+def benchmarks_table() -> str:
     """README: training steps beside those of others, from the record of the benchmarks; empty where there is none."""
     if not BENCHMARKS.is_file():
         return ""
     record = json.loads(BENCHMARKS.read_text(encoding="utf-8"))
-    works = [work for work in record["works"].values() if work["kind"] == "train"]
-    peers = [peer for peer in PEERS if any(work["sides"].get(peer, {}).get("times_slower") for work in works)]
-    titles = [next(work["sides"][peer]["title"] for work in works if peer in work["sides"]) for peer in peers]
     rows = []
-    for work in works:
-        zoo, ratios = work["sides"]["zoo"], []
-        for peer in peers:
-            slower = work["sides"].get(peer, {}).get("times_slower")
-            ratios.append("{median:.2f} ({least:.2f} to {most:.2f})".format(**slower) if slower else "-")
-        share = zoo["fraction_of_matmul"]
-        rows.append(
-            (work["title"], f"{zoo['images_per_second']:,.0f}", *ratios, "-" if share is None else f"{share:.2f}")
-        )
-    header = (
-        "training step",
-        "zoo, images/s",
-        *(f"times faster than {title}" for title in titles),
-        "of the matrix rate",
-    )
-    return table(header, rows, right=(1,))
+    for work in record["works"].values():
+        if work["kind"] != "train":
+            continue
+        sides = work["sides"]
+        slower = [sides[peer]["times_slower"] if peer in sides else None for peer in PEERS]
+        ratios = [
+            f"{_number(r['median'])} ({_number(r['least'])} to {_number(r['most'])})" if r else "-" for r in slower
+        ]
+        zoo = sides["zoo"]
+        rows.append((work["title"], _number(zoo["images_per_second"]), *ratios, _number(zoo["fraction_of_matmul"])))
+    faster = (f"times faster than {peer}" for peer in PEERS.values())
+    return table(("work", "zoo, images/s", *faster, "of matmul"), rows, right=(1,))
+
+
+def _number(value: float | None) -> str:
+    """Three digits that count; `-` for none."""
+    if value is None:
+        return "-"
+    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]], right: tuple[int, ...] = ()) -> str:

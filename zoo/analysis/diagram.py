@@ -96,7 +96,8 @@ def draw(model: keras.Model, piece: str = "") -> str:
 
     Args:
         model: with a graph.
-        piece: a regular expression that the names of the piece's layers begin with; empty: the whole model.
+        piece: a regular expression that the names of the piece's layers begin with; what lies between two of them
+            belongs to it too. Empty: the whole model.
 
     Raises:
         ValueError: the model has no graph, or no layer of it has such a name.
@@ -112,7 +113,7 @@ def boxes_of(model: keras.Model, piece: str = "") -> list[Box]:
     """The boxes of a model, or of a piece of it, sources first; see `draw`."""
     calls = graph.calls(model)
     takers = graph.takers(calls)
-    chosen = [call for call in calls if re.match(piece, call.name)]
+    chosen = _between(calls, [call for call in calls if re.match(piece, call.name)])
     made: dict[Tensor, Box] = {}
     nested: dict[Call, Box] = {}
     boxes: list[Box] = []
@@ -142,6 +143,18 @@ def boxes_of(model: keras.Model, piece: str = "") -> list[Box]:
             name = [tensor.source.operation.name] if tensor.is_output else []
             boxes.append(Box([*name, graph.shape_text(tensor.shape)], "end", [made[tensor]]))
     return boxes
+
+
+def _between(calls: list[Call], named: list[Call]) -> list[Call]:
+    """The calls that are named, and those on a path from one of them to another."""
+    after, before = set(named), set(named)
+    for call in calls:
+        if any(tensor.source in after for tensor in call.inputs):
+            after.add(call)
+    for call in reversed(calls):
+        if call in before:
+            before.update(tensor.source for tensor in call.inputs)
+    return [call for call in calls if call in after and call in before]
 
 
 def _box(call: Call, sources: list[Box]) -> Box:
