@@ -63,6 +63,34 @@ def test_a_layer_whose_input_goes_elsewhere_too_has_a_box_of_its_own():
     ]
 
 
+def test_an_output_in_the_middle_is_before_what_follows_it():
+    x = inputs = keras.Input((4, 4, 2), name="image")
+    x = layers.Conv2D(2, (1, 3), strides=(1, 2), name="conv")(layers.ZeroPadding2D(((0, 0), (1, 2)))(x))
+    model = keras.Model(inputs, [x, layers.ReLU(name="relu")(x)])
+    assert said(diagram.boxes_of(model)) == [
+        ("image / 4 x 4 x 2", "end", []),
+        ("zero padding 0-0-1-2", "plain", [0]),
+        ("1x3 conv, 2, not padded, stride 1x2", "weights", [1]),
+        ("ReLU", "plain", [2]),
+        ("conv / 4 x 3 x 2", "end", [2]),
+        ("relu / 4 x 3 x 2", "end", [3]),
+    ]
+
+
+def test_a_nested_model_takes_all_of_its_inputs():
+    one, other = keras.Input((3,)), keras.Input((3,))
+    both = keras.Model([one, other], layers.Add()([layers.Dense(3)(one), layers.Dense(3)(other)]), name="both")
+    left, right = keras.Input((3,), name="left"), keras.Input((3,), name="right")
+    boxes = said(diagram.boxes_of(keras.Model([left, right], layers.Dense(1, name="end")(both([left, right])))))
+    assert boxes == [
+        ("left / 3", "end", []),
+        ("right / 3", "end", []),
+        ("both", "weights", [0, 1]),
+        ("dense, 1", "weights", [2]),
+        ("end / 1", "end", [3]),
+    ]
+
+
 def test_what_lies_between_the_layers_of_a_piece_belongs_to_it():
     """Option A of the paper's shortcuts: an operation without a name of its own makes the new channels."""
     boxes = said(diagram.boxes_of(zoo.build_model("resnet20"), "stage2_block1_"))

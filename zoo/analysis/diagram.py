@@ -9,6 +9,7 @@ import dataclasses
 import html
 import math
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import keras
@@ -118,24 +119,22 @@ def boxes_of(model: keras.Model, piece: str = "") -> list[Box]:
     nested: dict[Call, Box] = {}
     boxes: list[Box] = []
     for call in chosen:
-        inside = call.path[0] if call.path else None
-        if inside in nested:  # a further layer of a model that has its box
-            made |= dict.fromkeys(call.outputs, nested[inside])
-            continue
         for tensor in call.inputs:
             if tensor not in made:  # it comes from outside the piece
                 made[tensor] = Box([graph.shape_text(tensor.shape)], "end", [])
                 boxes.append(made[tensor])
         sources = [made[tensor] for tensor in call.inputs]
-        alone = len(sources) == 1 and len(takers[call.inputs[0]]) == 1 and sources[0].kind != "end"
-        if alone and not inside and isinstance(call.operation, FOLLOWERS):
-            _add_follower(sources[0], _words(call.operation))
-            made |= dict.fromkeys(call.outputs, sources[0])
-            continue
-        box = _nested_box(inside, sources, calls) if inside else _box(call, sources)
-        if inside:
-            nested[inside] = box
-        boxes.append(box)
+        inside = call.path[0] if call.path else None
+        if inside in nested:  # a further layer of a model that has its box
+            box = nested[inside]
+            box.sources += [source for source in sources if source not in (box, *box.sources)]
+        elif not inside and isinstance(call.operation, FOLLOWERS) and _goes_on(call, sources, takers):
+            box = sources[0]
+            _add_follower(box, _words(call.operation))
+        else:
+            box = _nested_box(inside, sources, calls) if inside else _box(call, sources)
+            nested |= {inside: box} if inside else {}
+            boxes.append(box)
         made |= dict.fromkeys(call.outputs, box)
     within = set(chosen)
     for tensor in [tensor for call in chosen for tensor in call.outputs]:
@@ -157,6 +156,12 @@ def _between(calls: list[Call], named: list[Call]) -> list[Call]:
     return [call for call in calls if call in after and call in before]
 
 
+def _goes_on(call: Call, sources: list[Box], takers: dict[Tensor, list[Call]]) -> bool:
+    """Whether what a call takes goes nowhere else."""
+    alone = len(sources) == 1 and sources[0].kind != "end"
+    return alone and len(takers[call.inputs[0]]) == 1 and not call.inputs[0].is_output
+
+
 def _box(call: Call, sources: list[Box]) -> Box:
     if isinstance(call.operation, layers.InputLayer):
         return Box([call.operation.name, graph.shape_text(call.outputs[0].shape)], "end", sources)
@@ -170,7 +175,8 @@ def _box(call: Call, sources: list[Box]) -> Box:
 
 def _nested_box(inside: Call, sources: list[Box], calls: list[Call]) -> Box:
     times = len({call.path[0] for call in calls if call.path and call.path[0].operation is inside.operation})
-    return Box([inside.operation.name, *(["shared weights"] if times > 1 else [])], "weights", sources)
+    lines = [inside.operation.name, *(["shared weights"] if times > 1 and inside.operation.weights else [])]
+    return Box(lines, "weights" if inside.operation.weights else "plain", sources)
 
 
 def _add_follower(box: Box, words: str) -> None:
@@ -198,13 +204,19 @@ def _words(operation: Any) -> str:
     elif hasattr(operation, "pool_size"):
         words = [f"{_by(operation.pool_size)} {words[0]}"]
     elif isinstance(operation, layers.ZeroPadding2D):
-        words = [f"{words[0]} {operation.padding[0][0]}"]
+        sides = [side for sides in operation.padding for side in sides]
+        words = [f"{words[0]} {_once(sides, '-')}"]
     elif isinstance(operation, layers.Dropout):
         words = [f"{words[0]} {operation.rate:g}"]
     elif isinstance(operation, layers.Rescaling):
         words = [f"times {operation.scale:g}"]
     strides = getattr(operation, "strides", (1, 1))
-    return ", ".join([*words, *([f"stride {strides[0]}"] if max(strides) > 1 else [])])
+    return ", ".join([*words, *([f"stride {_once(strides, 'x')}"] if max(strides) > 1 else [])])
+
+
+def _once(sizes: Sequence[int], between: str) -> str:
+    """Sizes that are all the same as one."""
+    return between.join(map(str, sizes if len(set(sizes)) > 1 else sizes[:1]))
 
 
 def _by(size: tuple[int, int]) -> str:
