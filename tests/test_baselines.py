@@ -419,6 +419,22 @@ def test_the_band_is_written_as_it_stands(name):
     assert (baselines.measured_lines(bands) if all(bands.values()) else NOT_RUN) in text
 
 
+@pytest.mark.parametrize("name", baselines.find(tier="cpu") + baselines.find(tier="gpu-hours"))
+def test_recipe_records_and_readme_agree(name):
+    assert baselines.disagreements([name]) == []
+
+
+@pytest.mark.parametrize(
+    "file", sorted(baselines.RESULTS.glob("*/*.json")), ids=lambda file: f"{file.parent.name}-{file.stem}"
+)
+def test_a_record_says_where_nothing_lies(file):
+    record = json.loads(file.read_text())
+    recipe, seed = file.parent.name, file.stem
+    assert record["run"]["command"] == ["train.py", f"--config=configs/{recipe}.py", f"--seed={seed}"]
+    assert not re.search(r"\"[^\"]*/(tmp|home|root|work|Users|mnt|data)/", file.read_text())
+    assert record["curve"][-1]["step"] == record["result"]["steps"]
+
+
 def test_the_check_imports_no_tensorflow():
     code = "from zoo import baselines; baselines.disagreements(baselines.find())\n"
     code += "import sys; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
