@@ -190,7 +190,7 @@ def document_command(options: argparse.Namespace) -> None:
         stale = cards.stale()
         print("\n".join(stale or ["cards and README are up to date"]))
         if stale:
-            raise RunError(f"{len(stale)} files are not up to date; python -m zoo document writes them")
+            raise RunError("these files are not up to date; python -m zoo document writes them")
         return
     print("\n".join(cards.write() or ["nothing has changed"]))
 

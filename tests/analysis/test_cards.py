@@ -213,7 +213,7 @@ def test_the_command(scratch, monkeypatch, capsys):
     assert console.run(main, ["document", "--check"]) == console.FAILED
     assert capsys.readouterr() == (
         "page.md\n",
-        "error: 1 files are not up to date; python -m zoo document writes them\n",
+        "error: these files are not up to date; python -m zoo document writes them\n",
     )
     assert not page.exists()
     assert console.run(main, ["document"]) == console.DONE
