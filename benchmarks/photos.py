@@ -1,6 +1,7 @@
 """Photographs to read, as a dataset of TFDS and as files."""
 
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
@@ -39,3 +40,14 @@ def jpegs(count: int) -> Iterator[bytes]:
         height, width = rng.randint(280, 321), rng.randint(350, 401)
         top, left = rng.randint(scene.shape[0] - height), rng.randint(scene.shape[1] - width)
         yield tf.io.encode_jpeg(scene[top : top + height, left : left + width], quality=90).numpy()
+
+
+def write_folders(folder: str) -> str:
+    """Writes the photographs into a folder per class, `train` and a few in `test`; returns where those lie."""
+    photos = Path(folder, "photos")
+    for number, content in enumerate(jpegs(PHOTOS)):
+        for split in ("train", "test") if number < CLASSES else ("train",):
+            file = photos / split / f"class{number % CLASSES}" / f"{number}.jpg"
+            file.parent.mkdir(parents=True, exist_ok=True)
+            file.write_bytes(content)
+    return str(photos)

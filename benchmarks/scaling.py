@@ -91,7 +91,7 @@ class Setup:
         return min(replicas, self.per_host) * self.rate / self.input_rate
 
 
-# The README's medians on 2 cores: milliseconds per step of its two tables, images per second of the pipeline.
+# Medians on 2 cores, measured as `python -m benchmarks` does: seconds per step, images per second of the pipeline.
 RESNET20_RATE, RESNET50_RATE = 128 / 0.240, 16 / 2.907
 CIFAR_INPUT_RATE, JPEG_INPUT_RATE = 180_033 / 2, 1_595 / 2
 # NVIDIA DeepLearningExamples, ResNet50 v1.5 for TensorFlow, DGX A100, TF32 with XLA: images per second of one GPU, of

@@ -11,7 +11,7 @@ import pytest
 
 import zoo
 from zoo import console
-from zoo.__main__ import main, short
+from zoo.__main__ import main
 
 # The keys of inspect --json, in order.
 KEYS = (
@@ -282,11 +282,6 @@ def test_output_on_a_full_disk_is_one_line():
         done = subprocess.run(command, cwd=Path(__file__).parents[1], stdout=full, stderr=subprocess.PIPE, text=True)
     assert done.returncode == 1
     assert done.stderr == "error: standard output cannot be written: the disk is full; make space on it\n"
-
-
-def test_short_citation():
-    assert short("He, Zhang, Ren and Sun 2015, Deep Residual Learning") == "He, Zhang, Ren and Sun 2015"
-    assert short("a private net") == "a private net"
 
 
 def test_show_data_takes_the_flags_of_the_config(capsys, tmp_path, data_dir, monkeypatch):

@@ -32,7 +32,15 @@ ROOMS = {
         "zoo.errors",
         "zoo.version",
     },
-    "zoo.analysis": {"zoo.analysis", "zoo.training", "zoo.data", "zoo.registry", "zoo.config", "zoo.errors"},
+    "zoo.analysis": {
+        "zoo.analysis",
+        "zoo.baselines",
+        "zoo.training",
+        "zoo.data",
+        "zoo.registry",
+        "zoo.config",
+        "zoo.errors",
+    },
     "zoo.console": {"zoo.errors"},
     "zoo.baselines": {"zoo.training", "zoo.config", "zoo.errors"},
     "zoo.__main__": {

@@ -19,7 +19,7 @@ PYTHON = re.findall(r"```python\n(.*?)```", README, re.DOTALL)
 
 
 def test_the_table_of_models_is_that_of_the_registry():
-    rows = re.findall(r"^\| `(\w+)` \| (Sequential|Functional) \| (.+?) \|", README, re.MULTILINE)
+    rows = re.findall(r"^\| \[`(\w+)`\]\(.+?\) \| (Sequential|Functional) \| (.+?) \|", README, re.MULTILINE)
     listed = {(family, style.lower(), name) for family, style, names in rows for name in re.findall(r"`(\w+)`", names)}
     assert listed == {(info.family, info.style, info.name) for info in map(zoo.model_info, zoo.list_models())}
     assert len(rows) == len({family for family, _, _ in listed})

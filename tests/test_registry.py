@@ -159,3 +159,9 @@ def test_entry_points_add_models_and_a_broken_one_is_named(scratch_registry, mon
 def test_load_model_names_a_missing_file(tmp_path):
     with pytest.raises(ValueError, match=r"nothing\.keras"):
         zoo.load_model(str(tmp_path / "nothing.keras"))
+
+
+def test_authors_and_year():
+    paper = "He, Zhang, Ren and Sun 2015, Deep Residual Learning"
+    assert registry.authors_and_year(paper) == "He, Zhang, Ren and Sun 2015"
+    assert registry.authors_and_year("a private net") == "a private net"

@@ -1,4 +1,4 @@
-"""Everything but training: python -m zoo list | inspect | show-data | reproduce."""
+"""Everything but training: python -m zoo list | inspect | show-data | reproduce | document."""
 
 import argparse
 import dataclasses
@@ -96,7 +96,7 @@ def list_row(model: dict[str, Any]) -> tuple[str, ...]:
         *(model[key] or "-" for key in ("name", "style", "family", "task")),
         ",".join("x".join("?" if size is None else str(size) for size in sizes) for sizes in shapes) or "-",
         *numbers,
-        short(model["paper"]) if model["paper"] else "-",
+        registry.authors_and_year(model["paper"]) if model["paper"] else "-",
     )
 
 
@@ -181,6 +181,20 @@ def reproduce_command(options: argparse.Namespace) -> None:
         raise RunError(f"not reproduced: {', '.join(bad)}")
 
 
+def document_command(options: argparse.Namespace) -> None:
+    """Writes the cards of the families and the README's tables, or says which of them are not up to date."""
+    console.import_tensorflow()
+    from zoo.analysis import cards
+
+    if options.check:
+        stale = cards.stale()
+        print("\n".join(stale or ["cards and README are up to date"]))
+        if stale:
+            raise RunError("these files are not up to date; python -m zoo document writes them")
+        return
+    print("\n".join(cards.write() or ["nothing has changed"]))
+
+
 def progress(what: str, text: str) -> None:
     """A line for who waits."""
     print(f"{what}: {text}", file=sys.stderr, flush=True)
@@ -196,11 +210,6 @@ def builder_arguments(options: argparse.Namespace) -> dict[str, Any]:
             raise RequestError(f"input_shape is {options.input_shape!r}; write it as 32x32x3")
         arguments["input_shape"] = tuple(map(int, options.input_shape.split("x")))
     return arguments
-
-
-def short(paper: str) -> str:
-    """Authors and year of a citation."""
-    return re.match(r".*?\b(?:19|20)\d\d\b|.*", paper)[0]
 
 
 def print_table(rows: list[tuple[str, ...]], right: tuple[int, ...] = ()) -> None:
@@ -253,6 +262,9 @@ def _parser() -> argparse.ArgumentParser:
     either.add_argument("--update", action="store_true", help="write records of the runs, and from them the bands")
     either.add_argument("--check", action="store_true", help="run nothing; do recipes, records and README agree?")
     command.set_defaults(command=reproduce_command)
+    command = commands.add_parser("document", help="writes docs/models and the README's tables from what they are of")
+    command.add_argument("--check", action="store_true", help="only say which are not up to date")
+    command.set_defaults(command=document_command)
     return parser
 
 

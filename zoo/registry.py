@@ -17,6 +17,7 @@ import importlib
 import inspect
 import numbers
 import pkgutil
+import re
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import metadata
@@ -194,6 +195,11 @@ def model_info(name: str) -> ModelInfo:
     if not isinstance(name, str) or name not in _MODELS:
         raise unknown("model", str(name), _MODELS)
     return _MODELS[name]
+
+
+def authors_and_year(paper: str) -> str:
+    """The beginning of a citation, up to its year; all of one without a year."""
+    return re.match(r".*?\b(?:19|20)\d\d\b|.*", paper)[0]
 
 
 def build_tower(

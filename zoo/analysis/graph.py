@@ -228,6 +228,19 @@ def without_weights() -> Iterator[None]:
             del waiting[before:]
 
 
+@contextlib.contextmanager
+def fresh_names() -> Iterator[None]:
+    """Layers and operations without a name of their own are numbered from the start in here, as in a new process."""
+    from keras.src.backend.common import global_state
+
+    before = global_state.get_global_attribute("object_name_uids")
+    global_state.set_global_attribute("object_name_uids", None)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", before)
+
+
 def layer_rows(calls: list[Call]) -> list[LayerRow]:
     """The table of a model, inputs first, in the order of the computation.
 

@@ -6,13 +6,16 @@ import subprocess
 import sys
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from zoo.training.experiment import Experiment
 from zoo.version import __version__
 
+if TYPE_CHECKING:
+    # It needs TensorFlow, which whoever asks for the processor alone may do without.
+    from zoo.training.experiment import Experiment
 
-def provenance(experiment: Experiment) -> dict[str, Any]:
+
+def provenance(experiment: "Experiment") -> dict[str, Any]:
     """What `run.json` says of a run beside its config."""
     data = experiment.data
     train = data.train
@@ -40,7 +43,7 @@ def provenance(experiment: Experiment) -> dict[str, Any]:
             "mean": data.normalization.mean,
             "deviation": data.normalization.deviation,
         },
-        "hardware": {"processor": _processor(), "cores": os.cpu_count(), "system": platform.platform()},
+        "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
         "strategy": type(experiment.strategy).__name__,
         "replicas": experiment.strategy.num_replicas_in_sync,
         "xla": experiment.engine.jit,
@@ -63,7 +66,7 @@ def _commit() -> str | None:
     return f"{commit}+changes" if status.strip() else commit
 
 
-def _processor() -> str:
+def processor() -> str:
     """The processor's name; Linux tells it in a file, other systems through `platform`."""
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()

@@ -1,0 +1,168 @@
+"""The same work in the zoo, Keras, PyTorch and JAX, side by side: python -m benchmarks [WORK ...]
+
+Each side is a process of its own, set up as its user would have it, and they take turns. What they did is merged into
+results/benchmarks.json, of which docs/benchmarks.md and docs/benchmarks.svg are made; python -m zoo document makes the
+README's table of it.
+"""
+
+import argparse
+import dataclasses
+import fnmatch
+import json
+import os
+import statistics
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from benchmarks import table
+from benchmarks.turns import ROOT, Dropped, play
+from benchmarks.works import WORKS, Work
+from zoo import console
+from zoo.errors import RequestError, RunError, unknown
+from zoo.training.files import write_json
+from zoo.training.provenance import processor
+
+
+class _Parser(argparse.ArgumentParser):
+    """Reports a wrong request as every command of the zoo does: one line, exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        raise RequestError(f"{message}; see python -m benchmarks --help")
+
+
+def main(argv: Sequence[str]) -> None:
+    """Plays the works, and writes what came of each at once: a stop loses the work that is being played."""
+    options = parse(argv)
+    results = options.output / "results" / "benchmarks.json"
+    recorded = read(results)
+    if options.tables and not recorded["works"]:
+        raise RequestError(f"there is nothing in {results}; run python -m benchmarks without --tables")
+    if options.tables:
+        table.write_all(recorded, options.output)
+        return
+    check_machine(recorded, results)
+    failed = play_all(options, results, recorded)
+    if failed:
+        raise RunError(f"not recorded: {', '.join(failed)}")
+
+
+def play_all(options: argparse.Namespace, results: Path, recorded: dict[str, Any]) -> list[str]:
+    """Plays the works one after the other; returns the names of those that could not be played."""
+    failed = []
+    for number, name in enumerate(options.works, 1):
+        began = time.monotonic()
+
+        def say(text: str, head: str = f"{name} ({number} of {len(options.works)})", began: float = began) -> None:
+            print(f"{head}, {time.monotonic() - began:.0f} s: {text}", flush=True)
+
+        try:
+            work = play(shortened(WORKS[name], options.steps), options.rounds, options.peer_python, say)
+        except Dropped as error:
+            failed.append(name)
+            say(f"not recorded: {error}")
+            continue
+        except KeyboardInterrupt:
+            say(f"stopped and not recorded; what was finished is in {results}")
+            raise
+        recorded = merged(recorded, name, work)
+        results.parent.mkdir(parents=True, exist_ok=True)
+        write_json(results, recorded)
+        table.write_all(recorded, options.output)
+        for line in table.lines(work):
+            say(line)
+    return failed
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Reads the arguments.
+
+    Raises:
+        RequestError: one of them is wrong.
+    """
+    parser = _Parser(
+        prog="python -m benchmarks",
+        description=__doc__,
+        epilog=f"Works: {', '.join(WORKS)}.",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("works", nargs="*", default=["*"], metavar="WORK", help="or a pattern, 'resnet*'; default: all")
+    parser.add_argument("--rounds", type=int, default=5, help="counted turns of each side; default: 5")
+    parser.add_argument(
+        "--peer_python",
+        default=os.environ.get("PEER_PYTHON", sys.executable),
+        help="the Python that has PyTorch and JAX; default: PEER_PYTHON of the environment, else this one",
+    )
+    parser.add_argument("--steps", type=int, default=0, help="a turn has at most so many steps, for a quick look")
+    parser.add_argument("--tables", action="store_true", help="run nothing, make tables and plot of what is recorded")
+    parser.add_argument(
+        "--output", type=Path, default=ROOT, help="the folder of results/ and docs/; default: the zoo's"
+    )
+    options = parser.parse_args(argv)
+    if options.rounds < 1:
+        raise RequestError(f"rounds is {options.rounds}; it must be at least 1")
+    if options.steps < 0:
+        raise RequestError(f"steps is {options.steps}; it must be at least 1, or 0 for those of each work")
+    options.works = matching(options.works)
+    return options
+
+
+def matching(patterns: Sequence[str]) -> list[str]:
+    """The works whose names fit any of the patterns, in the order of the table.
+
+    Raises:
+        RequestError: a pattern fits none.
+    """
+    for pattern in patterns:
+        if not fnmatch.filter(WORKS, pattern):
+            raise unknown("work", pattern, WORKS)
+    return [name for name in WORKS if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+
+
+def shortened(work: Work, steps: int) -> Work:
+    """The work with at most so many steps a turn; 0: as it is."""
+    return dataclasses.replace(work, steps=min(work.steps, steps or work.steps))
+
+
+def read(results: Path) -> dict[str, Any]:
+    """What has been recorded; no works where there is nothing yet.
+
+    Raises:
+        RequestError: it is no record.
+    """
+    machine = {"processor": processor(), "cores": os.cpu_count(), "matmul_gflops": None}
+    if not results.exists():
+        return {"machine": machine, "versions": {}, "works": {}}
+    try:
+        recorded = json.loads(results.read_text())
+        return {key: dict(recorded[key]) for key in ("machine", "versions", "works")}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise RequestError(f"{results} is not what python -m benchmarks writes: {error!r}; move it away") from error
+
+
+def check_machine(recorded: dict[str, Any], results: Path) -> None:
+    """Raises RequestError where a record is of another machine: its figures do not go with those of this one."""
+    here = {"processor": processor(), "cores": os.cpu_count()}
+    there = {name: recorded["machine"].get(name) for name in here}
+    if there != here:
+        was = f"{there['cores']} cores of {there['processor']}"
+        raise RequestError(f"{results} is of another machine, {was}; move it away, or name another --output")
+
+
+def merged(recorded: dict[str, Any], name: str, work: dict[str, Any]) -> dict[str, Any]:
+    """The record with a work in place of what stood there of it."""
+    works = recorded["works"] | {name: work}
+    works = {name: works[name] for name in WORKS if name in works}
+    rates = [work["matmul_gflops"] for work in works.values() if work["matmul_gflops"]]
+    return {
+        "machine": recorded["machine"] | {"matmul_gflops": statistics.median(rates) if rates else None},
+        "versions": recorded["versions"] | work["versions"],
+        "rounds": min(work["rounds"] for work in works.values()),
+        "works": works,
+    }
+
+
+if __name__ == "__main__":
+    sys.exit(console.run(main, sys.argv[1:]))

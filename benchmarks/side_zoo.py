@@ -1,0 +1,119 @@
+"""The zoo's side: its engine fed by its own pipeline, its pipeline alone, or its command line."""
+
+import time
+from collections.abc import Callable
+from importlib import metadata
+from pathlib import Path
+
+import numpy as np
+
+from benchmarks.commands import command_turn
+from benchmarks.works import CLASSES, Prepared, Work, arrays
+from zoo import console
+from zoo.version import __version__
+
+ROOT = Path(__file__).parents[1]
+
+
+def prepare(side: str, work: Work, threads: int) -> Prepared:
+    """See `Prepared`; `threads` is the number that the zoo's recipe names."""
+    versions = {"zoo": __version__} | {name: metadata.version(name) for name in ("tensorflow", "keras", "numpy")}
+    if work.kind == "start" and work.model != "resume":
+        return Prepared(command_turn(command_of(work)), "`train.py`", versions, peak_of="children")
+    console.import_tensorflow()
+    from zoo.training.strategy import set_cpu_threads
+
+    set_cpu_threads(threads)
+    if work.kind in ("start", "input"):
+        from benchmarks import input_pipeline
+
+        return Prepared(input_pipeline.zoo_turn(work), "zoo", versions)
+    turn, model = engine_turn(work)
+    return Prepared(turn, "zoo", versions, *size_of(model))
+
+
+def command_of(work: Work) -> Callable[[Path, int], list[str]]:
+    """What makes the arguments of Python for a work of kind `start`: train.py in a fresh workdir."""
+    if work.model == "help":
+        return lambda folder, number: [str(ROOT / "train.py"), "--help"]
+    one_step = ["--epochs=1", f"--train_split=train[:{work.batch_size}]", f"--eval_split=test[:{work.batch_size}]"]
+    return lambda folder, number: [
+        str(ROOT / "train.py"),
+        f"--config={ROOT / 'configs' / 'mlp_digits.py'}",
+        f"--workdir={folder / str(number)}",
+        f"--data_dir={folder / 'data'}",
+        *(one_step if work.model == "step" else []),
+    ]
+
+
+def engine_turn(work: Work):
+    """One epoch of training or one pass of evaluation, by the engine of zoo.training.
+
+    Returns:
+        The turn and the model.
+    """
+    import keras
+    import tensorflow as tf
+
+    import zoo
+    from zoo.config import ExperimentConfig
+    from zoo.data import pipeline
+    from zoo.data.sources import InMemorySource
+    from zoo.data.transform import make_normalization
+    from zoo.training.engine import Engine
+    from zoo.training.optimizers import make_optimizer
+
+    config = ExperimentConfig(optimizer=work.optimizer, batch_size=work.batch_size)
+    source = InMemorySource(arrays(work), name="random")
+    keras.utils.set_random_seed(0)
+    classes = None if work.pairs else CLASSES
+    model = zoo.build_model(work.model, work.image_shape, classes, **work.model_args)
+    task, batches = task_and_batches(work, source)
+    engine = Engine(
+        model,
+        make_optimizer(config, work.steps, model.trainable_variables),
+        task,
+        strategy=tf.distribute.get_strategy(),
+        batch_size=work.batch_size,
+        normalize=make_normalization(source, "unit"),
+        image_names=batches.image_names,
+    )
+    if work.kind == "train":
+        longest = pipeline.longest_block(batches, work.batch_size, config.log_every_steps)
+        plan = pipeline.BlockPlan.of(work.steps, work.steps, longest)
+        blocks = pipeline.training_blocks(batches, batch_size=work.batch_size, seed=0, plan=plan)
+    else:
+        blocks = pipeline.evaluation_blocks(batches, batch_size=work.batch_size)
+    play = engine.train_block if work.kind == "train" else engine.evaluate_block
+
+    def turn() -> float:
+        began = time.perf_counter()
+        for block in blocks:
+            play(block)
+        return time.perf_counter() - began
+
+    return turn, model
+
+
+def task_and_batches(work: Work, source):
+    """What the net is trained for, and its batches of one image or of pairs."""
+    from zoo.data.batches import FixedPairs, Pairs, Singles
+    from zoo.data.pairs import PartnerDraw, fixed_pairs
+    from zoo.data.transform import ImageTransform
+    from zoo.tasks import Classification, Label, Verification
+
+    transform, labels = ImageTransform(), np.asarray(source.column("label"))
+    if not work.pairs:
+        batches = Singles(source, transform, work.image_shape, ["label"])
+        return Classification(Label("label", CLASSES)), batches
+    if work.kind == "train":
+        return Verification(), Pairs(source, transform, work.image_shape, PartnerDraw(labels, "label"))
+    pairs = fixed_pairs(labels, "label")
+    return Verification(num_pairs=len(labels)), FixedPairs(source, transform, work.image_shape, [pairs])
+
+
+def size_of(model) -> tuple[int, int]:
+    """Trainable parameters, and multiply-accumulates of one example."""
+    from zoo.analysis import complexity, graph
+
+    return graph.count_parameters(model.trainable_variables), complexity.macs(graph.calls(model))
