@@ -105,7 +105,7 @@ class Player:
 
     def end(self) -> None:
         """Ends the process and what it has started."""
-        with contextlib.suppress(ProcessLookupError):
+        if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
         self._errors.close()

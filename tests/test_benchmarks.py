@@ -15,6 +15,7 @@ from benchmarks.works import NO_SUCH_SIDE, SIDES, WORKS, Work, flops
 from zoo import console
 
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "results" / "benchmarks.json"
 TINY = Work("tiny", "train", "mlp", {"hidden_sizes": [4]}, (8, 8, 1), 8, 3, "adam", 1, ("zoo", "keras"))
 
 
@@ -170,6 +171,14 @@ def test_tables_are_made_of_the_record_alone(tmp_path, monkeypatch):
     benchmarks.main(["--tables", f"--output={tmp_path}"])
     assert (tmp_path / "docs" / "benchmarks.md").read_text() == table.markdown(made_up())
     assert (tmp_path / "docs" / "benchmarks.svg").read_bytes() == table.plot(made_up())
+
+
+@pytest.mark.skipif(not RESULTS.exists(), reason="nothing has been recorded yet")
+def test_the_tables_of_the_repository_are_those_of_its_record():
+    recorded = json.loads(RESULTS.read_text())
+    assert (ROOT / "docs" / "benchmarks.md").read_text() == table.markdown(recorded)
+    readme = (ROOT / "README.md").read_text()
+    assert table.with_table(readme, recorded) == readme
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"works": 1}'])
