@@ -146,6 +146,7 @@ def test_operations_of_a_step():
         (["resnet21"], "unknown work 'resnet21'; did you mean resnet20"),
         (["mlp", "--rounds=0"], "rounds is 0; it must be at least 1"),
         (["mlp", "--steps=-1"], "steps is -1; it must be at least 1"),
+        (["mlp", "--peer_python=/no/python"], "peer_python is '/no/python'; there is no such program"),
         (["--cats"], "unrecognized arguments: --cats; see python -m benchmarks --help"),
         (["--tables"], "there is nothing in {}/results/benchmarks.json; run python -m benchmarks without --tables"),
     ],
@@ -265,11 +266,6 @@ def test_nothing_is_recorded_without_the_zoo(python_that, monkeypatch):
     monkeypatch.setattr(sys, "executable", python_that("is killed"))
     with pytest.raises(turns.Dropped, match="the process was stopped by signal 9"):
         turns.play(dataclasses.replace(TINY, kind="start"), 1, "", print)
-
-
-def test_an_interpreter_that_is_not_there(tmp_path):
-    with pytest.raises(turns.Dropped, match="nowhere cannot be started: No such file or directory"):
-        turns.Player("torch", TINY, 0, str(tmp_path / "nowhere"), tmp_path)
 
 
 @pytest.mark.slow
