@@ -10,6 +10,7 @@ import dataclasses
 import fnmatch
 import json
 import os
+import shutil
 import statistics
 import sys
 import time
@@ -105,6 +106,10 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         raise RequestError(f"rounds is {options.rounds}; it must be at least 1")
     if options.steps < 0:
         raise RequestError(f"steps is {options.steps}; it must be at least 1, or 0 for those of each work")
+    found = shutil.which(options.peer_python)
+    if found is None:
+        raise RequestError(f"peer_python is {options.peer_python!r}; there is no such program")
+    options.peer_python = os.path.abspath(found)
     options.works = matching(options.works)
     return options
 

@@ -53,7 +53,8 @@ them. Figures are medians over the rounds after the first, which is not counted.
 - **zoo**: its engine fed by its pipeline from uint8 images in memory, with the threads that the recipe names.
 - **Keras**: the same net with Keras' own layers, `compile(optimizer, loss, metrics)` and `fit(x, y, batch_size)` or
   `predict` on float32 arrays in memory, and nothing else set. **Tuned**: with `steps_per_execution`, XLA where there
-  are no convolutions, and, for tiny nets, the better of its own number of threads and the zoo's.
+  are no convolutions, and, for tiny nets, the better of its own number of threads and the zoo's. Where a step takes
+  seconds this changes nothing and is left out.
 - **PyTorch**: eager, channels last, fused optimizer; **torch.compile** of net and loss. Float32 tensors in memory, a
   batch is one `index_select`; no step waits for a number. For tiny nets the better of both numbers of threads.
 - **JAX**: plain JAX, all steps of a turn in one compiled `lax.scan`.
@@ -215,7 +216,7 @@ def plot(recorded: Record) -> bytes:
         for panel, kind in zip(panels, kinds, strict=True):
             draw(panel, of_kind(recorded, kind))
             panel.set_title({"train": "Training", "inference": "Inference"}[kind], loc="left", fontsize=11)
-        panels[-1].set_xlabel("times faster is the zoo: median, least and most of the rounds")
+        panels[-1].set_xlabel("how many times faster the zoo is: median, least and most of the rounds")
         marks, names = panels[0].get_legend_handles_labels()
         figure.legend(marks, names, loc="outside upper right", ncols=len(names), frameon=False)
         content = io.BytesIO()
@@ -225,6 +226,8 @@ def plot(recorded: Record) -> bytes:
 
 def draw(panel, works: list[Record]) -> None:
     """The works of a panel from top to bottom, each with its sides beside each other."""
+    for row in range(0, len(works), 2):
+        panel.axhspan(row - 0.5, row + 0.5, color="0.96", zorder=0)
     for place, (side, (color, marker)) in enumerate(MARKS.items()):
         points = [(row, work["sides"][side]["times_slower"]) for row, work in enumerate(works)]
         points = [(row + 0.14 * (place - 2), ratio) for row, ratio in points if ratio]

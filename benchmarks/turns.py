@@ -60,21 +60,17 @@ class Player:
         self._errors = (folder / f"{side}-{threads}").open("w+")
         # Compiled nets are kept from one run to the next, as they are for a user.
         cache = {"TORCHINDUCTOR_CACHE_DIR": str(Path(tempfile.gettempdir()) / "torchinductor")}
-        try:
-            self._process = subprocess.Popen(
-                [python, "-m", "benchmarks.serve", side, json.dumps(dataclasses.asdict(work)), str(threads)],
-                cwd=ROOT,
-                env=cache | os.environ | {"TMPDIR": str(folder), "TF_CPP_MIN_LOG_LEVEL": "3"},
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=self._errors,
-                text=True,
-                # Ctrl-C is for us alone; we tell them.
-                start_new_session=True,
-            )
-        except OSError as error:
-            self._errors.close()
-            raise Dropped(f"{python} cannot be started: {error.strerror}") from error
+        self._process = subprocess.Popen(
+            [python, "-m", "benchmarks.serve", side, json.dumps(dataclasses.asdict(work)), str(threads)],
+            cwd=ROOT,
+            env=cache | os.environ | {"TMPDIR": str(folder), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=self._errors,
+            text=True,
+            # Ctrl-C is for us alone; we end them.
+            start_new_session=True,
+        )
 
     @property
     def counted(self) -> list[float]:
@@ -105,7 +101,7 @@ class Player:
 
     def end(self) -> None:
         """Ends the process and what it has started."""
-        with contextlib.suppress(ProcessLookupError):
+        if self._process.poll() is None:
             os.killpg(self._process.pid, signal.SIGKILL)
         self._process.communicate()
         self._errors.close()
@@ -146,9 +142,8 @@ def play(work: Work, rounds: int, peer_python: str, say: Say) -> dict[str, Any]:
         for side in work.sides:
             for threads in choices(side, work):
                 python = peer_python if side in PEERS else sys.executable
-                with dropping(side, skipped, say):
-                    players.append(Player(side, work, threads, python, Path(folder)))
-                    stack.callback(players[-1].end)
+                players.append(Player(side, work, threads, python, Path(folder)))
+                stack.callback(players[-1].end)
         players = each(players, Player.begin, skipped, say)
         for number in range(rounds + 1):
             if work.kind in ("train", "inference"):
