@@ -1,8 +1,11 @@
-"""Pictures: what training sees."""
+"""Pictures: what training sees, and images with captions."""
 
 import math
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -42,20 +45,34 @@ def data_grid(config: ExperimentConfig, data: Data, count: int, path: Path) -> i
     examples = training_examples(config, data, count)
     shown = len(next(iter(examples.values())))
     pictures = np.concatenate([examples[name] for name in IMAGES if name in examples], axis=2)
-    pictures = np.rint(pictures).astype(np.uint8)  # mixed ones are float32
-    wide = pictures.shape[2] / pictures.shape[1]
-    columns = min(shown, max(1, round(math.sqrt(shown * 1.5 / wide))))
-    rows = -(-shown // columns)
-    figure = Figure(figsize=(columns * CELL_INCHES * wide, rows * (CELL_INCHES + 0.3)), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
-    for number, axis in enumerate(axes):
-        axis.set_axis_off()
-        if number < shown:
-            axis.imshow(pictures[number].squeeze(), cmap="gray", vmin=0, vmax=255)
-            one = {name: value[number] for name, value in examples.items()}
-            axis.set_title(caption(one, data), fontsize=6, pad=2)
-    figure.savefig(path, format="png", dpi=150)
+    captions = [caption({name: value[number] for name, value in examples.items()}, data) for number in range(shown)]
+    grid(pictures, captions, path)
     return shown
+
+
+def grid(images: np.ndarray, captions: Sequence[str], path: Path, columns: int | None = None) -> None:
+    """Draws images with a caption above each, row by row, and writes them as a PNG.
+
+    Args:
+        images: (n, height, width, 1 or 3), from 0 to 255; mixed ones are float32.
+        captions: of each.
+        path: the file.
+        columns: default: as many as make the picture half as wide again as it is high.
+    """
+    images = np.rint(images).astype(np.uint8)
+    wide = images.shape[2] / images.shape[1]
+    columns = columns or min(len(images), max(1, round(math.sqrt(len(images) * 1.5 / wide))))
+    rows = -(-len(images) // columns)
+    # A caption may hold dollars, and letters that matplotlib's own font lacks.
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+", UserWarning)
+        figure = Figure(figsize=(columns * CELL_INCHES * wide, rows * (CELL_INCHES + 0.3)), layout="constrained")
+        for number, axis in enumerate(figure.subplots(rows, columns, squeeze=False).flat):
+            axis.set_axis_off()
+            if number < len(images):
+                axis.imshow(images[number].squeeze(), cmap="gray", vmin=0, vmax=255)
+                axis.set_title(captions[number], fontsize=6, pad=2)
+        figure.savefig(path, format="png", dpi=150)
 
 
 def caption(example: dict[str, np.ndarray], data: Data) -> str:
