@@ -1,6 +1,7 @@
 """googlenet on ImageNet, as in the paper.
 
 Command:   python train.py --config=configs/googlenet_imagenet.py
+Tier:      cluster
 Data:      imagenet2012 of TFDS, 1,281,167 images to train, 50,000 to evaluate. It is prepared by hand:
            ILSVRC2012_img_train.tar and ILSVRC2012_img_val.tar from image-net.org go to DIR/downloads/manual, then
            tfds build imagenet2012 --data_dir=DIR --file_format=array_record; the command above takes --data_dir=DIR

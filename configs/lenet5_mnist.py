@@ -1,6 +1,7 @@
 """lenet5 on MNIST.
 
 Command:   python train.py --config=configs/lenet5_mnist.py
+Tier:      gpu-hours
 Measured:  not yet run here
 Published: test/accuracy 0.991, uncertainty-baselines, baselines/mnist/README.md (LeNet-5, deterministic);
            LeCun et al. 1998, figure 9, have 0.9905

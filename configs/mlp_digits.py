@@ -1,6 +1,7 @@
 """mlp on digits: a multilayer perceptron, the first baseline.
 
 Command:   python train.py --config=configs/mlp_digits.py
+Tier:      cpu
 Measured:  test/accuracy 0.9294 +- 0.0046, mean and standard deviation of the last epoch over seeds 0 to 4
 Time:      11 s for the whole command, on 2 cores of an Intel Xeon with AVX-512
 Published: none on this split; hyperparameters were chosen on train[80%:]

@@ -1,6 +1,7 @@
 """multi_output on CIFAR-100: a wide residual net that learns the 100 classes and their 20 superclasses.
 
 Command:   python train.py --config=configs/multi_output_cifar100.py
+Tier:      gpu-hours
 Measured:  not yet run here
 Published: none for two heads; the larger wrn_28_10 with one head has test/label_accuracy 0.8075 (Zagoruyko and
            Komodakis, README of their code, median of five)

@@ -1,6 +1,7 @@
 """resnet20 on CIFAR-10, as in the paper.
 
 Command:   python train.py --config=configs/resnet20_cifar10.py
+Tier:      gpu-hours
 Measured:  not yet run here
 Published: test/accuracy 0.9125, He et al. 2015, table 6 (8.75 % error)
 Recipe:    He et al. 2015, arXiv:1512.03385, section 4.2: SGD with momentum 0.9 at 0.1, batches of 128, weight decay

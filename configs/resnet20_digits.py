@@ -1,6 +1,7 @@
 """resnet20 on digits, enlarged to 16x16, with the optimiser of the paper (SGD with momentum) and a cosine.
 
 Command:   python train.py --config=configs/resnet20_digits.py
+Tier:      cpu
 Measured:  test/accuracy 0.9789 +- 0.0061, mean and standard deviation of the last epoch over seeds 0 to 4
 Time:      45 s for the whole command, on 2 cores of an Intel Xeon with AVX-512
 Published: none on this split; hyperparameters were chosen on train[80%:]

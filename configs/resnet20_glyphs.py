@@ -1,6 +1,7 @@
 """resnet20 on the characters of glyphs, with the optimiser of the paper (SGD with momentum) and a cosine.
 
 Command:   python train.py --config=configs/resnet20_glyphs.py
+Tier:      cpu-hours
 Measured:  test/accuracy 0.9544 +- 0.0011, mean and standard deviation of the last epoch over seeds 0 to 4
 Time:      127 s for the whole command, on 2 cores of an Intel Xeon with AVX-512
 Published: none on this dataset; the test split was seen when the recipe was chosen

@@ -1,6 +1,7 @@
 """siamese_koch on Omniglot: 20-way one-shot classification of characters of alphabets never seen.
 
 Command:   python train.py --config=configs/siamese_koch_omniglot.py
+Tier:      gpu-hours
 Measured:  not yet run here
 Published: test/one_shot_accuracy 0.920, Koch et al. 2015, table 2 (re-implementations report 0.55 to 0.80)
 Recipe:    Koch, Zemel and Salakhutdinov 2015, section 3: SGD with momentum, batches of 128 pairs, cross-entropy;

@@ -1,6 +1,7 @@
 """simple_cnn on Fashion-MNIST.
 
 Command:   python train.py --config=configs/simple_cnn_fashion_mnist.py
+Tier:      gpu-hours
 Measured:  not yet run here
 Published: none for this net; near it are LeNet-5, test/accuracy 0.910 (uncertainty-baselines,
            baselines/mnist/README.md), and a perceptron of 256-128-64 units, 0.900 (Fashion-MNIST's README)

@@ -1,6 +1,7 @@
 """wrn_28_10 on CIFAR-10, as in the paper.
 
 Command:   python train.py --config=configs/wrn_28_10_cifar10.py
+Tier:      gpu-hours
 Measured:  not yet run here
 Published: test/accuracy 0.9600, Zagoruyko and Komodakis, README of their code (4.00 % error, median of five, without
            dropout, images brought to mean 0 and deviation 1)

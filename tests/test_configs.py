@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from zoo import registry
+from zoo.baselines import Band, compare, read_recipe
 from zoo.config import load_config, parse_labels
 from zoo.data.sources import EMBEDDED, InMemorySource, load_source
 from zoo.training import data, targets
@@ -22,12 +23,6 @@ from zoo.training.optimizers import LearningRate
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "configs").glob("*.py"))
-README = (ROOT / "README.md").read_text()
-# `Measured:  test/accuracy 0.9722 +- 0.0079, ...`; lines that follow it are indented. There may be several, and several
-# metrics in one.
-MEASURED = re.compile(r"^Measured: .*(?:\n .*)*$", re.MULTILINE)
-FIGURE = re.compile(r"(\w+/\w+) (0\.\d{4}) \+- (0\.\d{4})")
-NOT_RUN = "Measured:  not yet run here"
 # What a config's name has for a dataset's.
 SHORT_NAMES = {"imagenet2012": "imagenet"}
 
@@ -64,9 +59,9 @@ def record(file: Path) -> str:
     return ast.get_docstring(ast.parse(file.read_text()))
 
 
-def measured(file: Path) -> list[tuple[str, str, str]]:
-    """Metric, mean and deviation, as they are written."""
-    return FIGURE.findall("\n".join(MEASURED.findall(record(file))))
+def measured(file: Path) -> dict[str, Band]:
+    """The bands by metric; none where the recipe was not yet run."""
+    return {metric: band for metric, band in read_recipe(file.stem).bands.items() if band}
 
 
 def of(name: str):
@@ -89,18 +84,13 @@ def test_the_record_is_complete(file):
     if file in PREPARED:
         assert re.search(r"^Recipe: ", record(file), re.MULTILINE)
         assert re.search(r"^Deviations?:", record(file), re.MULTILINE)
-    if file in OFFLINE or NOT_RUN not in record(file):
+    if file in OFFLINE:
         assert measured(file)
-        assert re.search(r"^Time: ", record(file), re.MULTILINE)
-    else:
-        assert MEASURED.findall(record(file)) == [NOT_RUN]
-
-
-@files([file for file in FILES if measured(file)])
-def test_what_was_measured_is_the_readme_s(file):
-    row = re.search(rf"^\| `configs/{file.name}` \|.*$", README, re.MULTILINE)[0]
-    for _, mean, deviation in measured(file):
-        assert f"{mean} ± {deviation}" in row
+    if measured(file):
+        assert read_recipe(file.stem).time
+        assert all(band.seeds >= 5 for band in measured(file).values())
+    cost = {"digits": "cpu", "glyphs": "cpu-hours", "imagenet2012": "cluster"}.get(config.dataset, "gpu-hours")
+    assert read_recipe(file.stem).tier == cost
 
 
 @files(OFFLINE, "resnet", "glyphs")
@@ -113,7 +103,7 @@ def test_runs(file, tmp_path, data_dir):
     result = train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
     examples = load_source(config.dataset, config.train_split, data_dir).num_examples
     assert result["steps"] == examples // config.batch_size
-    assert {metric for metric, _, _ in measured(file)} <= set(result["metrics"])
+    assert set(measured(file)) <= set(result["metrics"])
 
 
 # A glyph recipe takes minutes, too long for a test.
@@ -124,10 +114,10 @@ def test_reaches_its_band(file, tmp_path, data_dir):
     argv = [f"--config={file}", "--seed=5", f"--workdir={tmp_path / 'run'}", f"--data_dir={data_dir}"]
     done = subprocess.run([sys.executable, "train.py", *argv], cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
-    for metric, mean, deviation in measured(file):
+    for metric, band in measured(file).items():
         value = float(re.search(rf"^{metric} +(\S+)", done.stdout, re.MULTILINE)[1])
-        # One of 360 digits is 0.0028; five deviations of a small sample, but no less than four images.
-        assert abs(value - float(mean)) <= max(5 * float(deviation), 0.0112), metric
+        holds, why = compare(Band(value, 0.0, 1), band, 1 / 360)
+        assert holds, (metric, why)
 
 
 @pytest.mark.parametrize("name", DATASETS)

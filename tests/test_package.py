@@ -42,7 +42,16 @@ ROOMS = {
         "zoo.errors",
     },
     "zoo.console": {"zoo.errors"},
-    "zoo.__main__": {"zoo.console", "zoo.analysis", "zoo.training", "zoo.config", "zoo.registry", "zoo.errors"},
+    "zoo.baselines": {"zoo.training", "zoo.config", "zoo.errors"},
+    "zoo.__main__": {
+        "zoo.console",
+        "zoo.baselines",
+        "zoo.analysis",
+        "zoo.training",
+        "zoo.config",
+        "zoo.registry",
+        "zoo.errors",
+    },
     "zoo": {"zoo.config", "zoo.errors", "zoo.registry", "zoo.version"},
     "train": {"zoo.console", "zoo.training", "zoo.config", "zoo.errors"},
 }
@@ -57,6 +66,7 @@ PACKAGES = {
     "zoo.data": {"numpy", "tensorflow", "tensorflow_datasets", "sklearn", "scipy", "PIL", "matplotlib", "tqdm"},
     "zoo.training": {"keras", "numpy", "tensorflow", "tensorboard", "tqdm"},
     "zoo.analysis": {"keras", "numpy", "matplotlib"},
+    "zoo.baselines": {"scipy"},
     "zoo.console": {"tensorflow"},  # only to import it quietly
     "zoo.__main__": {"absl"},
     "train": {"absl"},

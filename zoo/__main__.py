@@ -1,9 +1,10 @@
-"""Everything but training: python -m zoo list | inspect | show-data."""
+"""Everything but training: python -m zoo list | inspect | show-data | reproduce."""
 
 import argparse
 import dataclasses
 import json
 import re
+import shlex
 import sys
 from pathlib import Path
 from typing import Any, NoReturn
@@ -13,7 +14,7 @@ from absl import flags
 from zoo import config as configs
 from zoo import console, registry
 from zoo.config import ExperimentConfig, parse_model_args
-from zoo.errors import RequestError, unknown
+from zoo.errors import Interrupted, RequestError, RunError, unknown
 
 NAME_HELP = "a model of the zoo, a .keras file, or module:function (called without arguments, gives a model)"
 
@@ -31,7 +32,7 @@ def main(argv: list[str]) -> None:
     options, rest = parser.parse_known_args(argv)
     if rest and options.command is not show_data_command:
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
-    options.rest = rest
+    options.rest, options.argv = rest, argv
     options.command(options)
 
 
@@ -147,6 +148,44 @@ def show_data_command(options: argparse.Namespace) -> None:
     print(f"{path}: the first {shown} training examples, as the model gets them")
 
 
+def reproduce_command(options: argparse.Namespace) -> None:
+    """Runs recipes over seeds and holds them against their bands, or checks that all files say the same of them."""
+    from zoo import baselines
+
+    if not (options.check or options.pattern or options.tier):
+        raise RequestError(f"name a recipe, a pattern, or --tier={'|'.join(baselines.TIERS)}")
+    if options.seeds < 1:
+        raise RequestError(f"seeds is {options.seeds}; it must be at least 1")
+    names = baselines.find(options.pattern or "*", options.tier)
+    if options.check:
+        found = baselines.disagreements(names)
+        print("\n".join(found or [f"{len(names)} recipes: configs, records and README agree"]))
+        if found:
+            raise RunError(f"{len(found)} disagreements; python -m zoo reproduce --update writes bands from runs")
+        return
+    if options.update:
+        baselines.check_update(names, options.seeds)
+    try:
+        outcomes = baselines.reproduce(names, options.seeds, options.data_dir, options.runs, say=progress)
+    except Interrupted:
+        progress("to go on", f"python -m zoo {shlex.join(options.argv)}")
+        raise
+    rows = [row for outcome in outcomes for row in outcome.rows()]
+    print_table([("recipe", "metric", "measured (seeds)", "band (seeds)", "holds", "why"), *rows])
+    if options.update:
+        print("\n".join(line for outcome in outcomes for line in baselines.update(outcome)))
+    # A band that was just written holds.
+    good = ("yes", "-") if options.update else ("yes",)
+    bad = sorted({row[0] for row in rows if row[4] not in good})
+    if bad:
+        raise RunError(f"not reproduced: {', '.join(bad)}")
+
+
+def progress(what: str, text: str) -> None:
+    """A line for who waits."""
+    print(f"{what}: {text}", file=sys.stderr, flush=True)
+
+
 def builder_arguments(options: argparse.Namespace) -> dict[str, Any]:
     """What the flags of `inspect` give to the model's builder."""
     arguments = parse_model_args(options.model_args)
@@ -204,6 +243,15 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--count", type=int, default=48, help="how many examples; default: 48")
     command.add_argument("--output", default="data.png", help="the picture; default: data.png")
     command.set_defaults(command=show_data_command)
+    command = commands.add_parser("reproduce", help="runs recipes again, over seeds, and says whether they still hold")
+    command.add_argument("pattern", nargs="?", help="a recipe of configs/, such as mlp_digits, or '*_digits'")
+    command.add_argument("--tier", help="all recipes that take: cpu (minutes), cpu-hours, gpu-hours, cluster")
+    command.add_argument("--seeds", type=int, default=5, help="how many, from 0 on; default: 5")
+    command.add_argument("--data_dir", help="where datasets are prepared; default: that of tensorflow_datasets")
+    command.add_argument("--runs", default="runs", help="folder of the runs; what is there is not run again")
+    command.add_argument("--update", action="store_true", help="write the records and the bands in the recipes")
+    command.add_argument("--check", action="store_true", help="only check that recipes, records and README agree")
+    command.set_defaults(command=reproduce_command)
     return parser
 
 

@@ -1,0 +1,481 @@
+"""Recipes over seeds: the rule by which they hold, records and bands, what disagrees, and runs that fail or stop."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from zoo import baselines, console
+from zoo.__main__ import main
+from zoo.baselines import Band
+from zoo.errors import RequestError
+
+ROOT = Path(__file__).parents[1]
+
+CONFIG = '''"""A recipe: of seconds.
+
+Command:   python train.py --config=configs/tiny.py
+Tier:      cpu
+{measured}Time:      5 s
+Published: {published}
+"""
+
+from zoo.config import ExperimentConfig
+
+
+def get_config() -> ExperimentConfig:
+    return ExperimentConfig(model="mlp", model_args={{"hidden_sizes": [8]}}, epochs={epochs}, batch_size=128, jit="off")
+'''
+NOT_RUN = "Measured:  not yet run here\n"
+PUBLISHED = "test/accuracy 0.921, Someone 1999,\n           table 1 (7.9 % error)"
+# 0.90, 0.92, 0.94: mean 0.92, sample deviation 0.02.
+BAND = "Measured:  test/accuracy 0.9200 +- 0.0200, mean and standard deviation of the last epoch over seeds 0 to 2\n"
+README = "| recipe | figure |\n|---|---|\n| `configs/tiny.py` | {} |\n"
+
+# In place of train.py: the same files, and no TensorFlow. STUB says what shall happen to a seed.
+STUB = """
+import dataclasses, json, os, signal, sys
+from pathlib import Path
+from zoo.config import load_config
+
+flags = dict(word[2:].split("=", 1) for word in sys.argv[1:])
+seed, workdir = int(flags["seed"]), Path(flags["workdir"])
+config = dataclasses.replace(load_config(flags["config"]), seed=seed)
+with open("started.txt", "a") as log:
+    log.write(f"{Path.cwd().name} {sys.argv[0]} {seed} {flags.get('data_dir', '')}\\n")
+what, _, at = os.environ.get("STUB", "").partition(":")
+if (what, at) == ("fail", str(seed)):
+    sys.exit(print("noise\\nerror: dataset 'none' is not prepared\\nmore noise", file=sys.stderr) or 2)
+(workdir / "checkpoints").mkdir(parents=True, exist_ok=True)
+(workdir / "config.json").write_text(json.dumps(dataclasses.asdict(config)))
+if (what, at) == ("stop", str(seed)):
+    # The user presses Ctrl-C: it reaches the command, and from there this process.
+    arrived, tell = os.pipe()
+    os.set_blocking(tell, False)
+    signal.set_wakeup_fd(tell)
+    signal.signal(signal.SIGINT, lambda *_: None)
+    os.kill(os.getppid(), signal.SIGINT)
+    os.read(arrived, 1)
+    sys.exit(print("epoch 1\\nstopped at step 3 of 11, which is saved", file=sys.stderr) or 130)
+accuracy = 0.9 + 0.02 * seed + float(os.environ.get("STUB_MORE", 0))
+result = {"epochs": config.epochs, "metrics": {"test/accuracy": accuracy}, "state_sha256": f"{seed:064x}"}
+run = {"versions": {"zoo": "1", "zoo_commit": "abc"}, "hardware": {"processor": "P"}, "command": sys.argv,
+       "dataset": {"eval_examples": 360}}
+(workdir / "metrics.jsonl").write_text('{"step": 11, "accuracy": 0.5}\\n')
+(workdir / "run.json").write_text(json.dumps(run))
+(workdir / "result.json").write_text(json.dumps(result))
+"""
+
+
+class Clone:
+    """A repository with one recipe, whose runs are made by a stub."""
+
+    def __init__(self, root: Path, monkeypatch, capsys):
+        self.root, self._capsys = root, capsys
+        self.config = root / "configs" / "tiny.py"
+        self.config.parent.mkdir()
+        self.write(NOT_RUN)
+        self.readme(0.921)
+        (root / "train.py").write_text(STUB)
+        for name, path in (("ROOT", root), ("CONFIGS", root / "configs"), ("RESULTS", root / "results")):
+            monkeypatch.setattr(baselines, name, path)
+        monkeypatch.setenv("PYTHONPATH", str(ROOT))
+        monkeypatch.chdir(root)
+
+    def write(self, measured: str, published: str = PUBLISHED, epochs: int = 1) -> None:
+        self.config.write_text(CONFIG.format(measured=measured, published=published, epochs=epochs))
+
+    def readme(self, figure) -> None:
+        (self.root / "README.md").write_text(README.format(figure))
+
+    def __call__(self, *argv: str) -> tuple[int, str, str]:
+        status = console.run(main, ["reproduce", *argv])
+        return status, *self._capsys.readouterr()
+
+    def started(self) -> list[str]:
+        file = self.root / "started.txt"
+        return file.read_text().splitlines() if file.exists() else []
+
+    def record(self, seed: int) -> dict:
+        return json.loads((self.root / "results" / "tiny" / f"{seed}.json").read_text())
+
+    def change_record(self, number: int, **changes) -> None:
+        file = self.root / "results" / "tiny" / f"{number}.json"
+        file.write_text(json.dumps({**self.record(number), **changes}))
+
+
+@pytest.fixture
+def clone(tmp_path, monkeypatch, capsys):
+    # A shell that runs the tests in the background has SIGINT ignored.
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield Clone(tmp_path, monkeypatch, capsys)
+    signal.signal(signal.SIGINT, before)
+
+
+def record(seed: int, accuracy: float) -> dict:
+    run = {"versions": {"zoo": "1", "zoo_commit": "abc"}, "hardware": {"processor": "P"}}
+    fields = {"model": "mlp", "model_args": {"hidden_sizes": [8]}, "epochs": 1, "batch_size": 128, "jit": "off"}
+    return {
+        "config": "tiny",
+        "seed": seed,
+        "fields": {**fields, "seed": seed},
+        "result": {"metrics": {"test/accuracy": accuracy}, "state_sha256": f"{seed:064x}"},
+        "run": {**run, "dataset": {"eval_examples": 360}},
+    }
+
+
+@pytest.fixture
+def recorded(clone):
+    """With three records such as the stub makes, the band, and a README that says so."""
+    folder = clone.root / "results" / "tiny"
+    folder.mkdir(parents=True)
+    for seed in range(3):
+        (folder / f"{seed}.json").write_text(json.dumps(record(seed, 0.9 + 0.02 * seed)))
+    clone.write(BAND)
+    clone.readme("0.9200 ± 0.0200")
+    assert baselines.disagreements(["tiny"]) == []
+    return clone
+
+
+# Quantiles from printed tables: t(0.995) with 8 degrees of freedom 3.3554, with 4 4.6041; F(0.995; 4, 4) 23.15.
+@pytest.mark.parametrize(
+    ("measured", "band", "allowed"),
+    [
+        # Equal deviations d of five seeds each: 3.3554 d sqrt(2 / 5).
+        (Band(0.9, 0.01, 5), Band(0.9, 0.01, 5), 3.3554 * 0.01 * 0.63246),
+        # Pooled: sqrt((4 0.01^2 + 4 0.02^2) / 8) = 0.015811.
+        (Band(0.9, 0.01, 5), Band(0.9, 0.02, 5), 3.3554 * 0.015811 * 0.63246),
+        # A single seed: the band's own deviation, 4.6041 d sqrt(1 + 1 / 5).
+        (Band(0.9, 0.0, 1), Band(0.9, 0.01, 5), 4.6041 * 0.01 * 1.09545),
+        # 0.001 is less than the worth of an example, 0.002.
+        (Band(0.9, 0.001, 5), Band(0.9, 0.001, 5), 3.3554 * 0.002 * 0.63246),
+    ],
+)
+def test_the_means_may_differ_by_what_the_tables_say(measured, band, allowed):
+    for sign in (-1, 1):
+        inside = Band(measured.mean + sign * 0.999 * allowed, measured.deviation, measured.seeds)
+        outside = Band(measured.mean + sign * 1.001 * allowed, measured.deviation, measured.seeds)
+        assert baselines.compare(inside, band, 0.002)[0] is True
+        assert baselines.compare(outside, band, 0.002)[0] is False
+    assert f"up to {allowed:.4f} is chance" in baselines.compare(measured, band, 0.002)[1]
+
+
+def test_the_spreads_may_differ_by_what_the_tables_say():
+    most = 23.15**0.5
+    band = Band(0.9, 0.01, 5)
+    for ratio, expected in ((0.999 * most, True), (1.001 * most, False)):
+        assert baselines.compare(Band(0.9, 0.01 * ratio, 5), band, 0.001)[0] is expected
+        assert baselines.compare(Band(0.9, 0.01 / ratio, 5), band, 0.001)[0] is expected
+    # Ten seeds above five: F(0.995; 9, 4) = 21.14; below: F(0.995; 4, 9) = 7.96.
+    assert baselines.compare(Band(0.9, 0.01 * 4.59, 10), band, 0.001)[0] is True
+    assert baselines.compare(Band(0.9, 0.01 * 4.61, 10), band, 0.001)[0] is False
+    assert baselines.compare(Band(0.9, 0.01 / 2.81, 10), band, 0.001)[0] is True
+    assert baselines.compare(Band(0.9, 0.01 / 2.83, 10), band, 0.001)[0] is False
+    # One seed has no spread.
+    assert "spread" not in baselines.compare(Band(0.9, 0.0, 1), band, 0.001)[1]
+
+
+def test_mean_and_deviation_are_those_of_a_sample():
+    records = [{"config": "tiny", "result": {"metrics": {"test/accuracy": value}}} for value in (0.90, 0.92, 0.94)]
+    assert str(baselines.bands_of(records, ["test/accuracy"])["test/accuracy"]) == "0.9200 +- 0.0200 (3)"
+    assert str(baselines.bands_of(records[:1], ["test/accuracy"])["test/accuracy"]) == "0.9000 (1)"
+    with pytest.raises(RequestError, match="unknown metric of tiny 'test/acuracy'; did you mean test/accuracy"):
+        baselines.bands_of(records, ["test/acuracy"])
+
+
+def test_a_recipe_is_read_as_it_is_written(clone):
+    bands = {"test/a_accuracy": Band(0.8817, 0.006, 5), "one_shot/roc_auc": Band(0.99, 0.001, 5)}
+    clone.write(baselines.measured_lines(bands), "none on this dataset; near it is test/accuracy 0.9")
+    recipe = baselines.read_recipe("tiny")
+    assert (recipe.title, recipe.tier, recipe.time, recipe.bands) == ("A recipe: of seconds.", "cpu", "5 s", bands)
+    assert recipe.published_figures == {}
+    clone.write(NOT_RUN)
+    recipe = baselines.read_recipe("tiny")
+    assert recipe.bands == {"test/accuracy": None}
+    assert recipe.published_figures == {"test/accuracy": "0.921"}
+    assert recipe.published == "test/accuracy 0.921, Someone 1999, table 1 (7.9 % error)"
+
+
+@pytest.mark.parametrize(
+    ("measured", "published", "message"),
+    [
+        ("Measured:  0.92 or so\n", PUBLISHED, "says neither that it is not yet run here, nor METRIC 0.0000 [+]- 0.0"),
+        ("", PUBLISHED, "has no line that begins with Measured:"),
+        (NOT_RUN, "none", "configs/tiny.py names no metric"),
+        (NOT_RUN.replace("M", "Tier:      big\nM"), PUBLISHED, "the tier of configs/tiny.py is 'big'"),
+    ],
+)
+def test_a_recipe_that_says_too_little_is_refused(clone, measured, published, message):
+    clone.write(measured, published)
+    if "big" in message:
+        clone.config.write_text(clone.config.read_text().replace("Tier:      cpu\n", ""))
+    with pytest.raises(RequestError, match=message):
+        baselines.read_recipe("tiny")
+    assert clone("tiny", "--check")[0] == 1
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        ([], "name a recipe, a pattern, or --tier=cpu|cpu-hours|gpu-hours|cluster"),
+        (["tinny"], "unknown recipe 'tinny'; did you mean tiny?"),
+        (["--tier=gpu"], "unknown tier 'gpu'; did you mean cpu"),
+        (["--tier=cluster"], "no recipe fits both '*' and the tier cluster"),
+        (["tiny", "--seeds=0"], "seeds is 0; it must be at least 1"),
+        (["tiny", "--seeds=1", "--update"], "seeds is 1; a mean and a deviation need at least 2"),
+    ],
+)
+def test_a_wrong_request_is_one_line(clone, argv, message):
+    status, out, err = clone(*argv)
+    assert (status, out, err.count("\n")) == (2, "", 1)
+    assert message in err
+    assert clone.started() == []
+
+
+def test_outside_of_a_repository_it_says_so(clone):
+    shutil.rmtree(clone.root / "configs")
+    status, _, err = clone("tiny")
+    assert status == 2
+    assert err == f"error: there is no folder of recipes in {clone.root}; work in a clone, after pip install -e .\n"
+
+
+def test_update_writes_records_and_the_band_and_nothing_else(clone):
+    before = clone.config.read_text()
+    status, out, err = clone("configs/tiny.py", "--seeds=3", "--update", "--data_dir=data")
+    assert (status, clone.config.read_text()) == (0, before.replace(NOT_RUN, BAND))
+    assert "configs/tiny.py: test/accuracy not yet run here -> 0.9200 +- 0.0200 (3)\n" in out
+    assert "published: test/accuracy 0.921, Someone 1999, table 1 (7.9 % error)\n" in out
+    assert re.findall(r"^\[(\d/3)\] tiny seed (\d): (begins|test/accuracy 0.9\d00  \d+ s)$", err, re.MULTILINE) == [
+        (f"{seed + 1}/3", str(seed), what)
+        for seed in range(3)
+        for what in ("begins", re.search(rf"seed {seed}: (test.*)", err)[1])
+    ]
+    # Each is the user's own command, started in the repository.
+    assert clone.started() == [f"{clone.root.name} train.py {seed} {clone.root}/data" for seed in range(3)]
+    record = clone.record(1)
+    assert record["run"]["command"] == ["train.py", "--config=configs/tiny.py", "--seed=1"]
+    assert (record["config"], record["seed"], record["fields"]["seed"]) == ("tiny", 1, 1)
+    assert record["result"]["metrics"] == {"test/accuracy": 0.92}
+    assert record["curve"] == [{"step": 11, "accuracy": 0.5}]
+    assert str(clone.root) not in (clone.root / "results" / "tiny" / "1.json").read_text()
+    # Again: nothing is run, nothing changes.
+    files = {file: file.read_bytes() for file in [clone.config, *(clone.root / "results").rglob("*.json")]}
+    status, out, err = clone("tiny", "--seeds=3", "--update")
+    assert (status, len(clone.started()), err.count("finished before")) == (0, 3, 3)
+    assert "configs/tiny.py: the same band\n" in out
+    assert files == {file: file.read_bytes() for file in files}
+    status, _, err = clone("tiny", "--seeds=2", "--update")
+    assert (status, err) == (2, "error: seeds is 2; tiny has records of 3, so that --update needs as many\n")
+
+
+def test_what_holds_ends_with_0(recorded):
+    files = {file: file.read_bytes() for file in recorded.root.rglob("results/*/*.json")}
+    status, out, _ = recorded("tiny", "--seeds=3", "--runs=again")
+    assert status == 0
+    row = out.splitlines()[1]
+    assert re.search(r"0\.9200 \+- 0\.0200 \(3\)  0\.9200 \+- 0\.0200 \(3\)  yes +mean 0.0000 off", row)
+    assert row.endswith("same bits")
+    # Records are of --update alone.
+    assert files == {file: file.read_bytes() for file in files}
+
+
+@pytest.mark.parametrize(("more", "status"), [(0.07, 0), (-0.08, 1), (0.08, 1)])
+def test_what_does_not_hold_ends_with_1(recorded, monkeypatch, more, status):
+    def finished_run(recipe, seed, *_):
+        return record(seed, 0.9 + 0.02 * seed + more)
+
+    monkeypatch.setattr(baselines, "_finished_run", finished_run)
+    ended, out, err = recorded("tiny", "--seeds=3")
+    assert (ended, err) == (status, "error: not reproduced: tiny\n" if status else "")
+    # t(0.995) with 4 degrees of freedom: 4.604 x 0.02 x sqrt(2 / 3) = 0.0752.
+    row = out.splitlines()[1]
+    assert f" {'no ' if status else 'yes'}    mean {abs(more):.4f} off, up to 0.0752 is chance" in row
+
+
+def test_other_bits_are_named_where_they_should_be_the_same(recorded):
+    records = baselines.read_records("tiny")
+    other = json.loads(json.dumps(records))
+    assert baselines.same_bits(records, []) == ""
+    other[1]["result"]["state_sha256"] = "f" * 64
+    other[1]["run"]["versions"]["zoo_commit"] = "def"
+    said = "other bits with the same versions and processor (1 of 3)"
+    assert baselines.same_bits(records, other) == said
+    other[1]["run"]["hardware"]["processor"] = "Q"
+    assert baselines.same_bits(records, other) == ""
+
+
+def test_without_a_band_nothing_holds(clone):
+    status, out, err = clone("tiny", "--seeds=1")
+    assert (status, err.splitlines()[-1]) == (1, "error: not reproduced: tiny")
+    assert re.search(r"0\.9000 \(1\) +not yet run here  -      published: test/accuracy 0\.921, Someone 1999", out)
+    assert not (clone.root / "results").exists()
+
+
+def test_a_recipe_that_fails_is_left_and_the_next_one_begins(clone, monkeypatch):
+    shutil.copy(clone.config, clone.root / "configs" / "uncle.py")
+    monkeypatch.setenv("STUB", "fail:1")
+    before = clone.config.read_text()
+    status, out, err = clone("--tier=cpu", "--seeds=3", "--update")
+    assert (status, err.splitlines()[-1]) == (1, "error: not reproduced: tiny, uncle")
+    assert [line.split()[2] for line in clone.started()] == ["0", "1", "0", "1"]
+    assert err.count("dataset 'none' is not prepared") == 2
+    assert "noise" not in err
+    why = "did not run: dataset 'none' is not prepared; published: test/accuracy 0.921"
+    assert [line.split()[0] for line in out.splitlines() if why in line] == ["tiny", "uncle"]
+    assert clone.config.read_text() == before
+    assert not (clone.root / "results").exists()
+
+
+def test_a_stopped_run_goes_on_with_the_same_command(clone, monkeypatch):
+    monkeypatch.setenv("STUB", "stop:1")
+    status, out, err = clone("tiny", "--seeds=3")
+    assert (status, out) == (130, "")
+    assert err.splitlines()[-2:] == [
+        "to go on: python -m zoo reproduce tiny --seeds=3",
+        "tiny seed 1: stopped at step 3 of 11, which is saved",
+    ]
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+    monkeypatch.delenv("STUB")
+    _, out, err = clone("tiny", "--seeds=3")
+    assert [line.split()[2] for line in clone.started()] == ["0", "1", "1", "2"]
+    assert re.findall(r"seed \d: .*(before|on|begins)$", err, re.MULTILINE) == ["before", "on", "begins"]
+    assert "0.9200 +- 0.0200 (3)" in out
+
+
+def test_a_folder_with_another_run_is_refused_in_train_s_words(clone):
+    clone("tiny", "--seeds=1")
+    clone.write(NOT_RUN, epochs=1)
+    clone.config.write_text(clone.config.read_text().replace("batch_size=128", "batch_size=64"))
+    status, out, _ = clone("tiny", "--seeds=1")
+    assert status == 1
+    assert "did not run: workdir" in out
+    assert "holds a run with another batch_size (128 there, 64 here)" in out
+    # A run that was made longer at its end is not the recipe from its beginning.
+    clone.write(NOT_RUN)
+    file = clone.root / "runs" / "tiny-0" / "run.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "extended": [{"from": 1}]}))
+    assert "was given more epochs at its end" in clone("tiny", "--seeds=1")[1]
+    assert len(clone.started()) == 1
+
+
+def test_all_that_disagrees_is_named(recorded):
+    def said() -> list[str]:
+        status, out, err = recorded("--check")
+        assert (status, err[:15]) == (1, f"error: {len(out.splitlines())} disagr")
+        return out.splitlines()
+
+    assert recorded("--check")[:2] == (0, "1 recipes: configs, records and README agree\n")
+    recorded.readme("0.9201 ± 0.0200")
+    row = "configs/tiny.py states test/accuracy 0.9200 +- 0.0200, README.md's row has other figures"
+    assert said() == [row]
+    recorded.readme("0.9200 ± 0.0200")
+    recorded.write(BAND.replace("0.9200", "0.9300"))
+    states = "configs/tiny.py states test/accuracy 0.9300 +- 0.0200 (3), results/tiny gives 0.9200 +- 0.0200 (3)"
+    assert said() == [states, row.replace("0.9200", "0.9300")]
+    recorded.write(BAND.replace("0 to 2", "0 to 3"))
+    assert said() == [states.replace("0.9300 +- 0.0200 (3)", "0.9200 +- 0.0200 (4)")]
+    recorded.write(NOT_RUN)
+    assert said() == [
+        "configs/tiny.py states test/accuracy not yet run here, results/tiny gives 0.9200 +- 0.0200 (3)",
+        "README.md states a band of configs/tiny.py, which is not yet run here",
+        "README.md's row of configs/tiny.py lacks the published 0.921",
+    ]
+    recorded.write(BAND, epochs=2)
+    assert said() == [f"results/tiny/{seed}.json was made with epochs 1, configs/tiny.py has 2" for seed in range(3)]
+    recorded.write(BAND)
+    (recorded.root / "README.md").write_text("nothing\n")
+    assert said() == ["README.md has no row of configs/tiny.py"]
+
+
+def test_records_that_do_not_belong_are_named(recorded):
+    good = recorded.record(1)
+    recorded.change_record(1, seed=7)
+    assert "results/tiny/1.json is no record of this recipe and seed" in recorded("--check")[1]
+    recorded.change_record(1, **good)
+    recorded.change_record(1, fields={"epochs": 1, "colour": "red"})
+    assert "results/tiny/1.json holds no config of this version" in recorded("--check")[1]
+    (recorded.root / "results" / "tiny" / "1.json").unlink()
+    out = recorded("--check")[1]
+    assert "results/tiny has seeds 0, 2; they must be 0 to N" in out
+    assert "results/tiny gives 0.9200 +- 0.0283 (2)" in out
+    (recorded.root / "results" / "tiny").rename(recorded.root / "results" / "gone")
+    assert recorded("--check")[1].splitlines() == [
+        "configs/tiny.py states a band, and results/tiny has no records of it",
+        "results/gone has no configs/gone.py",
+    ]
+
+
+@pytest.mark.parametrize("name", baselines.find())
+def test_the_band_is_written_as_it_stands(name):
+    """The docstrings hold what `measured_lines` writes, so that an update changes figures alone."""
+    bands = baselines.read_recipe(name).bands
+    text = (ROOT / "configs" / f"{name}.py").read_text()
+    assert (baselines.measured_lines(bands) if all(bands.values()) else NOT_RUN) in text
+
+
+def test_the_check_imports_no_tensorflow():
+    code = "from zoo import baselines; baselines.disagreements(baselines.find())\n"
+    code += "import sys; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+# The real train.py, which is told to press Ctrl-C itself as soon as it has written a row of metrics.
+STOPPING = """
+import os, signal, sys
+if os.environ.get("STOP"):
+    from zoo.training import writers
+    write = writers.JsonLines.write
+
+    def stopping(self, row):
+        write(self, row)
+        if row["split"] == "test":
+            arrived, tell = os.pipe()
+            os.set_blocking(tell, False)
+            signal.set_wakeup_fd(tell)
+            os.kill(os.getppid(), signal.SIGINT)
+            os.read(arrived, 1)
+
+    writers.JsonLines.write = stopping
+"""
+
+
+@pytest.mark.slow
+def test_real_runs_stop_go_on_and_give_the_same_bits(tmp_path, data_dir):
+    root = tmp_path / "clone"
+    (root / "configs").mkdir(parents=True)
+    (root / "configs" / "tiny.py").write_text(CONFIG.format(measured=NOT_RUN, published=PUBLISHED, epochs=3))
+    (root / "zoo").symlink_to(ROOT / "zoo")
+    (root / "train.py").write_text(STOPPING + (ROOT / "train.py").read_text())
+
+    def reproduce(*argv, **environment):
+        done = subprocess.run(
+            [sys.executable, "-m", "zoo", "reproduce", "tiny", "--seeds=2", f"--data_dir={data_dir}", *argv],
+            cwd=root,
+            env={**os.environ, "PYTHONPATH": str(root), **environment},
+            capture_output=True,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
+        )
+        return done.returncode, done.stdout, done.stderr
+
+    status, _, err = reproduce("--update", STOP="1")
+    assert status == 130, err
+    assert re.search(r"^tiny seed 0: stopped at step (11|22) of 33, which is saved", err, re.MULTILINE)
+    status, out, err = reproduce("--update")
+    assert status == 0, err
+    assert "tiny seed 0: goes on" in err
+    assert "tiny seed 1: begins" in err
+    text = (root / "results" / "tiny" / "0.json").read_text()
+    assert not re.search(r"/(tmp|home|root|var)\b", text)
+    assert len(json.loads(text)["run"]["started"]) == 2
+    # A run in one go, in another folder: held against the records of one that was stopped.
+    status, out, err = reproduce("--runs=again")
+    assert status == 0, err
+    assert out.splitlines()[1].endswith("same bits")

@@ -1,0 +1,559 @@
+"""Recipes run again, over several seeds, and held against what their files say was measured.
+
+A recipe is a file of `configs/`. Its docstring states a band: mean, standard deviation and number of seeds of a metric
+of the last epoch. The band is made from records, `results/<recipe>/<seed>.json`, which hold all that a run wrote about
+itself: `config` and `seed`, `fields` (the resolved config), `result` (result.json), `run` (run.json without the places
+of its data and its workdir), and `curve` (the rows of metrics.jsonl). Both are written here and nowhere else.
+
+The rule by which a recipe holds is `compare`. No TensorFlow is imported here: a run is a process of its own.
+"""
+
+import ast
+import contextlib
+import dataclasses
+import fnmatch
+import functools
+import json
+import math
+import os
+import re
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import textwrap
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+from zoo.config import ExperimentConfig, differences, load_config
+from zoo.errors import Interrupted, RequestError, RunError, unknown
+from zoo.training.files import write_atomically, writing
+from zoo.training.workdir import Workdir
+
+ROOT = Path(__file__).parents[1]
+CONFIGS = ROOT / "configs"
+RESULTS = ROOT / "results"
+# How much of a machine a recipe takes: minutes or an hour of two cores, hours of a GPU, days of several.
+TIERS = ("cpu", "cpu-hours", "gpu-hours", "cluster")
+NOT_RUN = "not yet run here"
+# Of a hundred comparisons in which nothing has changed, one fails by chance; one of mean and one of spread.
+CHANCE = 0.01
+
+_WIDTH = 120
+_SECTION = re.compile(r"^(\w+): +(.*(?:\n +.*)*)$", re.MULTILINE)
+_MEASURED = re.compile(r"(?:^Measured: .*\n(?: .*\n)*)+", re.MULTILINE)
+_FIGURE = re.compile(r"(\w+/\w+) (\d+\.\d{4}) \+- (\d+\.\d{4})")
+_LAST_SEED = re.compile(r"over seeds 0 to (\d+)")
+_PUBLISHED = re.compile(r"\b(\w+/\w+) (\d+\.\d+)")
+# Flags that say where a run happened, and so are left out of its record.
+_PLACES = ("--data_dir", "--workdir")
+
+
+@dataclasses.dataclass(frozen=True)
+class Band:
+    """What several seeds gave.
+
+    Attributes:
+        mean: of the metric's last value.
+        deviation: standard deviation of a sample (n - 1); 0 of a single seed, which has none.
+        seeds: how many, from 0 on.
+    """
+
+    mean: float
+    deviation: float
+    seeds: int
+
+    def __str__(self) -> str:
+        return f"{self.mean:.4f}" + (f" +- {self.deviation:.4f}" if self.seeds > 1 else "") + f" ({self.seeds})"
+
+
+@dataclasses.dataclass(frozen=True)
+class Recipe:
+    """What a config file says of itself.
+
+    Attributes:
+        name: of the file, without `.py`.
+        title: the docstring's first line.
+        tier: one of `TIERS`.
+        bands: by metric, such as `test/accuracy`, in the file's order; a band is None where the recipe was not yet run.
+        time: how long the whole command takes and where; empty where the recipe was not yet run.
+        published: what others report, with the source, in one line.
+        published_figures: the figures in it by metric, as they are written there; none where nothing was published
+            for this very recipe.
+    """
+
+    name: str
+    title: str
+    tier: str
+    bands: dict[str, Band | None]
+    time: str
+    published: str
+    published_figures: dict[str, str]
+
+
+def find(pattern: str = "*", tier: str | None = None) -> list[str]:
+    """The names of the recipes that fit a pattern (or path) and are of a tier, sorted.
+
+    Raises:
+        ValueError: there are no recipes here, or none fits.
+    """
+    known = sorted(file.stem for file in CONFIGS.glob("*.py"))
+    if not known:
+        raise RequestError(f"there is no folder of recipes in {ROOT}; work in a clone, after pip install -e .")
+    if tier is not None and tier not in TIERS:
+        raise unknown("tier", tier, TIERS)
+    name = Path(pattern).name.removesuffix(".py")
+    fitting = fnmatch.filter(known, name)
+    if not fitting:
+        raise unknown("recipe", pattern, known)
+    chosen = [name for name in fitting if tier is None or read_recipe(name).tier == tier]
+    if not chosen:
+        raise RequestError(f"no recipe fits both {pattern!r} and the tier {tier}")
+    return chosen
+
+
+def read_recipe(name: str) -> Recipe:
+    """Reads the docstring of a config file.
+
+    Raises:
+        ValueError: there is no such file, or its docstring lacks what every recipe says.
+    """
+    file = CONFIGS / f"{name}.py"
+    try:
+        docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    except FileNotFoundError as error:
+        raise unknown("recipe", name, (other.stem for other in CONFIGS.glob("*.py"))) from error
+    except SyntaxError as error:
+        raise RequestError(f"{_shown(file)} cannot be read: {error}") from error
+    sections: dict[str, list[str]] = {}
+    for key, text in _SECTION.findall(docstring):
+        sections.setdefault(key, []).append(" ".join(text.split()))
+    for key in ("Tier", "Measured", "Published"):
+        if key not in sections:
+            raise RequestError(f"the docstring of {_shown(file)} has no line that begins with {key}:")
+    tier, published = sections["Tier"][0], sections["Published"][0]
+    if tier not in TIERS:
+        raise RequestError(f"the tier of {_shown(file)} is {tier!r}; it must be one of {', '.join(TIERS)}")
+    figures: dict[str, str] = {}
+    for metric, figure in _PUBLISHED.findall(published):
+        figures.setdefault(metric, figure)
+    bands = _bands(" ".join(sections["Measured"]), file) or dict.fromkeys(figures)
+    if not bands:
+        raise RequestError(f"{_shown(file)} names no metric, neither as measured nor as published")
+    return Recipe(
+        name=name,
+        title=docstring.partition("\n")[0],
+        tier=tier,
+        bands=bands,
+        time=sections.get("Time", [""])[0],
+        published=published,
+        published_figures={} if published.startswith("none") else figures,
+    )
+
+
+def _bands(measured: str, file: Path) -> dict[str, Band | None]:
+    """The bands of the lines `Measured:`; none where they say that it was not yet run."""
+    if measured == NOT_RUN:
+        return {}
+    figures, last_seed = _FIGURE.findall(measured), _LAST_SEED.search(measured)
+    if not figures or not last_seed:
+        raise RequestError(
+            f"{_shown(file)} says neither that it is {NOT_RUN}, nor METRIC 0.0000 +- 0.0000 over seeds 0 to N; "
+            "python -m zoo reproduce --update writes it"
+        )
+    return {metric: Band(float(mean), float(spread), int(last_seed[1]) + 1) for metric, mean, spread in figures}
+
+
+def read_records(name: str) -> list[dict[str, Any]]:
+    """The records of a recipe by seed; none where it was not yet run here.
+
+    Raises:
+        ValueError: a record cannot be read.
+    """
+    records = []
+    for file in (RESULTS / name).glob("*.json"):
+        try:
+            record = json.loads(file.read_text(encoding="utf-8"))
+            if (record["config"], f"{record['seed']}.json") != (name, file.name):
+                raise ValueError(f"it is that of {record['config']}, seed {record['seed']}")
+        except (ValueError, KeyError, TypeError) as error:
+            raise RequestError(f"{_shown(file)} is no record of this recipe and seed: {error!r}") from error
+        records.append(record)
+    return sorted(records, key=lambda record: record["seed"])
+
+
+def bands_of(records: list[dict[str, Any]], metrics: list[str]) -> dict[str, Band]:
+    """The bands that records give.
+
+    Raises:
+        ValueError: the runs have no such metric.
+    """
+    bands = {}
+    for metric in metrics:
+        values = [record["result"]["metrics"].get(metric) for record in records]
+        if None in values:
+            raise unknown(f"metric of {records[0]['config']}", metric, records[0]["result"]["metrics"])
+        deviation = statistics.stdev(values) if len(values) > 1 else 0.0
+        bands[metric] = Band(statistics.fmean(values), deviation, len(values))
+    return bands
+
+
+def compare(measured: Band, band: Band, least: float) -> tuple[bool, str]:
+    """Whether what was measured is what the band says.
+
+    The means may differ by what Student's t test of two samples of equal spread allows: t(0.995) times the pooled
+    deviation times sqrt(1/n + 1/m), with n + m - 2 degrees of freedom. That is 2.1 deviations for five seeds against
+    five, 5.0 for one against five. The spreads may differ by what the F test allows, in both directions, since seeds
+    that all give the same are as suspicious as seeds that scatter: 4.8 times for five against five. One seed has no
+    spread, and only its value is looked at.
+
+    The same seeds on another machine give runs that are alike, so that the means differ less than the test expects:
+    it fails less often by chance than its one in a hundred.
+
+    Args:
+        measured: of at least one seed.
+        band: of at least two.
+        least: no deviation is taken to be smaller; what one example of the evaluation split is worth.
+
+    Returns:
+        Whether it holds, and why in words.
+    """
+    # Only the quantiles; scipy.stats would take a second to import.
+    from scipy import special
+
+    freedoms = (measured.seeds - 1, band.seeds - 1)
+    deviations = (max(measured.deviation, least), max(band.deviation, least))
+    pooled = math.sqrt(
+        sum(freedom * deviation**2 for freedom, deviation in zip(freedoms, deviations, strict=True)) / sum(freedoms)
+    )
+    error = pooled * math.sqrt(1 / measured.seeds + 1 / band.seeds)
+    apart, allowed = abs(measured.mean - band.mean), special.stdtrit(sum(freedoms), 1 - CHANCE / 2) * error
+    holds, words = apart <= allowed, f"mean {apart:.4f} off, up to {allowed:.4f} is chance"
+    if measured.seeds > 1:
+        (small, few), (large, many) = sorted(zip(deviations, freedoms, strict=True))
+        ratio, most = large / small, math.sqrt(special.fdtri(many, few, 1 - CHANCE / 2))
+        holds, words = holds and ratio <= most, f"{words}; spread {ratio:.1f} times, up to {most:.1f} is"
+    return bool(holds), words
+
+
+@dataclasses.dataclass(frozen=True)
+class Outcome:
+    """What came of a recipe's runs.
+
+    Attributes:
+        recipe: as its file stood before.
+        records: of the runs, by seed; fewer than asked for where one failed.
+        error: the line with which a run failed; empty where none did.
+    """
+
+    recipe: Recipe
+    records: list[dict[str, Any]]
+    error: str = ""
+
+    def rows(self) -> list[tuple[str, str, str, str, str, str]]:
+        """A row for each metric: recipe, metric, measured, band, whether it holds (`yes`, `no`, `-`), why."""
+        measured = bands_of(self.records, list(self.recipe.bands)) if self.records and not self.error else {}
+        bits = same_bits(self.records, read_records(self.recipe.name))
+        return [
+            (self.recipe.name, metric, *self._row(measured.get(metric), band, bits))
+            for metric, band in self.recipe.bands.items()
+        ]
+
+    def _row(self, measured: Band | None, band: Band | None, bits: str) -> tuple[str, str, str, str]:
+        if self.error:
+            holds, why = "no", f"did not run: {self.error}"
+        elif measured and band:
+            held, why = compare(measured, band, 1 / self.records[0]["run"]["dataset"]["eval_examples"])
+            holds, why = "yes" if held else "no", f"{why}{bits and '; '}{bits}"
+        else:
+            holds, why = "-", ""
+        if not band:
+            why = f"{why}{why and '; '}published: {self.recipe.published}"
+        return str(measured or "-"), str(band or NOT_RUN), holds, why
+
+
+def same_bits(records: list[dict[str, Any]], recorded: list[dict[str, Any]]) -> str:
+    """How runs compare with the records of the same seeds, digest by digest; empty where there are none."""
+    before = {record["seed"]: record for record in recorded}
+    pairs = [(record, before[record["seed"]]) for record in records if record["seed"] in before]
+    other = [pair for pair in pairs if len({record["result"]["state_sha256"] for record in pair}) > 1]
+    if not pairs:
+        return ""
+    if not other:
+        return "same bits"
+    alike = [pair for pair in other if _made_by(pair[0]) == _made_by(pair[1])]
+    return f"other bits with the same versions and processor ({len(alike)} of {len(pairs)})" if alike else ""
+
+
+def _made_by(record: dict[str, Any]) -> tuple[Any, ...]:
+    run = record["run"]
+    versions = {name: version for name, version in run["versions"].items() if name != "zoo_commit"}
+    return versions, run["hardware"]["processor"]
+
+
+def reproduce(
+    names: list[str], seeds: int, data_dir: str | None, runs: str, *, say: Callable[[str, str], None]
+) -> list[Outcome]:
+    """Runs recipes over seeds 0, 1, ..., one run after the other, each by the user's own command.
+
+    A finished run in `runs/<recipe>-<seed>` is only read, an unfinished one goes on. A recipe of which a run fails is
+    left there, and the next one begins.
+
+    Args:
+        names: of the recipes.
+        seeds: how many.
+        data_dir: where datasets are prepared; default: TFDS' own.
+        runs: folder of the workdirs.
+        say: takes which run it is, and what of it, at the beginning and at the end of each run.
+
+    Raises:
+        Interrupted: SIGINT or SIGTERM came; the run in progress has saved its state.
+    """
+    outcomes = []
+    for number, name in enumerate(names):
+        recipe, records, error = read_recipe(name), [], ""
+        for seed in range(seeds):
+            label = f"[{number * seeds + seed + 1}/{len(names) * seeds}] {name} seed {seed}"
+            try:
+                records.append(_finished_run(recipe, seed, data_dir, Path(runs), functools.partial(say, label)))
+            except (RequestError, RunError) as failure:
+                error = str(failure)
+                say(label, error)
+                break
+        outcomes.append(Outcome(recipe, records, error))
+    return outcomes
+
+
+def _finished_run(
+    recipe: Recipe, seed: int, data_dir: str | None, runs: Path, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The record of a run, which is finished first where it is not."""
+    workdir = runs.absolute() / f"{recipe.name}-{seed}"
+    config = dataclasses.replace(load_config(str(CONFIGS / f"{recipe.name}.py")), seed=seed)
+    record = read_run(recipe.name, config, workdir)
+    seconds = 0.0
+    if record is None:
+        say("goes on" if Workdir(workdir).config() else "begins")
+        seconds = _run(recipe.name, seed, data_dir, workdir)
+        record = read_run(recipe.name, config, workdir)
+    if record is None:
+        raise RunError(f"{_shown(workdir)} holds no result although the run ended well")
+    bands = bands_of([record], list(recipe.bands))
+    metrics = "  ".join(f"{metric} {band.mean:.4f}" for metric, band in bands.items())
+    say(f"{metrics}  {f'{seconds:.0f} s' if seconds else 'finished before'}")
+    return record
+
+
+def read_run(name: str, config: ExperimentConfig, workdir: Path) -> dict[str, Any] | None:
+    """The record of a finished run; None where it is not finished.
+
+    Args:
+        name: of the recipe.
+        config: resolved, with the seed.
+        workdir: the run's folder.
+
+    Raises:
+        ValueError: the folder holds a run with another config, or one that was given more epochs at its end.
+    """
+    folder = Workdir(workdir)
+    folder.check(config)
+    result, run = folder.finished(config), folder.run()
+    if result is None:
+        return None
+    if run.get("extended"):
+        raise RequestError(f"the run in {_shown(workdir)} was given more epochs at its end; name another --runs")
+    run["command"] = [word for word in run["command"] if word.partition("=")[0] not in _PLACES]
+    curve = [json.loads(line) for line in folder.metrics.read_text(encoding="utf-8").splitlines()]
+    fields = dataclasses.asdict(config)
+    return {"config": name, "seed": config.seed, "fields": fields, "result": result, "run": run, "curve": curve}
+
+
+def _run(name: str, seed: int, data_dir: str | None, workdir: Path) -> float:
+    """Runs `train.py` to its end and returns the seconds that the whole command took.
+
+    Raises:
+        RunError: it failed; the message is its own.
+        Interrupted: it was stopped.
+    """
+    command = [
+        sys.executable,
+        "train.py",
+        f"--config=configs/{name}.py",
+        f"--seed={seed}",
+        f"--workdir={_shown(workdir)}",
+    ]
+    if data_dir:
+        command.append(f"--data_dir={data_dir if '://' in data_dir else os.path.abspath(data_dir)}")
+    began = time.monotonic()
+    with tempfile.TemporaryFile() as errors:
+        with _forwarding() as (processes, received):
+            # In a group of its own the process gets one signal, ours, and not the terminal's beside it.
+            process = subprocess.Popen(
+                command,
+                cwd=ROOT,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=errors,
+                process_group=0,
+            )
+            processes.append(process)
+            if received:
+                process.send_signal(received[0])
+            status = process.wait()
+        errors.seek(0)
+        last = _error_line(errors.read().decode(errors="replace"))
+    if received:
+        raise Interrupted(received[0], f"{name} seed {seed}: {last}")
+    if status:
+        raise RunError(last or f"train.py ended with status {status}")
+    return time.monotonic() - began
+
+
+@contextlib.contextmanager
+def _forwarding() -> Iterator[tuple[list[subprocess.Popen], list[int]]]:
+    """Passes SIGINT and SIGTERM on to the processes of the first list; the second one tells which came."""
+    processes: list[subprocess.Popen] = []
+    received: list[int] = []
+
+    def forward(number: int, frame: Any) -> None:
+        received.append(number)
+        for process in processes:
+            process.send_signal(number)
+
+    numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]
+    previous = {number: signal.signal(number, forward) for number in numbers}
+    try:
+        yield processes, received
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)
+
+
+def _error_line(text: str) -> str:
+    """The line of a run's output that says what went wrong: the last error, or else the last line."""
+    lines = [line for line in text.splitlines() if line.strip()]
+    errors = [line for line in lines if line.startswith("error: ")]
+    return (errors or lines or [""])[-1].removeprefix("error: ")
+
+
+def check_update(names: list[str], seeds: int) -> None:
+    """Raises a `ValueError` where so few seeds cannot take the place of the records that there are."""
+    if seeds < 2:
+        raise RequestError(f"seeds is {seeds}; a mean and a deviation need at least 2")
+    for name in names:
+        recorded = len(read_records(name))
+        if recorded > seeds:
+            raise RequestError(f"seeds is {seeds}; {name} has records of {recorded}, so that --update needs as many")
+
+
+def update(outcome: Outcome) -> list[str]:
+    """Writes the records of a recipe and, from them, the band into its docstring; says what changed.
+
+    Nothing but the lines `Measured:` is touched.
+    """
+    name, file = outcome.recipe.name, CONFIGS / f"{outcome.recipe.name}.py"
+    if outcome.error:
+        return []
+    folder = RESULTS / name
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    for record in outcome.records:
+        text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+        write_atomically(folder / f"{record['seed']}.json", text.encode())
+    bands = bands_of(outcome.records, list(outcome.recipe.bands))
+    source = file.read_bytes().decode()
+    written = _MEASURED.sub(lambda _: measured_lines(bands), source, count=1)
+    if written != source:
+        write_atomically(file, written.encode())
+    changed = [
+        f"{_shown(file)}: {metric} {outcome.recipe.bands[metric] or NOT_RUN} -> {band}"
+        for metric, band in bands.items()
+        if str(outcome.recipe.bands[metric]) != str(band)
+    ]
+    return [f"{_shown(folder)}: {len(outcome.records)} records", *(changed or [f"{_shown(file)}: the same band"])]
+
+
+def measured_lines(bands: dict[str, Band]) -> str:
+    """The lines `Measured:` of a docstring."""
+    seeds = next(iter(bands.values())).seeds
+    what = f"mean and standard deviation of the last epoch over seeds 0 to {seeds - 1}"
+    lines = []
+    for metric, band in bands.items():
+        text = f"{metric} {band.mean:.4f} +- {band.deviation:.4f}, {'likewise' if lines else what}"
+        lines += textwrap.wrap(
+            text,
+            _WIDTH,
+            initial_indent="Measured:  ",
+            subsequent_indent=" " * 11,
+            break_long_words=False,
+            break_on_hyphens=False,
+        )
+    return "".join(f"{line}\n" for line in lines)
+
+
+def disagreements(names: list[str]) -> list[str]:
+    """Where configs, records and README do not say the same, a line each; reads files and runs nothing."""
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    found = []
+    for name in names:
+        try:
+            recipe, records = read_recipe(name), read_records(name)
+            found += [*_against_records(recipe, records), *_against_readme(recipe, readme)]
+        except RequestError as error:
+            found.append(str(error))
+    recorded = (folder.name for folder in RESULTS.iterdir() if folder.is_dir()) if RESULTS.is_dir() else ()
+    lost = sorted(name for name in recorded if not (CONFIGS / f"{name}.py").exists())
+    return found + [f"results/{name} has no configs/{name}.py" for name in lost]
+
+
+def _against_records(recipe: Recipe, records: list[dict[str, Any]]) -> Iterator[str]:
+    config, results = f"configs/{recipe.name}.py", f"results/{recipe.name}"
+    if not records:
+        if any(recipe.bands.values()):
+            yield f"{config} states a band, and {results} has no records of it"
+        return
+    seeds = [record["seed"] for record in records]
+    if seeds != list(range(len(seeds))):
+        yield f"{results} has seeds {', '.join(map(str, seeds))}; they must be 0 to N"
+    given = load_config(str(CONFIGS / f"{recipe.name}.py"))
+    for record in records:
+        label = f"{results}/{record['seed']}.json"
+        try:
+            changed = differences(ExperimentConfig(**record["fields"]), dataclasses.replace(given, seed=record["seed"]))
+        except (TypeError, ValueError, KeyError) as error:
+            yield f"{label} holds no config of this version: {error}"
+            continue
+        for field, (old, new) in changed.items():
+            yield f"{label} was made with {field} {old!r}, {config} has {new!r}"
+    for metric, band in bands_of(records, list(recipe.bands)).items():
+        stated = recipe.bands[metric]
+        if str(stated) != str(band):
+            yield f"{config} states {metric} {stated or NOT_RUN}, {results} gives {band}"
+
+
+def _against_readme(recipe: Recipe, readme: str) -> Iterator[str]:
+    row = re.search(rf"^\| *\[?`?configs/{re.escape(recipe.name)}\.py\b.*$", readme, re.MULTILINE)
+    if row is None:
+        yield f"README.md has no row of configs/{recipe.name}.py"
+        return
+    said = " ".join(row[0].replace("±", "+-").split())
+    bands = {metric: band for metric, band in recipe.bands.items() if band}
+    for metric, band in bands.items():
+        figure = f"{band.mean:.4f} +- {band.deviation:.4f}"
+        if figure not in said:
+            yield f"configs/{recipe.name}.py states {metric} {figure}, README.md's row has other figures"
+    if not bands and "+-" in said:
+        yield f"README.md states a band of configs/{recipe.name}.py, which is {NOT_RUN}"
+    figures = recipe.published_figures.values()
+    if not bands and figures and not any(figure in said for figure in figures):
+        yield f"README.md's row of configs/{recipe.name}.py lacks the published {next(iter(figures))}"
+
+
+def _shown(path: Path) -> str:
+    """A path as it is short: within the repository from its top."""
+    with contextlib.suppress(ValueError):
+        return os.fspath(path.relative_to(ROOT))
+    return os.fspath(path)
