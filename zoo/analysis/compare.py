@@ -1,6 +1,8 @@
 """Runs side by side: where their configs and surroundings differ, what came of them, and their curves."""
 
+import dataclasses
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,7 +10,7 @@ from typing import Any
 from zoo.analysis import figures, page
 from zoo.analysis.curves import curve
 from zoo.analysis.runs import Run, curve_metrics, points
-from zoo.config import FIELDS
+from zoo.config import ExperimentConfig
 from zoo.errors import RequestError
 
 TIMES = ("wall_seconds", "train_seconds", "images_per_second")
@@ -22,7 +24,10 @@ def sections(runs: Sequence[Run]) -> list[tuple[str, list[tuple[str, ...]]]]:
     """
     if len(runs) < 2:
         raise RequestError("compare takes at least two runs")
-    configs = [(name, [getattr(run.config, name) for run in runs]) for name in FIELDS]
+    fields = [_fields(run.config) for run in runs]
+    configs = [
+        (name, [own.get(name) for own in fields]) for name in dict.fromkeys(name for own in fields for name in own)
+    ]
     around = [(name, [run.run.get(part, {}).get(name) for run in runs]) for part, name in _surroundings(runs)]
     metrics = dict.fromkeys(name for run in runs for name in run.result["metrics"])
     results = [(name, [run.result["metrics"].get(name) for run in runs]) for name in metrics]
@@ -32,8 +37,15 @@ def sections(runs: Sequence[Run]) -> list[tuple[str, list[tuple[str, ...]]]]:
         ("config", [_row(name, values) for name, values in configs if _differ(values)]),
         ("data, versions and machine", [_row(name, values) for name, values in around if _differ(values)]),
         ("result", [_row(name, values) for name, values in results]),
-        ("state", [("state_sha256", *(digest[:12] for digest in digests)), ("equal to", *_equals(digests))]),
+        ("state", [_row("state_sha256", digests), ("equal to", *_equals(digests))]),
     ]
+
+
+def _fields(config: ExperimentConfig) -> dict[str, Any]:
+    """The fields by name, each hyperparameter of the model by itself."""
+    values = dataclasses.asdict(config)
+    arguments = {f"model_args.{name}": value for name, value in values.pop("model_args").items()}
+    return values | arguments
 
 
 def _surroundings(runs: Sequence[Run]) -> list[tuple[str, str]]:
@@ -56,7 +68,9 @@ def _text(value: Any) -> str:
         return f"{value:.6g}"
     if value is None or value == "":
         return "-"
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
+    if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
+        return value[:12]  # of a digest
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
 
 
 def _equals(digests: list[str]) -> list[str]:

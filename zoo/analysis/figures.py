@@ -3,6 +3,7 @@
 import base64
 import dataclasses
 import io
+import math
 import re
 import warnings
 from collections.abc import Callable, Sequence
@@ -14,6 +15,7 @@ import numpy as np
 from matplotlib import image as pictures
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
 
 # Okabe and Ito 2008, Color universal design, without the yellow and the black, which one of the two themes would hide.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -190,14 +192,16 @@ class Point:
 def costs(figure: Figure, points: Sequence[Point], x_label: str, y_label: str) -> None:
     """Points with their names; those that were published are hollow."""
     axes = figure.subplots()
+    middle = math.sqrt(min(point.x for point in points) * max(point.x for point in points))
     for number, point in enumerate(sorted(points, key=lambda point: point.x)):
         color = COLORS[number % len(COLORS)]
         hollow = {} if point.deviation is not None else {"markerfacecolor": "none"}
         marker = MARKERS[number % len(MARKERS)]
         axes.errorbar(point.x, point.y, point.deviation, fmt=marker, color=color, capsize=3, markersize=6, **hollow)
-        axes.annotate(point.label, (point.x, point.y), xytext=(0, 8), textcoords="offset points", ha="center")
-    axes.set_xscale("log")
-    axes.margins(0.25)
+        side, align = (7, "left") if point.x <= middle else (-7, "right")
+        axes.annotate(point.label, (point.x, point.y), xytext=(side, 3), textcoords="offset points", ha=align)
+    _log_scale(axes, EngFormatter(sep=""))
+    axes.margins(0.15)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
 
@@ -212,20 +216,27 @@ def ratios(figure: Figure, works: Sequence[str], sides: dict[str, dict[int, tupl
     """
     axes = figure.subplots()
     for number, (side, found) in enumerate(sides.items()):
-        places = [work + 0.1 + 0.6 * ((number + 0.5) / len(sides) - 0.5) for work in found]
+        places = [work + 0.15 + 0.6 * ((number + 0.5) / len(sides) - 0.5) for work in found]
         median, least, most = np.array(list(found.values())).T
         style = {"color": COLORS[number % len(COLORS)], "fmt": MARKERS[number % len(MARKERS)], "markersize": 4}
         axes.errorbar(median, places, xerr=(median - least, most - median), label=side, linewidth=1, **style)
     axes.axvline(1, color=INK, linewidth=1)
-    axes.set_xscale("log")
-    axes.xaxis.set_major_formatter("{x:g}")
-    axes.xaxis.set_minor_formatter("{x:g}")
+    _log_scale(axes, "{x:g}")
     axes.set_yticks([])
     axes.grid(visible=False, axis="y")
     for number, work in enumerate(works):
         # Above its row, so that there is room on a phone.
-        axes.text(0, number - 0.36, work, transform=axes.get_yaxis_transform(), va="bottom")
+        axes.text(0.01, number - 0.45, work, transform=axes.get_yaxis_transform(), va="top")
         axes.axhline(number - 0.5, color=RULE, linewidth=0.6)
-    axes.set_ylim(len(works) - 0.5, -0.75)
+    axes.set_ylim(len(works) - 0.5, -0.5)
     axes.set_xlabel("times as long as the zoo takes; right of 1 the zoo is faster")
     figure.legend(loc="outside upper left", ncols=2)
+
+
+def _log_scale(axes: Axes, form: str | EngFormatter) -> None:
+    """A logarithmic x axis whose numbers are plain text and do not touch each other."""
+    axes.set_xscale("log")
+    least, most = axes.get_xlim()
+    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if most > 100 * least else (1, 2, 5)))
+    axes.xaxis.set_major_formatter(form)
+    axes.xaxis.set_minor_formatter(NullFormatter())

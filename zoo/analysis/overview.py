@@ -93,7 +93,7 @@ def baselines(rows, costs, recipes) -> list[Markup]:
         numbers = counted if isinstance(counted, tuple) else (None, None)
         measured = (f"{statistics.fmean(values):.4f}", f"{spread(values):.4f}") if values else (NOT_RUN, "")
         counts = ("" if number is None else count_text(number) for number in numbers)
-        lines.append((page.element("code", name), metric, *measured, len(values), published, *counts))
+        lines.append((page.element("code", name), metric, *measured, len(values) or "", published, *counts))
     head = ("recipe", "metric", "mean", "deviation", "seeds", "published", "parameters", "MACs")
     parts = [
         page.paragraph(

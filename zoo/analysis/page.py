@@ -25,6 +25,7 @@ table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabu
 th, td { text-align: left; vertical-align: top; padding: 0.25rem 1.25rem 0.25rem 0; min-width: 4rem;
   border-bottom: 1px solid var(--rule); }
 td.number, th.number { text-align: right; white-space: nowrap; }
+td:first-child code { white-space: nowrap; overflow-wrap: normal; }
 figure { margin: 0; min-width: 0; }
 .plots, .wide { display: grid; gap: 1.5rem; }
 .plots { grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); }

@@ -88,15 +88,26 @@ def read_record(path: Path) -> Run:
     return Run(name, config, record["result"], record["run"], record["curve"])
 
 
+def holds_records(folder: Path) -> bool:
+    """Whether a folder is one of records, or of benchmarks, and not that of a run."""
+    if (folder / "config.json").exists():
+        return False
+    return (folder / BENCHMARKS).exists() or bool(_record_files(folder))
+
+
+def _record_files(folder: Path) -> list[Path]:
+    files = [file for file in folder.glob("*/*.json") if re.fullmatch(r"\d+", file.stem)]
+    return sorted(files, key=lambda file: (file.parent.name, int(file.stem)))
+
+
 def read_records(folder: Path) -> dict[str, list[Run]]:
     """The runs of a folder of records by config name, in the order of their seeds.
 
     Raises:
         ValueError: a record cannot be read.
     """
-    files = [file for file in folder.glob("*/*.json") if re.fullmatch(r"\d+", file.stem)]
     found: dict[str, list[Run]] = {}
-    for file in sorted(files, key=lambda file: (file.parent.name, int(file.stem))):
+    for file in _record_files(folder):
         found.setdefault(file.parent.name, []).append(read_record(file))
     return found
 
