@@ -186,6 +186,8 @@ def report_command(options: argparse.Namespace) -> None:
     from zoo.analysis import runs
 
     folder = Path(options.folder)
+    if folder.is_file():
+        raise RequestError(f"{folder} is a file; report takes the folder of a run, or a folder of records")
     output = Path(options.output or folder / "report")
     opening = {"data_dir": options.data_dir, "memory_gib": options.memory_gib}
     if runs.holds_records(folder):

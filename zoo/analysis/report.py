@@ -212,9 +212,8 @@ def mistakes(label: str, answers: Answers, names: list[str], images: Images, out
         words = [f"error {answers['error'][i]:.4g}" for i in worst]
         text = "The largest errors first."
     if images.batches is None:
-        listed = page.element(
-            "ul", *(page.element("li", f"example {i}: {line}") for i, line in zip(worst, words, strict=True))
-        )
+        rows = zip(worst, words, strict=True)
+        listed = page.table(("example", "answer"), rows, label="worst mistakes", numbers=(0,))
         return [page.paragraph(text), _no_images(images), listed]
     shown = images.at(worst)["image"]
     plots.grid(shown, [words.replace(", ", "\n", 1) for words in words], figures.file(output, "mistakes", label))
