@@ -36,6 +36,12 @@ def test_a_figure_is_svg_and_png(tmp_path):
         assert (np.abs(picture[..., :3] * 255 - wanted).max(-1) < 2).sum() > 20, color
 
 
+def test_many_lines_have_their_legend_outside(tmp_path):
+    lines = [figures.Line(f"run {number}", [1, 2], [3, number], color=number) for number in range(8)]
+    svg = figures.drawn(lambda figure: figures.lines(figure, lines, "epoch", "loss"), tmp_path / "lines.png")
+    assert {f"run {number}" for number in range(8)} <= set(texts(svg))
+
+
 def test_ids_of_two_figures_differ(tmp_path):
     ids = [re.findall(r' id="([^"]+)"', figures.drawn(two_lines, tmp_path / f"{name}.png")) for name in "ab"]
     assert ids[0]

@@ -92,6 +92,7 @@ def test_a_band_is_over_the_epochs_that_all_have(tmp_path):
     found = [runs.read(record(tmp_path, "a", 0, curve=rows)), runs.read(record(tmp_path, "a", 1, curve=rows[:2]))]
     line = overview.band(found, "train", "loss", 0)
     assert (line.x, line.y, line.low, line.high) == ([1.0], [1.0], [1.0], [1.0])
+    assert overview.band(found[:1], "test", "loss", 0).low is None
 
 
 def test_accuracy_against_cost_takes_measured_and_published(whole):
@@ -114,8 +115,8 @@ def test_throughput_is_that_of_the_file(whole):
         ["MLP", "zoo", "0.0421 ms", "100,000", "", "0.25", ""],
         ["MLP", "Keras fit", "0.916 ms", "100,000", "21.75 (21.25 to 22.25)", "0.25", ""],
         ["MLP", "PyTorch", "skipped: <torch> is not installed", "", "", "", ""],
-        ["Start", "zoo", "3.5 s", "100,000", "", "0.25", ""],
-        ["Start", "Keras", "7 s", "100,000", "2.00 (1.50 to 2.50)", "0.25", ""],
+        ["Start", "zoo", "3.50 s", "100,000", "", "0.25", ""],
+        ["Start", "Keras", "7.00 s", "100,000", "2.00 (1.50 to 2.50)", "0.25", ""],
     ]
 
 

@@ -92,9 +92,10 @@ def test_what_is_no_finished_run(tmp_path, what, message):
     assert "\n" not in str(raised.value)
 
 
+@pytest.mark.parametrize("content", [b"{", b"", b"PK\x03\x04 cut short"], ids=repr)
 @pytest.mark.parametrize("name", ["evaluation.npz", "benchmarks.json"])
-def test_damaged_files_are_named(tmp_path, name):
-    (tmp_path / name).write_text("{")
+def test_damaged_files_are_named(tmp_path, name, content):
+    (tmp_path / name).write_bytes(content)
     reading = runs.read_answers if name.endswith("npz") else runs.read_benchmarks
     with pytest.raises(ValueError, match=f"{name} cannot be read"):
         reading(tmp_path)

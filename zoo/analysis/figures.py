@@ -122,7 +122,9 @@ def lines(figure: Figure, drawn_lines: Sequence[Line], x_label: str, y_label: st
             axes.fill_between(line.x, line.low, line.high, color=color, alpha=0.2, linewidth=0)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
-    if len(drawn_lines) > 1:
+    if len(drawn_lines) > 3:
+        figure.legend(loc="outside lower left", ncols=2, fontsize=7)
+    elif len(drawn_lines) > 1:
         axes.legend()
     return axes
 
@@ -133,7 +135,9 @@ def matrix(figure: Figure, counts: np.ndarray, names: Sequence[str]) -> None:
     axes.grid(visible=False)
     share = counts / np.maximum(counts.sum(1, keepdims=True), 1)
     # By the root, so that few mistakes among many answers are seen.
-    shown = axes.imshow(share, norm=matplotlib.colors.PowerNorm(0.5, 0, 1), interpolation="nearest")
+    norm = matplotlib.colors.PowerNorm(0.5, 0, 1)
+    # Where the layout keeps pixels square it may push the labels out of the figure.
+    shown = axes.imshow(share, norm=norm, interpolation="nearest", aspect="auto")
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
     if len(names) <= MAX_NAMED:
@@ -220,7 +224,7 @@ def ratios(figure: Figure, works: Sequence[str], sides: dict[str, dict[int, tupl
         median, least, most = np.array(list(found.values())).T
         style = {"color": COLORS[number % len(COLORS)], "fmt": MARKERS[number % len(MARKERS)], "markersize": 4}
         axes.errorbar(median, places, xerr=(median - least, most - median), label=side, linewidth=1, **style)
-    axes.axvline(1, color=INK, linewidth=1)
+    axes.axvline(1, color=INK, linewidth=0.8, zorder=0)
     _log_scale(axes, "{x:g}")
     axes.set_yticks([])
     axes.grid(visible=False, axis="y")

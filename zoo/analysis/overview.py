@@ -1,5 +1,6 @@
 """The page of all records: baselines over seeds, how they learned, what they cost, and how fast the zoo is."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -126,12 +127,13 @@ def learning(records: Mapping[str, Sequence[Run]], rows, output: Path) -> list[M
 
 
 def band(runs: Sequence[Run], split: str, metric: str, number: int) -> figures.Line:
-    """Mean, least and most over the runs, at the epochs that all have."""
+    """The mean over the runs at the epochs that all have; of several runs the least and the most too."""
     curves = [points(run.curve, split, metric) for run in runs]
     epochs = [epoch for epoch in curves[0] if all(epoch in curve for curve in curves)]
     columns = [[curve[epoch] for curve in curves] for epoch in epochs]
     mean, low, high = ([measure(values) for values in columns] for measure in (statistics.fmean, min, max))
-    return figures.Line(split, epochs, mean, low, high, color=number, dash=number)
+    edges = (low, high) if len(runs) > 1 else (None, None)
+    return figures.Line(split, epochs, mean, *edges, color=number, dash=number)
 
 
 def against_cost(rows, costs, recipes, records, output: Path) -> list[Markup]:
@@ -217,10 +219,15 @@ def _timing(work: dict[str, Any], side: dict[str, Any]) -> tuple[str, ...]:
         return (f"skipped: {side['skipped']}", "", "", "", "")
     ratio = side["times_slower"]
     texts = (
-        (side["median"], f"{{:,.3g}} {'s' if work['kind'] == 'start' else 'ms'}"),
+        (side["median"], f"{{:,.{_digits(side['median'])}f}} {'s' if work['kind'] == 'start' else 'ms'}"),
         (side["images_per_second"], "{:,.0f}"),
         (ratio and ratio["median"], f"{{:.2f}} ({ratio['least']:.2f} to {ratio['most']:.2f})" if ratio else ""),
         (side["peak_gib"], "{:.2f}"),
         (side["fraction_of_matmul"], "{:.2f}"),
     )
     return tuple("" if value is None else form.format(value) for value, form in texts)
+
+
+def _digits(value: float) -> int:
+    """How many decimals leave three figures of a number, as far as it has so few."""
+    return max(0, 2 - math.floor(math.log10(value)))

@@ -38,11 +38,13 @@ figure { margin: 0; min-width: 0; }
 .pair { display: flex; gap: 2px; max-width: 12rem; }
 .pair img { width: 50%; }
 img { image-rendering: pixelated; background: var(--card); }
-.episode { display: flex; flex-wrap: wrap; gap: 0.375rem; align-items: flex-start; margin: 0.75rem 0 1.25rem; }
-.episode figure { width: 3.25rem; border: 3px solid transparent; }
+.episode { display: flex; gap: 1rem; align-items: flex-start; margin: 0.75rem 0 1.25rem; }
+.candidates { display: grid; gap: 0.375rem; grid-template-columns: repeat(auto-fill, 3.25rem); flex: 1;
+  max-width: 36rem; }
+.episode figure { border: 3px solid transparent; }
 .episode img { display: block; width: 100%; }
-.episode figcaption { font-size: 0.7rem; text-align: center; min-height: 1.9em; line-height: 1.2; color: var(--ink); }
-.episode .query { width: 4.5rem; margin-right: 0.75rem; }
+.episode figcaption { font-size: 0.7rem; text-align: center; min-height: 1.2em; line-height: 1.2; color: var(--ink); }
+.episode .query { flex: none; width: 4.5rem; }
 .episode .true { border-color: var(--right); }
 .episode .chosen { border-color: var(--wrong); border-style: dashed; }
 .episode .true.chosen { border-color: var(--right); border-style: solid; }

@@ -125,13 +125,15 @@ def facts(run: Run) -> tuple[str, Markup]:
     ]
     what = page.table(("what", "value"), rows, label="facts of the run")
     config = page.table(("field", "default", "here"), changed, label="config fields that differ from the defaults")
-    parts = (
-        ("The run", what),
-        ("Metrics of the last epoch", metrics_table(result["metrics"])),
-        ("Config where it is not the default", config),
+    left = page.element("div", page.element("h3", "The run"), what)
+    right = page.element(
+        "div",
+        page.element("h3", "Metrics of the last epoch"),
+        metrics_table(result["metrics"]),
+        page.element("h3", "Config where it is not the default"),
+        config,
     )
-    columns = (page.element("div", page.element("h3", title), part) for title, part in parts)
-    return page.section("Facts", page.element("div", *columns, class_="wide"))
+    return page.section("Facts", page.element("div", left, right, class_="wide"))
 
 
 def metrics_table(values: dict[str, float]) -> Markup:
@@ -330,11 +332,12 @@ def _mark(true: bool, taken: bool) -> list[str]:
 
 def _episode(number: int, pairs: dict[str, np.ndarray], marks: list[list[str]], scores: np.ndarray) -> Markup:
     """A query with the first image of each class; what is true and what was chosen is said and framed."""
-    cells = [_framed(pairs["left"][0], f"query of episode {number}", "query", "query")]
+    query = _framed(pairs["left"][0], f"query of episode {number}", "query", "query")
+    cells = []
     for way, mark in enumerate(marks):
         alt = ", ".join([f"candidate {way + 1}", *mark, f"score {scores[way]:.4g}"])
         cells.append(_framed(pairs["right"][way], alt, " ".join(mark), " ".join(mark) or None))
-    return page.element("div", *cells, class_="episode")
+    return page.element("div", query, page.element("div", *cells, class_="candidates"), class_="episode")
 
 
 def _framed(pixels: np.ndarray, alt: str, words: str, css: str | None) -> Markup:

@@ -7,6 +7,7 @@ TensorFlow.
 import dataclasses
 import json
 import re
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -139,7 +140,7 @@ def read_answers(folder: Path) -> dict[str, np.ndarray] | None:
             return {name: stored[name] for name in stored}
     except FileNotFoundError:
         return None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise RequestError(f"{path} cannot be read: {error}") from error
 
 
