@@ -136,7 +136,7 @@ def read_answers(folder: Path) -> dict[str, np.ndarray] | None:
     """
     path = folder / "evaluation.npz"
     try:
-        with np.load(path) as stored:
+        with path.open("rb") as file, np.load(file) as stored:
             return {name: stored[name] for name in stored}
     except FileNotFoundError:
         return None
