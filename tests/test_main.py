@@ -12,6 +12,7 @@ import pytest
 import zoo
 from zoo import console
 from zoo.__main__ import main
+from zoo.training.workdir import Workdir
 
 # The keys of inspect --json, in order.
 KEYS = (
@@ -305,3 +306,77 @@ def test_show_data_takes_the_flags_of_the_config(capsys, tmp_path, data_dir, mon
 def test_show_data_says_what_is_wrong(argv, message):
     with pytest.raises(ValueError, match=re.escape(message)):
         main(["show-data", *argv])
+
+
+@pytest.fixture
+def run(tmp_path):
+    """The folder of a finished run."""
+    config = zoo.ExperimentConfig(dataset="synthetic:8x8x1,classes=4,examples=320", epochs=1, batch_size=32)
+    row = {"step": 10, "epoch": 1.0, "split": "test", "loss": 0.5}
+    result = {"model": "simple_cnn", "dataset": config.dataset, "steps": 10, "epochs": 1, "seed": 0}
+    times = {"wall_seconds": 2.0, "train_seconds": 1.0, "images_per_second": None}
+    folder = Workdir(tmp_path / "run")
+    with folder.open(config):
+        folder.metrics.write_text(json.dumps(row) + "\n")
+        folder.write_run(dataset={"class_names": {"label": ["0", "1", "2", "3"]}}, seed=0)
+        folder.write_result({**result, **times, "metrics": {"test/loss": 0.5}, "state_sha256": "0" * 64})
+    return folder.path
+
+
+def test_report_writes_a_page_in_the_runs_folder(command, run):
+    status, out, err = command("report", str(run))
+    assert (status, out, err) == (0, f"{run}/report/index.html, and its figures as PNG beside it\n", "")
+    assert "simple_cnn on synthetic:8x8x1" in (run / "report" / "index.html").read_text()
+
+
+def test_report_of_records(command, run, tmp_path):
+    record = {
+        "config": "mine",
+        "seed": 0,
+        "run": {},
+        "curve": [],
+        "fields": json.loads((run / "config.json").read_text()),
+    }
+    record["result"] = json.loads((run / "result.json").read_text())
+    (tmp_path / "results" / "mine").mkdir(parents=True)
+    (tmp_path / "results" / "mine" / "0.json").write_text(json.dumps(record))
+    status, out, _ = command("report", str(tmp_path / "results"), f"--output={tmp_path}/page/of/all")
+    assert (status, out) == (0, f"{tmp_path}/page/of/all/index.html, and its figures as PNG beside it\n")
+    page = (tmp_path / "page" / "of" / "all" / "index.html").read_text()
+    assert "<code>mlp_digits</code>" in page
+    assert "<h1>Baselines of the zoo</h1>" in page
+
+
+def test_compare_prints_tables_and_writes_a_page(command, run, tmp_path):
+    status, out, err = command("compare", str(run), str(run), f"--output={tmp_path}/both.html")
+    assert (status, err) == (0, "")
+    lines = [re.split(r" {2,}", line) for line in out.splitlines()]
+    assert lines[0] == ["config", "1: run", "2: run"]
+    assert ["test/loss", "0.5", "0.5"] in lines
+    assert ["equal to", "2", "1"] in lines
+    assert "<h1>2 runs side by side</h1>" in (tmp_path / "both.html").read_text()
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["report"], "required: folder"),
+        (["report", "file"], "file is a file; report takes the folder of a run, or a folder of records"),
+        (["report", "nowhere"], "there is no nowhere; name the folder of a run, or a record"),
+        (["report", "."], "holds no run: it has no config.json"),
+        (["report", "run", "--output=file/page"], "output is 'file/page', which cannot be made"),
+        (["compare", "run"], "compare takes at least two runs"),
+        (["compare", "run", "file"], "file cannot be read as a record"),
+        (["compare", "run", "nowhere", "--output=new/page.html"], "there is no nowhere"),
+    ],
+    ids=str,
+)
+def test_no_report_of_what_is_no_run(command, run, tmp_path, monkeypatch, argv, message):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").write_text("no record")
+    before = sorted(tmp_path.rglob("*"))
+    status, out, err = command(*argv)
+    assert (status, out) == (2, "")
+    assert message in err
+    assert err.count("\n") == 1
+    assert sorted(tmp_path.rglob("*")) == before

@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, roc_auc_score
+from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
 
 from zoo import metrics
 
@@ -182,3 +182,38 @@ def test_shots_are_averaged():
     scores = np.array([[[0.9, 0.0], [0.5, 0.5]]])
     assert metrics.episode_accuracy(scores, np.array([1])) == 1.0
     assert metrics.episode_accuracy(scores, np.array([0])) == 0.0
+
+
+@pytest.mark.parametrize("levels", [3, 1000])
+def test_the_roc_curve_is_scikit_learns(rng, levels):
+    scores = (rng.integers(levels, size=300) / levels).astype("float32")
+    positive = rng.random(300) < 0.4
+    false, true = metrics.roc_curve(scores, positive)
+    expected_false, expected_true, _ = roc_curve(positive, scores, drop_intermediate=False)
+    np.testing.assert_allclose(false, expected_false, atol=1e-12)
+    np.testing.assert_allclose(true, expected_true, atol=1e-12)
+    assert np.trapezoid(true, false) == pytest.approx(metrics.roc_auc(scores, positive), abs=1e-12)
+
+
+def test_the_roc_curve_of_four_pairs():
+    # One different pair scores above one of the two alike, and two tie.
+    false, true = metrics.roc_curve(np.array([0.9, 0.8, 0.5, 0.5]), np.array([True, False, True, False]))
+    assert false.tolist() == [0, 0, 0.5, 1]
+    assert true.tolist() == [0, 0.5, 0.5, 1]
+
+
+def test_reliability_is_what_the_calibration_error_is_made_of(rng):
+    confidence = (rng.random(500) ** 0.3).astype("float32")
+    hits = rng.random(500) < confidence
+    counts, mean, accuracy = metrics.reliability(confidence, hits)
+    assert counts.shape == mean.shape == accuracy.shape == (metrics.CALIBRATION_BINS,)
+    assert counts.sum() == 500
+    total = sum(n / 500 * abs(a - c) for n, c, a in zip(counts, mean, accuracy, strict=True) if n)
+    assert total == pytest.approx(calibration_error_by_loop(confidence, hits, metrics.CALIBRATION_BINS), abs=1e-12)
+
+
+def test_an_empty_bin_has_no_mean():
+    counts, mean, accuracy = metrics.reliability(np.array([0.3, 0.9]), np.array([1, 0]), bins=3)
+    assert counts.tolist() == [1, 0, 1]
+    np.testing.assert_array_equal(mean, [0.3, np.nan, 0.9])
+    np.testing.assert_array_equal(accuracy, [1, np.nan, 0])

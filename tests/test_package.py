@@ -36,6 +36,7 @@ ROOMS = {
         "zoo.analysis",
         "zoo.baselines",
         "zoo.training",
+        "zoo.metrics",
         "zoo.data",
         "zoo.registry",
         "zoo.config",

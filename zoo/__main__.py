@@ -1,4 +1,4 @@
-"""Everything but training: python -m zoo list | inspect | show-data | reproduce | document."""
+"""Everything but training: python -m zoo list | inspect | show-data | reproduce | report | compare | document."""
 
 import argparse
 import dataclasses
@@ -195,6 +195,68 @@ def document_command(options: argparse.Namespace) -> None:
     print("\n".join(cards.write() or ["nothing has changed"]))
 
 
+def report_command(options: argparse.Namespace) -> None:
+    """Writes the page of a run, or of a folder of records."""
+    from zoo.analysis import runs
+
+    folder = Path(options.folder)
+    if folder.is_file():
+        raise RequestError(f"{folder} is a file; report takes the folder of a run, or a folder of records")
+    output = Path(options.output or folder / "report")
+    opening = {"data_dir": options.data_dir, "memory_gib": options.memory_gib}
+    if runs.holds_records(folder):
+        recipes = known_recipes()
+        make_folder(output)
+        console.import_tensorflow()
+        from zoo.analysis.overview import write_overview
+
+        page = write_overview(folder, output, recipes, **opening)
+    else:
+        run = runs.read(folder)
+        make_folder(output)
+        console.import_tensorflow()
+        from zoo.analysis.report import write_run
+
+        page = write_run(run, output, **opening)
+    print(f"{page}, and its figures as PNG beside it")
+
+
+def known_recipes() -> dict[str, Any]:
+    """What each recipe says of itself, and its config; none where the zoo is installed without them."""
+    from zoo import baselines
+
+    if not baselines.CONFIGS.is_dir():
+        return {}
+    return {
+        name: (baselines.read_recipe(name), configs.load_config(str(baselines.CONFIGS / f"{name}.py")))
+        for name in baselines.find()
+    }
+
+
+def make_folder(path: Path) -> None:
+    """Makes a folder for what is written."""
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"output is {str(path)!r}, which cannot be made: {error.strerror}") from error
+
+
+def compare_command(options: argparse.Namespace) -> None:
+    """Shows runs side by side, and writes a page of it where one is asked for."""
+    from zoo.analysis import compare, runs
+
+    found = [runs.read(Path(run)) for run in options.runs]
+    for title, rows in compare.sections(found):
+        names = [f"{number}: {run.name}" for number, run in enumerate(found, 1)]
+        print_table([(title, *names), *(rows or [("the same in all", *([""] * len(found)))])])
+        print()
+    if options.output:
+        path = Path(options.output)
+        make_folder(path.parent)
+        compare.write(found, path)
+        print(f"{path}, and its figures as PNG beside it")
+
+
 def progress(what: str, text: str) -> None:
     """A line for who waits."""
     print(f"{what}: {text}", file=sys.stderr, flush=True)
@@ -262,10 +324,24 @@ def _parser() -> argparse.ArgumentParser:
     either.add_argument("--update", action="store_true", help="write records of the runs, and from them the bands")
     either.add_argument("--check", action="store_true", help="run nothing; do recipes, records and README agree?")
     command.set_defaults(command=reproduce_command)
+    _add_reports(commands)
+    return parser
+
+
+def _add_reports(commands: Any) -> None:
+    command = commands.add_parser("report", help="a page of a run: curves, mistakes, calibration; or of all records")
+    command.add_argument("folder", help="of a finished run; or of records, such as results")
+    command.add_argument("--output", help="folder of the page and its figures; default: report in that folder")
+    command.add_argument("--data_dir", help="where datasets are prepared; default: that of tensorflow_datasets")
+    command.add_argument("--memory_gib", type=float, default=2.0, help="as in train.py; default: 2")
+    command.set_defaults(command=report_command)
+    command = commands.add_parser("compare", help="runs side by side: configs, metrics, times, digests, curves")
+    command.add_argument("runs", nargs="+", metavar="RUN", help="folder of a finished run, or a record of one")
+    command.add_argument("--output", help="also write a page with the curves, such as compare.html")
+    command.set_defaults(command=compare_command)
     command = commands.add_parser("document", help="writes docs/models and the README's tables from what they are of")
     command.add_argument("--check", action="store_true", help="only say which are not up to date")
     command.set_defaults(command=document_command)
-    return parser
 
 
 if __name__ == "__main__":

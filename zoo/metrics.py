@@ -20,9 +20,34 @@ def expected_calibration_error(confidence: np.ndarray, hits: np.ndarray, bins: i
         bins: of equal width; each holds its upper end (Guo et al. 2017, section 2).
     """
     confidence = confidence.astype(np.float64)
-    bin_of = np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
-    gaps = np.bincount(bin_of, hits.astype(np.float64) - confidence, minlength=bins)
+    gaps = np.bincount(_bin_of(confidence, bins), hits.astype(np.float64) - confidence, minlength=bins)
     return float(np.abs(gaps).sum() / len(confidence))
+
+
+def reliability(
+    confidence: np.ndarray, hits: np.ndarray, bins: int = CALIBRATION_BINS
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """What `expected_calibration_error` is made of, for a reliability diagram.
+
+    Args:
+        confidence: likewise.
+        hits: likewise.
+        bins: likewise.
+
+    Returns:
+        Of each bin how many examples it holds, int64, their mean confidence and their accuracy, float64, NaN where it
+        holds none. All (bins,).
+    """
+    confidence = confidence.astype(np.float64)
+    bin_of = _bin_of(confidence, bins)
+    counts = np.bincount(bin_of, minlength=bins)
+    least = np.where(counts, counts, np.nan)
+    sums = (np.bincount(bin_of, values.astype(np.float64), minlength=bins) for values in (confidence, hits))
+    return counts, *(total / least for total in sums)
+
+
+def _bin_of(confidence: np.ndarray, bins: int) -> np.ndarray:
+    return np.clip(np.ceil(confidence * bins).astype(np.int64) - 1, 0, bins - 1)
 
 
 def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
@@ -49,6 +74,24 @@ def roc_auc(scores: np.ndarray, positive: np.ndarray) -> float:
     mean_rank = np.cumsum(counts) - (counts - 1) / 2  # of equal scores, from 1
     above = mean_rank[inverse][positive].sum() - positives * (positives + 1) / 2
     return float(above / (positives * negatives))
+
+
+def roc_curve(scores: np.ndarray, positive: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The receiver operating characteristic, a point for each threshold between different scores.
+
+    Args:
+        scores: (n,), the higher the more likely positive.
+        positive: bool (n,), both kinds.
+
+    Returns:
+        The share of negatives and the share of positives that score at least the threshold, float64, from (0, 0) to
+        (1, 1). The area below, by trapezoids, is `roc_auc`: equal scores are one slanted piece.
+    """
+    order = np.argsort(-scores.astype(np.float64), kind="stable")
+    ordered, kind = scores[order], positive[order].astype(bool)
+    ends = np.concatenate([np.flatnonzero(ordered[1:] != ordered[:-1]), [len(ordered) - 1]])
+    true, false = (np.concatenate([[0], np.cumsum(which)[ends]]) for which in (kind, ~kind))
+    return false / false[-1], true / true[-1]
 
 
 def threshold_accuracy(scores: np.ndarray, positive: np.ndarray, folds: int = THRESHOLD_FOLDS) -> float:

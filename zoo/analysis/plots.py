@@ -1,8 +1,11 @@
-"""Pictures: what training sees."""
+"""Pictures: what training sees, and images with captions."""
 
 import math
+import warnings
+from collections.abc import Sequence
 from pathlib import Path
 
+import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
@@ -11,6 +14,7 @@ from zoo.data import pipeline
 from zoo.training.data import Data
 
 CELL_INCHES = 1.15
+CAPTION_INCHES = 0.3  # three lines
 # Pictures of an example, in the order in which they stand side by side.
 IMAGES = ("image", "left", "right", "anchor", "positive", "negative")
 
@@ -42,20 +46,40 @@ def data_grid(config: ExperimentConfig, data: Data, count: int, path: Path) -> i
     examples = training_examples(config, data, count)
     shown = len(next(iter(examples.values())))
     pictures = np.concatenate([examples[name] for name in IMAGES if name in examples], axis=2)
-    pictures = np.rint(pictures).astype(np.uint8)  # mixed ones are float32
-    wide = pictures.shape[2] / pictures.shape[1]
-    columns = min(shown, max(1, round(math.sqrt(shown * 1.5 / wide))))
-    rows = -(-shown // columns)
-    figure = Figure(figsize=(columns * CELL_INCHES * wide, rows * (CELL_INCHES + 0.3)), layout="constrained")
-    axes = figure.subplots(rows, columns, squeeze=False).flat
-    for number, axis in enumerate(axes):
-        axis.set_axis_off()
-        if number < shown:
-            axis.imshow(pictures[number].squeeze(), cmap="gray", vmin=0, vmax=255)
-            one = {name: value[number] for name, value in examples.items()}
-            axis.set_title(caption(one, data), fontsize=6, pad=2)
-    figure.savefig(path, format="png", dpi=150)
+    captions = [caption({name: value[number] for name, value in examples.items()}, data) for number in range(shown)]
+    grid(pictures, captions, path)
     return shown
+
+
+def grid(images: np.ndarray, captions: Sequence[str], path: Path, columns: int | None = None) -> None:
+    """Draws images with a caption above each, row by row, and writes them as a PNG.
+
+    Args:
+        images: (n, height, width, 1 or 3), from 0 to 255; mixed ones are float32.
+        captions: of each.
+        path: the file.
+        columns: default: as many as make the picture half as wide again as it is high.
+    """
+    images = np.rint(images).astype(np.uint8)
+    wide = images.shape[2] / images.shape[1]
+    columns = columns or min(len(images), max(1, round(math.sqrt(len(images) * 1.5 / wide))))
+    rows = -(-len(images) // columns)
+    # A caption may hold dollars, and letters that matplotlib's own font lacks.
+    with matplotlib.rc_context({"text.parse_math": False}), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"Glyph \d+", UserWarning)
+        width, height = CELL_INCHES * wide, CELL_INCHES + CAPTION_INCHES
+        figure = Figure(figsize=(columns * width, rows * height))
+        # One pair of axes, in inches: a pair for each image takes seconds.
+        axes = figure.add_axes((0, 0, 1, 1))
+        axes.set_axis_off()
+        for number, (image, text) in enumerate(zip(images, captions, strict=True)):
+            row, column = divmod(number, columns)
+            left, bottom = (column + 0.03) * width, (rows - row - 1) * height + 0.02
+            right, top = left + 0.94 * width, bottom + 0.94 * CELL_INCHES
+            axes.imshow(image.squeeze(), cmap="gray", vmin=0, vmax=255, extent=(left, right, bottom, top))
+            axes.text((left + right) / 2, top + 0.02, text, fontsize=6, ha="center", va="bottom")
+        axes.set(xlim=(0, columns * width), ylim=(0, rows * height), aspect="auto")
+        figure.savefig(path, format="png", dpi=150)
 
 
 def caption(example: dict[str, np.ndarray], data: Data) -> str:

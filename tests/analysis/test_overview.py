@@ -1,0 +1,140 @@
+"""The page of all records: its numbers are theirs, and what is missing is said."""
+
+import json
+from types import SimpleNamespace
+
+import made
+import numpy as np
+import pytest
+from test_runs import record
+
+import zoo
+from zoo.analysis import overview, runs
+
+
+def recipe(metrics, **published):
+    return SimpleNamespace(bands=dict.fromkeys(metrics), published_figures=published)
+
+
+RECIPES = {
+    "small": (recipe(["test/accuracy"]), made.config()),
+    "resnet20_cifar10": (recipe(["test/accuracy"], **{"test/accuracy": "0.9125"}), made.config(model="resnet20")),
+    "mlp_other": (recipe(["test/accuracy"], **{"test/accuracy": "0.5"}), made.config(model="mlp")),
+}
+
+
+def side(title, median, ratio=None, skipped=None):
+    measured = {} if skipped else {"median": median, "images_per_second": 1e5, "peak_gib": 0.25}
+    empty = dict.fromkeys(("median", "images_per_second", "peak_gib", "fraction_of_matmul"))
+    times = ratio and {"median": ratio, "least": ratio - 0.5, "most": ratio + 0.5}
+    return {**empty, **measured, "title": title, "times_slower": times, "skipped": skipped}
+
+
+BENCHMARKS = {
+    "machine": {"processor": "<cpu>", "cores": 2, "matmul_gflops": 301.4},
+    "versions": {"tensorflow": "2.21.0"},
+    "rounds": 7,
+    "works": {
+        "mlp": {
+            "title": "MLP",
+            "kind": "train",
+            "sides": {
+                "zoo": side("zoo", 0.0421),
+                "keras": side("Keras fit", 0.916, 21.75),
+                "torch": side("PyTorch", None, skipped="<torch> is not installed"),
+            },
+        },
+        "start": {
+            "title": "Start",
+            "kind": "start",
+            "sides": {"zoo": side("zoo", 3.5), "keras": side("Keras", 7.0, 2.0)},
+        },
+    },
+}
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("results")
+    for seed in (0, 1, 2):
+        record(folder, "small", seed, curve=made.curve(values=(1.0, 0.5 + seed / 10), accuracy=0.5 + seed / 10))
+    (folder / "benchmarks.json").write_text(json.dumps(BENCHMARKS))
+    output = folder / "page"
+    output.mkdir()
+    return made.Page(overview.write_overview(folder, output, RECIPES)), output
+
+
+def test_the_page_stands_alone(whole):
+    whole[0].check_alone()
+
+
+def test_baselines_are_mean_and_deviation_over_seeds(whole):
+    rows = {row[0]: row[1:] for row in whole[0].tables["baselines"][1:]}
+    values = [0.5, 0.6, 0.7]
+    # simple_cnn of 9 x 7 x 3 images and 4 classes.
+    model = zoo.build_model("simple_cnn", (9, 7, 3), 4)
+    parameters = sum(int(np.prod(variable.shape)) for variable in model.trainable_variables)
+    measured = [f"{np.mean(values):.4f}", f"{np.std(values, ddof=1):.4f}", "3", "none"]
+    assert rows["small"][:5] == ["test/accuracy", *measured]
+    assert rows["small"][5].startswith(f"{parameters:,} (")
+    assert rows["resnet20_cifar10"] == ["test/accuracy", "not yet run here", "", "", "0.9125", "", ""]
+
+
+def test_curves_have_the_spread(whole):
+    page, output = whole
+    assert "loss; at the end train 0.6 (0.5 to 0.7), test 1.2 (1 to 1.4)" in page.text["figcaption"]
+    assert (output / "curve_small_loss.png").exists()
+    assert (output / "curve_small_accuracy.png").exists()
+
+
+def test_a_band_is_over_the_epochs_that_all_have(tmp_path):
+    rows = made.curve(values=(1.0, 0.5))
+    found = [runs.read(record(tmp_path, "a", 0, curve=rows)), runs.read(record(tmp_path, "a", 1, curve=rows[:2]))]
+    line = overview.band(found, "train", "loss", 0)
+    assert (line.x, line.y, line.low, line.high) == ([1.0], [1.0], [1.0], [1.0])
+    assert overview.band(found[:1], "test", "loss", 0).low is None
+
+
+def test_accuracy_against_cost_takes_measured_and_published(whole):
+    page, output = whole
+    (name,) = {path.name for path in output.glob("cost_*_parameters.png")}
+    assert name.startswith("cost_synthetic")
+    labels = [line for line in page.source.split('aria-label="') if line.startswith("test/accuracy on synthetic")]
+    assert len(labels) == 2
+    defaults = zoo.model_info("resnet20")
+    assert f"resnet20 0.9125 with {defaults.parameters:,}" in labels[0]
+    assert f"resnet20 0.9125 with {defaults.macs:,}" in labels[1]
+    assert "simple_cnn 0.6000 with " in labels[0]
+
+
+def test_throughput_is_that_of_the_file(whole):
+    page, output = whole
+    assert (output / "throughput.png").exists()
+    assert "on <cpu>, 2 cores, which multiply matrices at 301 GFLOP/s" in page.text["p"]
+    assert page.tables["throughput"][1:] == [
+        ["MLP", "zoo", "0.0421 ms", "100,000", "", "0.25", ""],
+        ["MLP", "Keras fit", "0.916 ms", "100,000", "21.75 (21.25 to 22.25)", "0.25", ""],
+        ["MLP", "PyTorch", "skipped: <torch> is not installed", "", "", "", ""],
+        ["Start", "zoo", "3.50 s", "100,000", "", "0.25", ""],
+        ["Start", "Keras", "7.00 s", "100,000", "2.00 (1.50 to 2.50)", "0.25", ""],
+    ]
+
+
+def test_what_is_missing_is_said(tmp_path):
+    (tmp_path / "benchmarks.json").write_text(json.dumps({**BENCHMARKS, "works": {}}))
+    page = made.Page(overview.write_overview(tmp_path, tmp_path, {}))
+    assert "There are no records; python -m zoo reproduce makes them." in page.text["p"]
+    assert "No two recipes are of one dataset and one metric." in page.text["p"]
+    (tmp_path / "benchmarks.json").unlink()
+    page = made.Page(overview.write_overview(tmp_path, tmp_path, RECIPES))
+    assert "There is no benchmarks.json; python -m benchmarks makes it." in page.text["p"]
+    assert page.tables["baselines"][1][0] == "mlp_other"
+
+
+def test_a_recipe_without_a_file_and_without_data_is_in_the_table(tmp_path):
+    fields = {**runs.dataclasses.asdict(made.config()), "dataset": "folder:<gone>"}
+    record(tmp_path, "own", 0, fields=fields)
+    page = made.Page(overview.write_overview(tmp_path, tmp_path, {}))
+    assert page.tables["baselines"][1] == ["own", "test/accuracy", "0.5000", "0.0000", "1", "", "", ""]
+    assert "Not counted: own: " in page.text["p"]
+    assert "<gone>" in page.text["p"]

@@ -1,0 +1,133 @@
+"""A page that needs nothing but itself: HTML with one stylesheet inside, no scripts, nothing from elsewhere."""
+
+import html
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+STYLE = """
+:root { color-scheme: light dark; --paper: #fff; --ink: #1b1b1b; --soft: #595959; --rule: #c8c8c8; --card: #f5f6f7;
+  --right: #0072b2; --wrong: #d55e00; }
+@media (prefers-color-scheme: dark) { :root { --paper: #16181b; --ink: #e8e8e6; --soft: #a9adb2; --rule: #44484d;
+  --card: #202327; --right: #56b4e9; --wrong: #e69f00; } }
+* { box-sizing: border-box; }
+body { margin: 0 auto; padding: 1rem; max-width: 76rem; background: var(--paper); color: var(--ink);
+  font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
+h1 { font-size: 1.6rem; line-height: 1.25; margin: 0.5rem 0; }
+h2 { font-size: 1.25rem; margin: 2.5rem 0 0.75rem; padding-top: 0.75rem; border-top: 1px solid var(--rule); }
+h3 { font-size: 1rem; margin: 1.5rem 0 0.5rem; }
+p { max-width: 44rem; margin: 0.5rem 0; }
+nav ul { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; list-style: none; margin: 1rem 0; padding: 0; }
+a { color: var(--right); }
+code { font-family: ui-monospace, monospace; font-size: 0.9em; overflow-wrap: anywhere; }
+.soft, figcaption { color: var(--soft); font-size: 0.875rem; line-height: 1.35; }
+.scroll { overflow-x: auto; max-width: 100%; margin: 0.75rem 0; }
+table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
+th, td { text-align: left; vertical-align: top; padding: 0.25rem 1.25rem 0.25rem 0; min-width: 4rem;
+  border-bottom: 1px solid var(--rule); }
+td.number, th.number { text-align: right; white-space: nowrap; }
+td:first-child code { white-space: nowrap; overflow-wrap: normal; }
+figure { margin: 0; min-width: 0; }
+.plots, .wide { display: grid; gap: 1.5rem; }
+.plots { grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); }
+.wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); column-gap: 3rem; }
+.wide > * { min-width: 0; }
+.plot svg { display: block; width: 100%; height: auto; max-width: 34rem; font-family: system-ui, sans-serif; }
+.plot svg * { stroke-linejoin: round; }
+.images { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
+.images img { display: block; width: 100%; max-width: 12rem; }
+.pair { display: flex; gap: 2px; max-width: 12rem; }
+.pair img { width: 50%; }
+img { image-rendering: pixelated; background: var(--card); }
+.episode { display: flex; gap: 1rem; align-items: flex-start; margin: 0.75rem 0 1.25rem; }
+.candidates { display: grid; gap: 0.375rem; grid-template-columns: repeat(auto-fill, 3.25rem); flex: 1;
+  max-width: 36rem; }
+.episode figure { border: 3px solid transparent; }
+.episode img { display: block; width: 100%; }
+.episode figcaption { font-size: 0.7rem; text-align: center; min-height: 1.2em; line-height: 1.2; color: var(--ink); }
+.episode .query { flex: none; width: 4.5rem; }
+.episode .true { border-color: var(--right); }
+.episode .chosen { border-color: var(--wrong); border-style: dashed; }
+.episode .true.chosen { border-color: var(--right); border-style: solid; }
+"""
+
+
+class Markup(str):
+    """Text that is HTML already; every other text is escaped."""
+
+
+def escaped(content: Any) -> str:
+    """Anything as HTML."""
+    return content if isinstance(content, Markup) else html.escape(str(content))
+
+
+def element(name: str, *contents: Any, **attributes: Any) -> Markup:
+    """An element; `class_` and `aria_label` stand for class and aria-label, attributes that are None are left out."""
+    present = {key.rstrip("_").replace("_", "-"): value for key, value in attributes.items() if value is not None}
+    given = "".join(f' {key}="{html.escape(str(value))}"' for key, value in present.items())
+    return Markup(f"<{name}{given}>{''.join(map(escaped, contents))}</{name}>")
+
+
+def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], *, label: str, numbers: Sequence[int] = ()) -> Markup:
+    """A table in a box of its own, which scrolls where the page is too narrow.
+
+    Args:
+        head: of the columns.
+        rows: likewise.
+        label: what it shows, for those who cannot see it.
+        numbers: the columns that hold numbers.
+    """
+
+    def cells(name: str, row: Sequence[Any]) -> Markup:
+        classes = ("number" if column in numbers else None for column in range(len(row)))
+        parts = (element(name, cell, class_=css) for cell, css in zip(row, classes, strict=True))
+        return element("tr", *parts)
+
+    body = element("tbody", *(cells("td", row) for row in rows))
+    whole = element("table", element("thead", cells("th", head)), body)
+    # Keys scroll only what can have the focus.
+    return element("div", whole, class_="scroll", tabindex=0, role="region", aria_label=label)
+
+
+def plot(svg: str, alt: str, caption: Any = "") -> Markup:
+    """A drawn figure; `alt` says what it shows to those who cannot see it."""
+    image = Markup(svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1))
+    return element("figure", image, element("figcaption", caption), class_="plot")
+
+
+def image(source: str, alt: str) -> Markup:
+    """A picture from a data URI."""
+    return Markup(f'<img src="{source}" alt="{html.escape(alt)}">')
+
+
+def paragraph(*contents: Any, css: str | None = None) -> Markup:
+    """A paragraph."""
+    return element("p", *contents, class_=css)
+
+
+def section(title: str, *contents: Any) -> tuple[str, Markup]:
+    """A section and its title, for `document`."""
+    return title, Markup("".join(map(escaped, contents)))
+
+
+def document(title: str, lead: Any, sections: Sequence[tuple[str, Markup]]) -> str:
+    """The whole page.
+
+    Args:
+        title: of the page.
+        lead: what stands below it.
+        sections: as `section` gives them.
+    """
+    links = (element("li", element("a", name, href=f"#part{number}")) for number, (name, _) in enumerate(sections, 1))
+    parts = (
+        element("section", element("h2", name), content, id=f"part{number}")
+        for number, (name, content) in enumerate(sections, 1)
+    )
+    policy = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
+    return (
+        '<!DOCTYPE html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">'
+        f'<meta http-equiv="Content-Security-Policy" content="{policy}"><link rel="icon" href="data:,">'
+        f"<title>{html.escape(title)}</title><style>{STYLE}</style></head><body>\n"
+        + element("main", element("h1", title), lead, element("nav", element("ul", *links)), *parts)
+        + "\n</body></html>\n"
+    )
