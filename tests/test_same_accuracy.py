@@ -22,20 +22,29 @@ from zoo.training.optimizers import LearningRate
 # The number of threads can be chosen before TensorFlow is first used only.
 CONFIGS = {name: dataclasses.replace(load_config(str(path)), cpu_threads=0) for name, path in RECIPES.items()}
 each_recipe = pytest.mark.parametrize("config", CONFIGS.values(), ids=CONFIGS)
-steps_of = pytest.mark.parametrize(
+# Of each size of image one recipe.
+each_size = pytest.mark.parametrize("config", {config.image_size: config for config in CONFIGS.values()}.values())
+
+
+def calm(config):
+    """The recipe without dropout, and so that what three steps do to weights exceeds rounding where it should.
+
+    At its own learning rate ResNet-20 amplifies rounding: with each batch turned round, which is the same mathematics,
+    weights differ by 7e-4 after three steps. What its l2 of 1e-4 does to weights in three steps is below 1e-6.
+    """
+    arguments = {name: 0.0 if name == "dropout" else value for name, value in config.model_args.items()}
+    strengths = {"learning_rate": config.learning_rate / 100, "l2": 1.0} if config.l2 else {}
+    return dataclasses.replace(config, model_args=arguments, **strengths)
+
+
+@pytest.mark.parametrize(
     "config",
-    [pytest.param(config, id=name, marks=[pytest.mark.slow] * ("resnet" in name)) for name, config in CONFIGS.items()],
+    [
+        pytest.param(calm(config), id=name, marks=[pytest.mark.slow] * (name != "mlp_digits"))
+        for name, config in CONFIGS.items()
+    ],
 )
-
-
-def without_dropout(config):
-    return {name: 0.0 if name == "dropout" else value for name, value in config.model_args.items()}
-
-
-@steps_of
 def test_both_take_the_same_steps(config, data_dir):
-    # What 1e-4 does to weights in three steps is less than what another order of sums does.
-    config = dataclasses.replace(config, model_args=without_dropout(config), l2=1000 * config.l2)
     experiment = make_experiment(config, data_dir=data_dir)
     block = {name: value[:3] for name, value in next(experiment.training_blocks(experiment.block_plan(), 0)).items()}
     (images, _), _ = plain_keras.digits(config.image_size)
@@ -52,7 +61,7 @@ def test_both_take_the_same_steps(config, data_dir):
         np.testing.assert_allclose(one, other, rtol=0, atol=1e-5)
 
 
-@each_recipe
+@each_size
 def test_both_have_the_same_data(config, data_dir):
     data = open_data(config, data_dir=data_dir)
     for source, (images, labels) in zip(
@@ -70,9 +79,8 @@ def test_both_have_the_same_data(config, data_dir):
 def test_both_have_the_same_learning_rate_throughout(config):
     steps_per_epoch = plain_keras.TRAIN_EXAMPLES // config.batch_size
     ours, theirs = LearningRate(config, steps_per_epoch), plain_keras.learning_rate(config, steps_per_epoch)
-    steps = range(config.epochs * steps_per_epoch)
-    rates = [[float(schedule(step)) for step in steps] for schedule in (ours, theirs)]
-    np.testing.assert_allclose(*rates, rtol=0, atol=1e-6 * config.learning_rate)
+    steps = tf.range(config.epochs * steps_per_epoch)
+    np.testing.assert_allclose(ours(steps), theirs(steps), rtol=0, atol=1e-6 * config.learning_rate)
 
 
 def test_both_crop_alike():
