@@ -27,7 +27,7 @@ from typing import Any
 from scipy.special import stdtrit
 
 from zoo import console
-from zoo.config import ExperimentConfig, load_config
+from zoo.config import ExperimentConfig, differences, load_config
 from zoo.errors import RequestError, RunError, unknown
 from zoo.training.files import replacing
 from zoo.version import __version__
@@ -41,6 +41,15 @@ SEEDS = 10
 SEEDS_IN_TURN = 2
 # How far apart two means may be and still be called the same.
 MARGIN = 0.01
+# The fields that say how a run goes and not what comes of it.
+RUN_FIELDS = (
+    "seed",
+    "cpu_threads",
+    "eval_every_epochs",
+    "checkpoint_every_steps",
+    "keep_checkpoints",
+    "log_every_steps",
+)
 # {recipe: {"setting": what its results are of, "zoo": {seed: accuracy}, "keras": {seed: accuracy}}}
 Results = dict[str, dict[str, Any]]
 
@@ -110,10 +119,9 @@ def write_results(results: Results) -> None:
 
 def setting(config: ExperimentConfig) -> dict[str, Any]:
     """What decides a recipe's results beside the seed: the fields that are not as they come, and the versions."""
-    defaults = dataclasses.asdict(ExperimentConfig())
-    fields = {name: value for name, value in dataclasses.asdict(config).items() if value != defaults[name]}
+    fields = {name: value for name, (_, value) in differences(ExperimentConfig(), config).items()}
     return {
-        "recipe": fields,
+        "recipe": {name: value for name, value in fields.items() if name not in RUN_FIELDS},
         "versions": {"zoo": __version__, **{name: metadata.version(name) for name in ("tensorflow", "keras")}},
     }
 

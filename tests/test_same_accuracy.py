@@ -137,6 +137,11 @@ def test_refuses_what_plain_keras_would_leave_out(change, word):
         plain_keras.check_known(dataclasses.replace(CONFIGS["mlp_digits"], **change))
 
 
+@each_recipe
+def test_nothing_of_the_recipes_is_left_out(config):
+    plain_keras.check_known(config)
+
+
 # Worked by hand; the quantiles are those of any printed table of Student's t, two-sided 5 %.
 @pytest.mark.parametrize(
     ("one", "other", "mean", "half_width"),
