@@ -5,7 +5,7 @@
 Each recipe is trained over the seeds 0, 1, ... by the zoo, as `train.py` does it, and by Keras `fit` with the same
 hyperparameters, `benchmarks.plain_keras`. What is finished stands in `results/same_accuracy.json` and is not run again,
 so the same command goes on where it was stopped; it drops results of a recipe that has changed, or of other versions
-of zoo, Keras or TensorFlow.
+of zoo, Keras or TensorFlow. Where seeds spread too much for the interval, name the recipe and more seeds.
 """
 
 import argparse
