@@ -135,3 +135,15 @@ def test_imports_no_tensorflow(code):
     code += "\nimport sys; sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
+
+
+def test_a_command_imports_no_more_than_it_needs():
+    # What Keras takes along where it is installed; it can be imported all the same.
+    code = (
+        "import gc, sys; from zoo import console; console.import_tensorflow()\n"
+        "assert not {'sklearn', 'matplotlib'} & {*sys.modules}, 'imported'\n"
+        "assert gc.isenabled() and gc.get_freeze_count() > 100_000, 'collected'\n"
+        "import matplotlib, sklearn\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr

@@ -2,6 +2,7 @@
 
 import contextlib
 import errno
+import gc
 import os
 import sys
 import tempfile
@@ -50,12 +51,41 @@ def import_tensorflow() -> None:
 
     They come from C++ before any log level applies, so the file descriptor is what must be turned away. If the
     import fails they are shown after all.
+
+    A second is saved too: Keras takes scikit-learn and pyplot along wherever they are installed, for wrappers and
+    galleries that no command has a use for, and the garbage collector finds nothing in a million new objects.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
-    with _stderr_held_back():
+    with _stderr_held_back(), _hidden("sklearn", "matplotlib"), _uncollected():
         import tensorflow as tf
 
         tf.config.list_physical_devices()
+
+
+@contextlib.contextmanager
+def _hidden(*names: str) -> Iterator[None]:
+    """Packages that are not imported yet seem not to be installed in here."""
+    hidden = [name for name in names if name not in sys.modules]
+    # What Python looks an import up in; None raises ImportError.
+    sys.modules.update(dict.fromkeys(hidden))
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
+
+
+@contextlib.contextmanager
+def _uncollected() -> Iterator[None]:
+    """No garbage is looked for in here, nor later among what is made in here."""
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.freeze()
+        if collects:
+            gc.enable()
 
 
 @contextlib.contextmanager

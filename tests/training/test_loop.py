@@ -9,6 +9,7 @@ import signal
 
 import numpy as np
 import pytest
+from tensorflow.python.autograph.impl import api as autograph
 
 import zoo
 from zoo.config import ExperimentConfig
@@ -61,6 +62,16 @@ class Killed(BaseException):
 
 def kill():
     raise Killed
+
+
+def test_a_run_rewrites_no_function(finished, data_dir, tmp_path, monkeypatch):
+    # AutoGraph's first use takes seconds, and each function that it rewrites some more. The data are prepared already.
+    rewritten = []
+    convert = autograph._convert_actual
+    monkeypatch.setattr(autograph, "_convert_actual", lambda f, *rest: rewritten.append(f) or convert(f, *rest))
+    accumulating = dataclasses.replace(CONFIG, epochs=1, accumulate_steps=2, ema_decay=0.9)
+    train_and_evaluate(accumulating, str(tmp_path / "run"), data_dir=data_dir)
+    assert not rewritten
 
 
 def test_what_a_run_leaves_behind(finished, data_dir):

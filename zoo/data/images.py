@@ -125,7 +125,8 @@ def decode(images: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
     same = tf.debugging.assert_equal(sizes, tf.constant([shape[:2]]), "images differ in size")
     with tf.control_dependencies([same]):
         windows = _whole(sizes[:, 0], sizes[:, 1])
-    cut = functools.partial(_decode_window, channels=shape[-1])
+    # No whole image is larger than itself, so none is made smaller.
+    cut = functools.partial(_decode_window, channels=shape[-1], ratios=(1,))
     return _each(
         lambda one: tf.ensure_shape(cut(*one), shape),
         (images, windows, _formats(images, windows, max(shape[:2]))),
@@ -222,14 +223,16 @@ def _formats(images: tf.Tensor, windows: tf.Tensor, size: int) -> tf.Tensor:
     return tf.where(is_png, _PNG, 1 + halvings)
 
 
-def _decode_window(content: tf.Tensor, window: tf.Tensor, how: tf.Tensor, channels: int) -> tf.Tensor:
-    """A part of an encoded image, uint8, decoded as `_formats` says."""
+def _decode_window(
+    content: tf.Tensor, window: tf.Tensor, how: tf.Tensor, channels: int, ratios: tuple[int, ...] = _RATIOS
+) -> tf.Tensor:
+    """A part of an encoded image, uint8, decoded as `_formats` says, which may say no others than `ratios`."""
 
     def png():
         image = tf.io.decode_image(content, channels=channels, expand_animations=False)
         return _slice(tf.ensure_shape(image, (None, None, channels)), window)
 
-    return tf.switch_case(how, [png, *(functools.partial(_decode_jpeg, content, window, channels, r) for r in _RATIOS)])
+    return tf.switch_case(how, [png, *(functools.partial(_decode_jpeg, content, window, channels, r) for r in ratios)])
 
 
 def _decode_jpeg(content: tf.Tensor, window: tf.Tensor, channels: int, ratio: int) -> tf.Tensor:

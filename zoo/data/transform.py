@@ -121,11 +121,12 @@ def image_chunks(source: ExampleSource, doing: str) -> Iterator[tuple[int, np.nd
         doing: what a progress bar says, should it take long.
     """
 
+    # See `zoo.data.pipeline`.
+    @tf.autograph.experimental.do_not_convert
     def fetch(start):
         return start, source.fetch(tf.range(start, tf.minimum(start + CHUNK, source.num_examples)))["image"]
 
     options = tf.data.Options()
-    # See `zoo.data.pipeline`.
     options.experimental_optimization.apply_default_optimizations = False
     chunks = tf.data.Dataset.range(0, source.num_examples, CHUNK)
     chunks = chunks.map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).with_options(options)

@@ -6,6 +6,7 @@ four methods.
 
 import contextlib
 from collections.abc import Callable, Collection, Iterator
+from typing import Any
 
 import keras
 import numpy as np
@@ -82,9 +83,9 @@ class Engine:
         around_gradients = self.jit and not one and not synchronizes(model)
         self._own_statistics = [] if one or synchronizes(model) else _statistics(model)
         gradients = self._accumulated_gradients_of if accumulate_steps > 1 else self._gradients_of
-        self._gradients = tf.function(gradients, jit_compile=True) if around_gradients else gradients
-        self._train_block = tf.function(self._train_block_of, jit_compile=self.jit and one)
-        self._evaluate_block = tf.function(self._evaluate_block_of, jit_compile=self.jit and one)
+        self._gradients = _compiled(gradients, jit=True) if around_gradients else gradients
+        self._train_block = _compiled(self._train_block_of, jit=self.jit and one)
+        self._evaluate_block = _compiled(self._evaluate_block_of, jit=self.jit and one)
 
     def train_block(self, block: Block) -> dict[str, np.ndarray]:
         """Takes the block's K steps.
@@ -147,15 +148,17 @@ class Engine:
         return [(f"{number:04d}/{variable.path}", variable) for number, variable in enumerate(variables)]
 
     def _train_block_of(self, block: Block) -> tf.Tensor:
+        def one_step(step, means):
+            sums = self._strategy.run(self._train_step, args=(block, step))
+            sums = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
+            if self._averages:
+                self._average()
+            return means.write(step, sums / self._batch_size)
+
         steps = self._steps(block)
         means = tf.TensorArray(tf.float32, size=steps, element_shape=[len(self._names)])
         # The loop encloses `strategy.run`: a loop within it cannot merge gradients across replicas.
-        for step in tf.range(steps):
-            sums = self._strategy.run(self._train_step, args=(block, step))
-            sums = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
-            means = means.write(step, sums / self._batch_size)
-            if self._averages:
-                self._average()
+        means = _loop(steps, one_step, means)
         if self._own_statistics:
             self._strategy.run(self._average_statistics)
         return means.stack()
@@ -188,13 +191,14 @@ class Engine:
         """What `_gradients_of` gives, from parts of the batch that go through the model one after the other."""
         count = self._parts_per_step
         parts = {name: tf.reshape(value, [count, -1, *value.shape[1:]]) for name, value in batch.items()}
-        gradients = [tf.zeros_like(variable.value) for variable in self._model.trainable_variables]
-        sums = tf.zeros([len(self._names)])
-        for number in tf.range(count):
+
+        def one_part(number, so_far):
+            gradients, sums = so_far
             more, more_sums = self._gradients_of({name: value[number] for name, value in parts.items()})
-            gradients = [one + other for one, other in zip(gradients, more, strict=True)]
-            sums += more_sums
-        return gradients, sums
+            return [one + other for one, other in zip(gradients, more, strict=True)], sums + more_sums
+
+        nothing = [tf.zeros_like(variable.value) for variable in self._model.trainable_variables]
+        return _loop(count, one_part, (nothing, tf.zeros([len(self._names)])))
 
     def _gradients_of(self, batch: Block) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The gradient of this replica's share of the mean loss, and the sums of loss and metrics."""
@@ -240,12 +244,14 @@ class Engine:
         return {name: self._strategy.gather(value, axis=1) for name, value in answers.items()}
 
     def _evaluate_share(self, block: Block) -> Block:
-        steps = tf.shape(block["weight"])[0]
-        stacks = {name: tf.TensorArray(dtype, size=steps) for name, dtype in self._task.answer_types.items()}
-        for step in tf.range(steps):
+        def one_step(step, stacks):
             batch = self._batch(block, step)
             answers = self._task.answers(self._task.call(self._model, batch, training=False), batch)
-            stacks = {name: stack.write(step, answers[name]) for name, stack in stacks.items()}
+            return {name: stack.write(step, answers[name]) for name, stack in stacks.items()}
+
+        steps = tf.shape(block["weight"])[0]
+        stacks = {name: tf.TensorArray(dtype, size=steps) for name, dtype in self._task.answer_types.items()}
+        stacks = _loop(steps, one_step, stacks)
         return {name: stack.stack() for name, stack in stacks.items()} | {"weight": block["weight"]}
 
     def _batch(self, block: Block, step: tf.Tensor) -> Block:
@@ -262,6 +268,20 @@ class Engine:
 
     def _parts(self, value: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return self._strategy.experimental_local_results(value)
+
+
+def _compiled(function: Callable, *, jit: bool) -> Callable:
+    # AutoGraph would rewrite everything that is called, Keras' layers among it: two seconds at the start of a run.
+    return tf.function(function, jit_compile=jit, autograph=False)
+
+
+def _loop(count: tf.Tensor | int, body: Callable[[tf.Tensor, Any], Any], state: Any) -> Any:
+    """What becomes of a nest of tensors after `state = body(number, state)` for the numbers from 0 to `count` - 1."""
+
+    def advance(number, state):
+        return number + 1, body(number, state)
+
+    return tf.while_loop(lambda number, _: number < count, advance, (0, state), maximum_iterations=count)[1]
 
 
 def uses_xla(model: keras.Model, jit: str) -> bool:

@@ -48,7 +48,7 @@ class Workers:
             resolver = strategy.cluster_resolver
             self.count, self.index = resolver.cluster_spec().num_tasks("worker"), resolver.task_id
         self.is_chief = self.index == 0
-        self._sum = tf.function(self._sum_of)
+        self._sum = tf.function(self._sum_of, autograph=False)
 
     def gather(self, number: int) -> list[int]:
         """The numbers of all workers, in their order. Every worker must call it, in the same order of calls.

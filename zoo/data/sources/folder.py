@@ -260,6 +260,7 @@ def corrupt_image(path: str, count: int = 1) -> RequestError:
 def _readable(paths: list[str], description: str | None = None) -> np.ndarray:
     """Whether each file is a JPEG or a PNG that can be decoded, bool (n,)."""
 
+    @tf.autograph.experimental.do_not_convert
     def decoded(number, path):
         content = tf.io.read_file(path)
         # TensorFlow would read a BMP or a GIF too, whatever its suffix.
@@ -282,13 +283,13 @@ def _readable(paths: list[str], description: str | None = None) -> np.ndarray:
 
 def _batches(files: list[_File]) -> tf.data.Dataset:
     paths, labels = [file.path for file in files], np.array([file.label for file in files], np.int64)
+
+    @tf.autograph.experimental.do_not_convert
+    def read(path, label):
+        return {"image": tf.io.read_file(path), "label": label}
+
     dataset = tf.data.Dataset.from_tensor_slices((paths, labels))
-    dataset = dataset.map(
-        lambda path, label: {"image": tf.io.read_file(path), "label": label},
-        num_parallel_calls=tf.data.AUTOTUNE,
-        deterministic=True,
-    )
-    return dataset.batch(READ_AT_ONCE)
+    return dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(READ_AT_ONCE)
 
 
 def _listed(names: list[str]) -> str:

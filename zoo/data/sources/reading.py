@@ -103,6 +103,7 @@ def read_decoded(
     """
     shape = features["image"].shape
 
+    @tf.autograph.experimental.do_not_convert
     def decoded(batch):
         return {**batch, "image": images.decode(batch["image"], shape)} if batch["image"].dtype == tf.string else batch
 
@@ -125,6 +126,7 @@ def read_encoded(batches: tf.data.Dataset, num_examples: int, name: str) -> dict
     """Reads batches of which the images stay encoded into tensors of the whole split; as `read_decoded`."""
     with progress_bar(num_examples, f"reading {name}") as bar:
 
+        @tf.autograph.experimental.do_not_convert
         def counted(batch):
             count = tf.shape(batch["image"])[0]
             with tf.control_dependencies([tf.numpy_function(lambda n: bar.update(int(n)), [count], [])]):

@@ -46,6 +46,7 @@ class _Schema(NamedTuple):
     keys: dict[str, str]
     default_label: str | None
 
+    @tf.autograph.experimental.do_not_convert
     def parse(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
         """Serialized examples (n,) to features (n, ...), a whole batch at once; the image stays encoded."""
         specs = {
@@ -166,12 +167,20 @@ def _record_batches(builder: Any, split: str) -> tf.data.Dataset:
     if builder.info.file_format.value == "array_record":
         records = _open_records(builder, split)
         indices = tf.data.Dataset.range(len(records)).batch(READ_AT_ONCE)
-        return indices.map(lambda some: fetched_by_numpy(records.__getitems__, some))
+        fetch = tf.autograph.experimental.do_not_convert(lambda some: fetched_by_numpy(records.__getitems__, some))
+        return indices.map(fetch)
     parts = ([str(i.filename) for i in instructions], [i.skip for i in instructions], [i.take for i in instructions])
     files = tf.data.Dataset.from_tensor_slices(tuple(np.array(part) for part in parts))
-    return files.flat_map(lambda file, skip, take: tf.data.TFRecordDataset(file).skip(skip).take(take)).batch(
-        READ_AT_ONCE
-    )
+
+    @tf.autograph.experimental.do_not_convert
+    def records_of(file, skip, take):
+        return tf.data.TFRecordDataset(file).skip(skip).take(take)
+
+    options = tf.data.Options()
+    # Rewriting the graph and autotuning would take longer than reading a small split.
+    options.experimental_optimization.apply_default_optimizations = False
+    options.autotune.enabled = False
+    return files.flat_map(records_of).batch(READ_AT_ONCE).with_options(options)
 
 
 def _open_records(builder: Any, split: str) -> Any:
