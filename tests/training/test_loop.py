@@ -320,6 +320,8 @@ def test_mirrored_with_synchronised_batch_norm_is_one_device(tmp_path, data_dir)
     vectors = []
     for strategy in ("one_device", "mirrored:2"):
         train_and_evaluate(config, str(tmp_path / strategy), strategy=strategy, data_dir=data_dir)
+        run = json.loads((tmp_path / strategy / "run.json").read_text())
+        assert f"{run['strategy']}:{run['replicas']}" in (strategy, f"{strategy}:1")
         model = zoo.load_model(str(tmp_path / strategy / "model.keras"))
         vectors.append(np.concatenate([np.ravel(variable.numpy()) for variable in model.trainable_variables]))
     one, two = vectors

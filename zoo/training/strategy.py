@@ -86,6 +86,16 @@ def describe(strategy: tf.distribute.Strategy) -> str:
     return f"{count} {'GPU' if tf.config.list_physical_devices('GPU') else 'CPU'}{'s' * (count > 1)}"
 
 
+def strategy_name(strategy: tf.distribute.Strategy) -> str:
+    """The name by which `make_strategy` makes it."""
+    kinds = {
+        tf.distribute.MultiWorkerMirroredStrategy: MULTI_WORKER,
+        tf.distribute.MirroredStrategy: "mirrored",
+        tf.distribute.TPUStrategy: "tpu",
+    }
+    return next((name for kind, name in kinds.items() if isinstance(strategy, kind)), "one_device")
+
+
 def is_tpu(strategy: tf.distribute.Strategy) -> bool:
     """Whether steps run on a TPU, where XLA compiles everything unasked."""
     return isinstance(strategy, tf.distribute.TPUStrategy)
