@@ -1,10 +1,9 @@
-"""What people read of the record: docs/benchmarks.md, docs/benchmarks.svg, the table of the README.
+"""What people read of the record: docs/benchmarks.md and docs/benchmarks.svg.
 
 All of it is made of results/benchmarks.json alone.
 """
 
 import io
-import re
 from pathlib import Path
 from typing import Any
 
@@ -58,7 +57,8 @@ them. Figures are medians over the rounds after the first, which is not counted.
   seconds this changes nothing and is left out.
 - **PyTorch**: eager, channels last, fused optimizer; **torch.compile** of net and loss. Float32 tensors in memory, a
   batch is one `index_select`; no step waits for a number. For tiny nets the better of both numbers of threads.
-- **JAX**: plain JAX, all steps of a turn in one compiled `lax.scan`.
+- **JAX**: plain JAX, all steps of a turn in one compiled `lax.scan`; with convolutions a jitted call per step, since
+  the convolutions of XLA on a CPU are many times slower within a loop.
 
 `times faster` is the time of a side divided by the zoo's in the same round: the median, the least and the most.
 `of matmul` is the rate of the step, 3 x 2 x the forward multiply-accumulates in training and 2 x in inference, divided
@@ -67,21 +67,11 @@ the process, data and libraries included."""
 
 
 def write_all(recorded: Record, folder: Path) -> None:
-    """Writes tables and plot; the README's table where the folder has a README."""
+    """Writes tables and plot. The README's table is made by `python -m zoo document`."""
     docs = folder / "docs"
     docs.mkdir(parents=True, exist_ok=True)
     write_atomically(docs / "benchmarks.md", markdown(recorded).encode())
     write_atomically(docs / "benchmarks.svg", plot(recorded))
-    readme = folder / "README.md"
-    if readme.exists():
-        write_atomically(readme, with_table(readme.read_text(), recorded).encode())
-
-
-def with_table(readme: str, recorded: Record) -> str:
-    """The README with the table of training steps between its marks."""
-    begin, end = "<!-- benchmarks -->\n", "<!-- end of benchmarks -->"
-    rows = "\n".join(net_table(recorded, "train", ("keras", "torch")))
-    return re.sub(f"(?<={begin}).*?(?={end})", lambda _: f"{rows}\n", readme, flags=re.DOTALL)
 
 
 def markdown(recorded: Record) -> str:

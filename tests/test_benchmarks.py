@@ -85,15 +85,6 @@ def test_the_plot_has_a_row_per_work_and_is_the_same_again():
     assert "JAX" not in words
 
 
-def test_the_readme_gets_its_table_between_the_marks():
-    before = "a\n<!-- benchmarks -->\nold\n<!-- end of benchmarks -->\nb\n"
-    after = table.with_table(before, made_up())
-    assert after.startswith("a\n<!-- benchmarks -->\n| work | zoo, images/s |")
-    assert after.endswith("|\n<!-- end of benchmarks -->\nb\n")
-    assert "old" not in after
-    assert "<!-- benchmarks -->" in (ROOT / "README.md").read_text()
-
-
 def test_a_work_is_merged_into_the_record():
     recorded = made_up()
     before = copy.deepcopy(recorded)
@@ -178,8 +169,6 @@ def test_tables_are_made_of_the_record_alone(tmp_path, monkeypatch):
 def test_the_tables_of_the_repository_are_those_of_its_record():
     recorded = json.loads(RESULTS.read_text())
     assert (ROOT / "docs" / "benchmarks.md").read_text() == table.markdown(recorded)
-    readme = (ROOT / "README.md").read_text()
-    assert table.with_table(readme, recorded) == readme
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"works": 1}'])
