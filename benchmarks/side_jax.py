@@ -1,6 +1,8 @@
-"""JAX's side, for the small nets: plain JAX, all steps of a turn in one compiled `lax.scan`, Adam written out.
+"""JAX's side, for the small nets: plain JAX with Adam written out.
 
-Data lie on the device as normalised float32; a batch is gathered by a permutation.
+All steps of a turn are one compiled `lax.scan`; with convolutions each step is a call of its own, since XLA's fast ones
+on a CPU are not to be had within a loop. Data lie on the device as normalised float32; a batch is gathered by a
+permutation.
 """
 
 import functools
@@ -26,7 +28,24 @@ def prepare(side: str, work: Work, threads: int) -> Prepared:
     make = training_turn if work.kind == "train" else inference_turn
     turn = make(jax, work, functools.partial(logits_of, jax), parameters, images, labels)
     count = sum(leaf.size for leaf in jax.tree.leaves(parameters))
-    return Prepared(turn, "JAX, lax.scan", {"jax": jax.__version__}, count)
+    title = "JAX, a jitted call per step" if parameters["convs"] else "JAX, lax.scan"
+    return Prepared(turn, title, {"jax": jax.__version__}, count)
+
+
+def loop(jax, step: Callable, convolutions: bool) -> Callable:
+    """Makes `(state, batches) -> (state, results)` of a step, see above."""
+    if not convolutions:
+        return jax.jit(lambda state, batches: jax.lax.scan(step, state, batches))
+    step = jax.jit(step)
+
+    def steps(state, batches):
+        results = []
+        for batch in batches:
+            state, result = step(state, batch)
+            results.append(result)
+        return state, jax.numpy.stack(results)
+
+    return steps
 
 
 def initial(jax, work: Work) -> dict:
@@ -86,16 +105,14 @@ def training_turn(jax, work: Work, net: Callable, parameters: dict, images, labe
         parameters = jax.tree.map(lambda p, m, v: p - rate * m / (np.sqrt(v) + 1e-7), parameters, first, second)
         return (parameters, statistics, first, second, count), loss
 
-    @jax.jit
-    def epoch(state, key):
-        return jax.lax.scan(step, state, jax.random.permutation(key, len(labels)).reshape(-1, work.batch_size))
-
     zeros = jax.tree.map(np.zeros_like, parameters)
     state = [(parameters, statistics, zeros, zeros, np.float32(0))]
+    epoch = loop(jax, step, bool(parameters["convs"]))
 
     def turn() -> float:
         began = time.perf_counter()
-        state[0], losses = epoch(state[0], jax.random.key(0))
+        order = jax.random.permutation(jax.random.key(0), len(labels))
+        state[0], losses = epoch(state[0], order.reshape(-1, work.batch_size))
         losses.block_until_ready()
         return time.perf_counter() - began
 
@@ -107,14 +124,11 @@ def inference_turn(jax, work: Work, net: Callable, parameters: dict, images, lab
     np = jax.numpy
     statistics = [(np.zeros_like(scale), np.ones_like(scale)) for _, scale, _ in parameters["convs"]]
     batches = images.reshape(-1, work.batch_size, *work.image_shape)
-
-    @jax.jit
-    def outputs_of(batches):
-        return jax.lax.map(lambda x: net(parameters, statistics, x, False)[0], batches)
+    outputs_of = loop(jax, lambda none, x: (none, net(parameters, statistics, x, False)[0]), bool(parameters["convs"]))
 
     def turn() -> float:
         began = time.perf_counter()
-        outputs_of(batches).block_until_ready()
+        outputs_of(None, batches)[1].block_until_ready()
         return time.perf_counter() - began
 
     return turn

@@ -57,7 +57,8 @@ them. Figures are medians over the rounds after the first, which is not counted.
   seconds this changes nothing and is left out.
 - **PyTorch**: eager, channels last, fused optimizer; **torch.compile** of net and loss. Float32 tensors in memory, a
   batch is one `index_select`; no step waits for a number. For tiny nets the better of both numbers of threads.
-- **JAX**: plain JAX, all steps of a turn in one compiled `lax.scan`.
+- **JAX**: plain JAX, all steps of a turn in one compiled `lax.scan`; with convolutions a jitted call per step, since
+  the convolutions of XLA on a CPU are many times slower within a loop.
 
 `times faster` is the time of a side divided by the zoo's in the same round: the median, the least and the most.
 `of matmul` is the rate of the step, 3 x 2 x the forward multiply-accumulates in training and 2 x in inference, divided

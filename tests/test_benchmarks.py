@@ -169,8 +169,6 @@ def test_tables_are_made_of_the_record_alone(tmp_path, monkeypatch):
 def test_the_tables_of_the_repository_are_those_of_its_record():
     recorded = json.loads(RESULTS.read_text())
     assert (ROOT / "docs" / "benchmarks.md").read_text() == table.markdown(recorded)
-    readme = (ROOT / "README.md").read_text()
-    assert table.with_table(readme, recorded) == readme
 
 
 @pytest.mark.parametrize("content", [b"{", b"[]", b'{"works": 1}'])
