@@ -277,6 +277,14 @@ def test_a_reader_who_leaves_early_sees_no_traceback():
     assert (done.returncode, done.stdout, done.stderr) == (0, "row\n", "")
 
 
+def test_output_on_a_full_disk_is_one_line():
+    command = [sys.executable, "train.py", "--help"]
+    with open("/dev/full", "w") as full:
+        done = subprocess.run(command, cwd=Path(__file__).parents[1], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert done.returncode == 1
+    assert done.stderr == "error: standard output cannot be written: the disk is full; make space on it\n"
+
+
 def test_short_citation():
     assert short("He, Zhang, Ren and Sun 2015, Deep Residual Learning") == "He, Zhang, Ren and Sun 2015"
     assert short("a private net") == "a private net"

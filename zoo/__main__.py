@@ -311,8 +311,9 @@ def _parser() -> argparse.ArgumentParser:
     command.add_argument("--seeds", type=int, default=5, help="how many, from 0 on; default: 5")
     command.add_argument("--data_dir", help="where datasets are prepared; default: that of tensorflow_datasets")
     command.add_argument("--runs", default="runs", help="folder of the runs; what is there is not run again")
-    command.add_argument("--update", action="store_true", help="write the records and the bands in the recipes")
-    command.add_argument("--check", action="store_true", help="only check that recipes, records and README agree")
+    either = command.add_mutually_exclusive_group()
+    either.add_argument("--update", action="store_true", help="write records of the runs, and from them the bands")
+    either.add_argument("--check", action="store_true", help="run nothing; do recipes, records and README agree?")
     command.set_defaults(command=reproduce_command)
     _add_reports(commands)
     return parser

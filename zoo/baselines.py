@@ -231,11 +231,11 @@ def compare(measured: Band, band: Band, least: float) -> tuple[bool, str]:
     )
     error = pooled * math.sqrt(1 / measured.seeds + 1 / band.seeds)
     apart, allowed = abs(measured.mean - band.mean), special.stdtrit(sum(freedoms), 1 - CHANCE / 2) * error
-    holds, words = apart <= allowed, f"mean {apart:.4f} off, up to {allowed:.4f} is chance"
+    holds, words = apart <= allowed, f"mean {apart:.4f} off, at most {allowed:.4f}"
     if measured.seeds > 1:
         (small, few), (large, many) = sorted(zip(deviations, freedoms, strict=True))
         ratio, most = large / small, math.sqrt(special.fdtri(many, few, 1 - CHANCE / 2))
-        holds, words = holds and ratio <= most, f"{words}; spread {ratio:.1f} times, up to {most:.1f} is"
+        holds, words = holds and ratio <= most, f"{words}; spread {ratio:.1f} times, at most {most:.1f}"
     return bool(holds), words
 
 
@@ -245,18 +245,20 @@ class Outcome:
 
     Attributes:
         recipe: as its file stood before.
+        recorded: the records that were there before.
         records: of the runs, by seed; fewer than asked for where one failed.
         error: the line with which a run failed; empty where none did.
     """
 
     recipe: Recipe
+    recorded: list[dict[str, Any]]
     records: list[dict[str, Any]]
     error: str = ""
 
     def rows(self) -> list[tuple[str, str, str, str, str, str]]:
         """A row for each metric: recipe, metric, measured, band, whether it holds (`yes`, `no`, `-`), why."""
         measured = bands_of(self.records, list(self.recipe.bands)) if self.records and not self.error else {}
-        bits = same_bits(self.records, read_records(self.recipe.name))
+        bits = same_bits(self.records, self.recorded)
         return [
             (self.recipe.name, metric, *self._row(measured.get(metric), band, bits))
             for metric, band in self.recipe.bands.items()
@@ -310,20 +312,22 @@ def reproduce(
         say: takes which run it is, and what of it, at the beginning and at the end of each run.
 
     Raises:
+        ValueError: a recipe or a record cannot be read; nothing was run.
         Interrupted: SIGINT or SIGTERM came; the run in progress has saved its state.
     """
+    stated = [(read_recipe(name), read_records(name)) for name in names]
     outcomes = []
-    for number, name in enumerate(names):
-        recipe, records, error = read_recipe(name), [], ""
+    for number, (recipe, recorded) in enumerate(stated):
+        records, error = [], ""
         for seed in range(seeds):
-            label = f"[{number * seeds + seed + 1}/{len(names) * seeds}] {name} seed {seed}"
+            label = f"[{number * seeds + seed + 1}/{len(names) * seeds}] {recipe.name} seed {seed}"
             try:
                 records.append(_finished_run(recipe, seed, data_dir, Path(runs), functools.partial(say, label)))
             except (RequestError, RunError) as failure:
                 error = str(failure)
                 say(label, error)
                 break
-        outcomes.append(Outcome(recipe, records, error))
+        outcomes.append(Outcome(recipe, recorded, records, error))
     return outcomes
 
 
@@ -406,7 +410,7 @@ def _run(name: str, seed: int, data_dir: str | None, workdir: Path) -> float:
         errors.seek(0)
         last = _error_line(errors.read().decode(errors="replace"))
     if received:
-        raise Interrupted(received[0], f"{name} seed {seed}: {last}")
+        raise Interrupted(received[0], f"{name} seed {seed}: {last or 'stopped'}")
     if status:
         raise RunError(last or f"train.py ended with status {status}")
     return time.monotonic() - began

@@ -1,6 +1,7 @@
 """What every command line of the zoo shares: exit statuses, one-line errors, and a quiet TensorFlow."""
 
 import contextlib
+import errno
 import os
 import sys
 import tempfile
@@ -33,8 +34,14 @@ def run(main: Callable[[list[str]], None], argv: list[str]) -> int:
         print("stopped", file=sys.stderr)
         return STOPPED_BY_KEYBOARD
     except BrokenPipeError:
-        # The reader of our output, such as `head`, has left; Python would complain once more at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader of our output, such as `head`, has left.
+        _drop_output()
+    except OSError as error:
+        if error.errno != errno.ENOSPC or error.filename is not None:
+            raise
+        # Files are written with errors of their own; what is left has no name.
+        _drop_output()
+        return _fail(RunError("standard output cannot be written: the disk is full; make space on it"), FAILED)
     return DONE
 
 
@@ -66,6 +73,11 @@ def _stderr_held_back() -> Iterator[None]:
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+
+
+def _drop_output() -> None:
+    """Sends what is left of standard output nowhere; Python would complain once more at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(error: Exception, status: int) -> int:

@@ -1,6 +1,7 @@
 """What a run must not mind: a second one in its folder, a clock that is set, records that go missing."""
 
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -77,3 +78,18 @@ def test_records_that_go_while_it_runs(start, uninterrupted, tmp_path, monkeypat
     assert start(tmp_path / "run") == 0
     assert result(tmp_path / "run")["state_sha256"] == uninterrupted[0]["state_sha256"]
     assert result(tmp_path / "run")["metrics"] == uninterrupted[0]["metrics"]
+
+
+@pytest.mark.slow
+def test_nothing_is_written_outside_workdir_and_data_dir(tmp_path):
+    for name in ("home", "here", "temporary"):
+        (tmp_path / name).mkdir()
+    argv = [sys.executable, str(ROOT / "train.py"), "--workdir=../run", "--data_dir=../data", *RUN]
+    env = {name: value for name, value in os.environ.items() if not name.startswith("XDG_")}
+    env |= {"HOME": str(tmp_path / "home"), "TMPDIR": str(tmp_path / "temporary"), "PYTHONDONTWRITEBYTECODE": "1"}
+    subprocess.run(argv, cwd=tmp_path / "here", env=env, capture_output=True, timeout=120, check=True)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "here", "home", "run", "temporary"]
+    assert not list((tmp_path / "here").iterdir())
+    # Keras and matplotlib keep their settings and caches in hidden folders of the home folder, TFDS a temporary one.
+    assert all(path.name in (".keras", ".cache", ".config") for path in (tmp_path / "home").iterdir())
+    assert not [path for path in (tmp_path / "temporary").rglob("*") if path.is_file()]
