@@ -90,7 +90,7 @@ def _for_page(svg: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'<svg [^>]*(viewBox="[^"]*")[^>]*>', r"<svg \1>", svg)
     # Nothing refers to the ids of groups, which every figure has alike.
-    svg = re.sub(r'<g id="[\w.]+">', "<g>", svg).replace("xlink:href", "href")
+    svg = re.sub(r'<g id="[\w.]+"', "<g", svg).replace("xlink:href", "href")
     svg = re.sub(r" font-family: [^;\"]*;", "", svg)
     svg = re.sub(r"\s*\n\s*", " ", svg)
     return svg.replace(INK, "currentColor").replace(RULE, "var(--rule)")
