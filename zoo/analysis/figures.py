@@ -90,7 +90,7 @@ def _for_page(svg: str) -> str:
     svg = re.sub(r"<metadata>.*?</metadata>|<style.*?</style>", "", svg[svg.index("<svg") :], flags=re.DOTALL)
     svg = re.sub(r'<svg [^>]*(viewBox="[^"]*")[^>]*>', r"<svg \1>", svg)
     # Nothing refers to the ids of groups, which every figure has alike.
-    svg = re.sub(r'<g id="[\w.]+">', "<g>", svg).replace("xlink:href", "href")
+    svg = re.sub(r'<g id="[\w.]+"', "<g", svg).replace("xlink:href", "href")
     svg = re.sub(r" font-family: [^;\"]*;", "", svg)
     svg = re.sub(r"\s*\n\s*", " ", svg)
     return svg.replace(INK, "currentColor").replace(RULE, "var(--rule)")
@@ -241,6 +241,7 @@ def _log_scale(axes: Axes, form: str | EngFormatter) -> None:
     """A logarithmic x axis whose numbers are plain text and do not touch each other."""
     axes.set_xscale("log")
     least, most = axes.get_xlim()
-    axes.xaxis.set_major_locator(LogLocator(subs=(1,) if most > 100 * least else (1, 2, 5)))
+    subs = (1,) if most > 100 * least else (1, 2, 5) if most > 5 * least else (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8)
+    axes.xaxis.set_major_locator(LogLocator(subs=subs))
     axes.xaxis.set_major_formatter(form)
     axes.xaxis.set_minor_formatter(NullFormatter())

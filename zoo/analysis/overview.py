@@ -17,6 +17,13 @@ from zoo.errors import RequestError, RunError
 from zoo.training.data import open_data
 
 NOT_RUN = "not yet run here"
+PEERS = {
+    "keras": "Keras fit",
+    "keras_tuned": "Keras fit, tuned",
+    "torch": "PyTorch",
+    "torch_compile": "torch.compile",
+    "jax": "JAX",
+}
 
 
 def write_overview(folder: Path, output: Path, recipes: Mapping[str, tuple[Any, ExperimentConfig]], **options) -> Path:
@@ -177,16 +184,18 @@ def against_cost(rows, costs, recipes, records, output: Path) -> list[Markup]:
 
 
 def throughput(benchmarks: dict[str, Any] | None, output: Path) -> list[Markup]:
-    """How long each work takes here and in the peers."""
+    """How long each work takes here and in the peers: a plot for each kind of work, and all as a table."""
     if benchmarks is None:
         return [page.paragraph("There is no benchmarks.json; python -m benchmarks makes it.")]
     machine, works = benchmarks["machine"], list(benchmarks["works"].values())
     versions = ", ".join(f"{name} {version}" for name, version in benchmarks["versions"].items())
-    text = (
-        f"Medians of {benchmarks['rounds']} rounds, in turn on {machine['processor']}, {machine['cores']} cores, which "
-        f"multiply matrices at {machine['matmul_gflops']:,.0f} GFLOP/s. {versions}."
-    )
-    rows = [(work["title"], side["title"], *_timing(work, side)) for work in works for side in work["sides"].values()]
+    text = f"Medians of {benchmarks['rounds']} rounds, in turn on {machine['processor']}, {machine['cores']} cores"
+    if machine["matmul_gflops"]:
+        text += f", which multiply matrices at {machine['matmul_gflops']:,.0f} GFLOP/s"
+    kinds = dict.fromkeys(work["kind"] for work in works)
+    plots = [ratios(kind, [work for work in works if work["kind"] == kind], output) for kind in kinds]
+    measured = [(work, side) for work in works for side in work["sides"].values() if not side["skipped"]]
+    rows = [(work["title"], side["title"], *_timing(work, side)) for work, side in measured]
     head = (
         "work",
         "side",
@@ -196,27 +205,44 @@ def throughput(benchmarks: dict[str, Any] | None, output: Path) -> list[Markup]:
         "peak GiB",
         "of the matrix product's rate",
     )
-    table = page.table(head, rows, label="throughput", numbers=(2, 3, 4, 5, 6))
+    parts = [
+        page.paragraph(f"{text}. {versions}."),
+        page.element("div", *filter(None, plots), class_="plots"),
+        page.table(head, rows, label="throughput", numbers=(2, 3, 4, 5, 6)),
+    ]
+    reasons: dict[str, list[str]] = {}
+    for work in works:
+        for name, side in work["sides"].items():
+            if side["skipped"]:
+                reasons.setdefault(f"{PEERS.get(name, name)}, {side['skipped']}", []).append(work["title"])
+    if reasons:
+        listed = "; ".join(f"{reason}: {', '.join(titles)}" for reason, titles in reasons.items())
+        parts.append(page.paragraph(f"Not measured. {listed}.", css="soft"))
+    return parts
+
+
+def ratios(kind: str, works: Sequence[dict[str, Any]], output: Path) -> Markup | None:
+    """A plot of how many times as long as the zoo the peers take for works of a kind; None where there are no peers."""
     sides: dict[str, dict[int, tuple[float, float, float]]] = {}
     for number, work in enumerate(works):
-        for side in work["sides"].values():
-            if side.get("times_slower"):
-                ratio = side["times_slower"]
-                sides.setdefault(side["title"], {})[number] = (ratio["median"], ratio["least"], ratio["most"])
+        for name, side in work["sides"].items():
+            if ratio := side["times_slower"]:
+                found = (ratio["median"], ratio["least"], ratio["most"])
+                sides.setdefault(PEERS.get(name, name), {})[number] = found
     if not sides:
-        return [page.paragraph(text), table]
+        return None
     titles = [work["title"] for work in works]
     svg = figures.drawn(
-        lambda figure: figures.ratios(figure, titles, sides), output / "throughput.png", (4.6, 0.9 + 0.55 * len(works))
+        lambda figure: figures.ratios(figure, titles, sides),
+        figures.file(output, "throughput", kind),
+        (figures.PANEL[0], 1.2 + 0.55 * len(works)),
     )
-    caption = "How many times as long as the zoo each peer takes: median, least and most over the rounds."
-    return [page.paragraph(text), page.plot(svg, f"{caption} The table below has the numbers.", caption), table]
+    caption = f"{kind}: how many times as long as the zoo each peer takes; median, least and most over the rounds"
+    return page.plot(svg, f"{caption}. The table below has the numbers.", caption)
 
 
 def _timing(work: dict[str, Any], side: dict[str, Any]) -> tuple[str, ...]:
     """Median, rate, ratio, memory and share of the matrix product's rate, as far as they are known."""
-    if side.get("skipped"):
-        return (f"skipped: {side['skipped']}", "", "", "", "")
     ratio = side["times_slower"]
     texts = (
         (side["median"], f"{{:,.{_digits(side['median'])}f}} {'s' if work['kind'] == 'start' else 'ms'}"),
