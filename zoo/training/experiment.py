@@ -23,7 +23,7 @@ from zoo.training.cluster import MULTI_WORKER, find_cluster, is_chief
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engine import Engine, all_layers
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
-from zoo.training.strategy import describe, is_tpu, make_strategy, set_cpu_threads
+from zoo.training.strategy import describe, is_tpu, make_strategy, set_cpu_threads, strategy_name
 from zoo.training.workers import Workers
 
 
@@ -55,6 +55,11 @@ class Experiment:
     engine: Engine
     learning_rate: LearningRate
     steps_per_epoch: int
+
+    @property
+    def strategy_name(self) -> str:
+        """As the flag has it."""
+        return strategy_name(self.strategy)
 
     @property
     def total_steps(self) -> int:

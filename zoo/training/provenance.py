@@ -8,7 +8,6 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.training.strategy import strategy_name
 from zoo.version import __version__
 
 if TYPE_CHECKING:
@@ -45,7 +44,7 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
             "deviation": data.normalization.deviation,
         },
         "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
-        "strategy": strategy_name(experiment.strategy),
+        "strategy": experiment.strategy_name,
         "replicas": experiment.strategy.num_replicas_in_sync,
         "xla": experiment.engine.jit,
         "seed": experiment.config.seed,
