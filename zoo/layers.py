@@ -92,13 +92,17 @@ class GroupedConv2D(keras.layers.Conv2D):
             return super().call(inputs)
         import tensorflow as tf
 
+        # Not every CPU has the gradient of groups in half precision: there the rounded numbers meet in float32.
+        on_cpu = all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
+        dtype = "float32" if on_cpu else self.compute_dtype
         outputs = tf.nn.conv2d(
-            inputs,
-            tf.convert_to_tensor(self.kernel),
+            tf.cast(inputs, dtype),
+            tf.cast(tf.convert_to_tensor(self.kernel), dtype),
             strides=self.strides,
             padding=self.padding.upper(),
             dilations=self.dilation_rate,
         )
+        outputs = tf.cast(outputs, self.compute_dtype)
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
         return self.activation(outputs)
