@@ -2,7 +2,7 @@
 
 Each side is a process of its own, set up as its user would have it, and they take turns. What they did is merged into
 results/benchmarks.json, of which docs/benchmarks.md and docs/benchmarks.svg are made; python -m zoo document makes the
-README's table of it.
+README's table of it. A quick look, with --steps, is shown and not recorded.
 """
 
 import argparse
@@ -44,7 +44,8 @@ def main(argv: Sequence[str]) -> None:
     if options.tables:
         table.write_all(recorded, options.output)
         return
-    check_machine(recorded, results)
+    if not options.steps:
+        check_machine(recorded, results)
     failed = play_all(options, results, recorded)
     if failed:
         raise RunError(f"not recorded: {', '.join(failed)}")
@@ -68,10 +69,11 @@ def play_all(options: argparse.Namespace, results: Path, recorded: dict[str, Any
         except KeyboardInterrupt:
             say(f"stopped and not recorded; what was finished is in {results}")
             raise
-        recorded = merged(recorded, name, work)
-        results.parent.mkdir(parents=True, exist_ok=True)
-        write_json(results, recorded)
-        table.write_all(recorded, options.output)
+        if not options.steps:
+            recorded = merged(recorded, name, work)
+            results.parent.mkdir(parents=True, exist_ok=True)
+            write_json(results, recorded)
+            table.write_all(recorded, options.output)
         for line in table.lines(work):
             say(line)
     return failed
@@ -96,7 +98,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         default=os.environ.get("PEER_PYTHON", sys.executable),
         help="the Python that has PyTorch and JAX; default: PEER_PYTHON of the environment, else this one",
     )
-    parser.add_argument("--steps", type=int, default=0, help="a turn has at most so many steps, for a quick look")
+    parser.add_argument("--steps", type=int, default=0, help="a turn has at most so many; not recorded")
     parser.add_argument("--tables", action="store_true", help="run nothing, make tables and plot of what is recorded")
     parser.add_argument(
         "--output", type=Path, default=ROOT, help="the folder of results/ and docs/; default: the zoo's"
@@ -161,10 +163,14 @@ def merged(recorded: dict[str, Any], name: str, work: dict[str, Any]) -> dict[st
     works = recorded["works"] | {name: work}
     works = {name: works[name] for name in WORKS if name in works}
     rates = [work["matmul_gflops"] for work in works.values() if work["matmul_gflops"]]
+    versions: dict[str, set[str]] = {}
+    for one in works.values():
+        for package, version in one["versions"].items():
+            versions.setdefault(package, set()).add(version)
     return {
         "machine": recorded["machine"] | {"matmul_gflops": statistics.median(rates) if rates else None},
-        "versions": recorded["versions"] | work["versions"],
-        "rounds": min(work["rounds"] for work in works.values()),
+        # Works that were recorded at different times may have several of one package.
+        "versions": {package: " and ".join(sorted(found)) for package, found in sorted(versions.items())},
         "works": works,
     }
 

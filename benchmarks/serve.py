@@ -8,8 +8,10 @@ import dataclasses
 import importlib
 import json
 import os
+import re
 import resource
 import sys
+from pathlib import Path
 
 from benchmarks.works import SIDES, Unfit, Work
 
@@ -31,10 +33,17 @@ def main(side: str, work_json: str, threads: str) -> None:
     ready = {field.name: getattr(prepared, field.name) for field in dataclasses.fields(prepared)}
     del ready["turn"]
     reply(**ready)
-    whose = resource.RUSAGE_CHILDREN if prepared.peak_of == "children" else resource.RUSAGE_SELF
     for _ in sys.stdin:
         seconds = prepared.turn()
-        reply(seconds=seconds, peak_gib=resource.getrusage(whose).ru_maxrss / 2**20)
+        reply(seconds=seconds, peak_gib=peak_gib(prepared.peak_of))
+
+
+def peak_gib(whose: str) -> float:
+    """The largest resident size so far in GiB, of `self` or of the largest of the `children`."""
+    if whose == "children":
+        return resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 2**20
+    # RUSAGE_SELF remembers across exec how large the process was that started this one.
+    return int(re.search(r"^VmHWM:\s+(\d+) kB$", Path("/proc/self/status").read_text(), re.MULTILINE)[1]) / 2**20
 
 
 if __name__ == "__main__":

@@ -4,13 +4,14 @@ All of it is made of results/benchmarks.json alone.
 """
 
 import io
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import matplotlib
 from matplotlib.figure import Figure
 
-from benchmarks.works import NO_SUCH_SIDE
+from benchmarks.works import NO_SUCH_SIDE, WORKS
 from zoo.training.files import write_atomically
 
 Record = dict[str, Any]
@@ -121,21 +122,24 @@ def plain_table(recorded: Record, kind: str) -> list[str]:
 
 
 def target_table(works: Record) -> list[str]:
-    """What is aimed at, and what was measured."""
+    """What is aimed at, and what was measured, or that it was not."""
     rows = []
-    for name, work in works.items():
-        sides = work["sides"]
-        for side, least in TARGETS.get(name, {}).items():
-            if sides[side]["times_slower"]:
-                found = sides[side]["times_slower"]["median"]
-                rows.append([work["title"], f"times faster than {NAMES[side]}", f">= {least:g}", found, found >= least])
-        if name in FRACTION_TARGETS:
-            least, found = FRACTION_TARGETS[name], sides["zoo"]["fraction_of_matmul"]
-            rows.append([work["title"], "of matmul", f">= {least:g}", found, found >= least])
-        if name in SECOND_TARGETS:
-            most, found = SECOND_TARGETS[name], sides["zoo"]["median"]
-            rows.append([work["title"], "seconds", f"< {most:g}", found, found < most])
-    rows = [[*row[:3], number(row[3]), "yes" if row[4] else "**no**"] for row in rows]
+
+    def row(name: str, figure: str, target: str, found: float | None, reached: Callable[[float], bool]) -> None:
+        verdict = "not measured" if found is None else "yes" if reached(found) else "**no**"
+        rows.append([WORKS[name].title, figure, target, number(found), verdict])
+
+    def of(name: str, side: str) -> Record:
+        return works[name]["sides"][side] if name in works else {}
+
+    for name, least_of in TARGETS.items():
+        for side, least in least_of.items():
+            found = (of(name, side).get("times_slower") or {}).get("median")
+            row(name, f"times faster than {NAMES[side]}", f">= {least:g}", found, least.__le__)
+    for name, least in FRACTION_TARGETS.items():
+        row(name, "of matmul", f">= {least:g}", of(name, "zoo").get("fraction_of_matmul"), least.__le__)
+    for name, most in SECOND_TARGETS.items():
+        row(name, "seconds", f"< {most:g}", of(name, "zoo").get("median"), most.__gt__)
     return table(["work", "figure", "target", "measured", "reached"], rows)
 
 
