@@ -5,6 +5,7 @@ import math
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from zoo.config import ExperimentConfig
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
@@ -49,6 +50,24 @@ def variables():
     kernel = keras.Variable(np.array([[1.0, -2.0], [3.0, 4.0]], "float32"), name="kernel")
     bias = keras.Variable(np.array([5.0, -6.0], "float32"), name="bias")
     return [kernel, bias]
+
+
+@pytest.mark.parametrize("nesterov", [False, True])
+def test_momentum_in_one_pass_has_the_bits_of_keras(nesterov):
+    rng = np.random.default_rng(0)
+    shapes = [(3, 3, 17, 33), (1001,), (7,), (64, 1000)]
+    values = [rng.standard_normal(shape, "float32") for shape in shapes]
+    ours, theirs = ([keras.Variable(value) for value in values] for _ in range(2))
+    config = ExperimentConfig(optimizer="sgd", learning_rate=0.037, momentum=0.9, nesterov=nesterov)
+    fused = make_optimizer(config, STEPS_PER_EPOCH, ours)
+    keras_own = keras.optimizers.SGD(0.037, momentum=0.9, nesterov=nesterov)
+    keras_own.build(theirs)
+    for _ in range(5):
+        gradients = [rng.standard_normal(shape, "float32") for shape in shapes]
+        fused.apply([tf.constant(gradient) for gradient in gradients], ours)
+        keras_own.apply([tf.constant(gradient) for gradient in gradients], theirs)
+    for one, other in zip([*ours, *fused.variables], [*theirs, *keras_own.variables], strict=True):
+        np.testing.assert_array_equal(one.numpy(), other.numpy())
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "adam", "adamw", "rmsprop"])
@@ -103,5 +122,5 @@ def test_rate_follows_the_schedule_step_by_step():
     ("name", "cls"), [("sgd", "SGD"), ("adam", "Adam"), ("adamw", "AdamW"), ("rmsprop", "RMSprop")]
 )
 def test_optimizers_are_keras_own(name, cls):
-    made = make_optimizer(ExperimentConfig(optimizer=name), 1, variables())
+    made = make_optimizer(ExperimentConfig(optimizer=name, momentum=0.0), 1, variables())
     assert type(made) is getattr(keras.optimizers, cls)

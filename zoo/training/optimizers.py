@@ -3,6 +3,7 @@
 import math
 
 import keras
+import tensorflow as tf
 
 from zoo.config import ExperimentConfig, parse_schedule
 
@@ -47,6 +48,21 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
         return dict(vars(self))
 
 
+class MomentumSGD(keras.optimizers.SGD):
+    """Keras' SGD with momentum, whose update is one pass over each weight in place of several: the same bits sooner."""
+
+    def update_step(self, gradient, variable, learning_rate):
+        """Updates one variable and its momentum, all of one shape and dtype."""
+        tf.raw_ops.ResourceApplyKerasMomentum(
+            var=variable.handle,
+            accum=self.momentums[self._get_variable_index(variable)].value.handle,
+            lr=tf.cast(learning_rate, variable.dtype),
+            grad=tf.cast(gradient, variable.dtype),
+            momentum=tf.constant(self.momentum, variable.dtype),
+            use_nesterov=self.nesterov,
+        )
+
+
 def decayed(variable: keras.Variable, config: ExperimentConfig) -> bool:
     """Whether l2 and weight decay act on a variable: on kernels, which have a rank of 2 or more.
 
@@ -73,7 +89,8 @@ def make_optimizer(
     if config.epsilon:
         kwargs["epsilon"] = config.epsilon
     if config.optimizer == "sgd":
-        optimizer = keras.optimizers.SGD(momentum=config.momentum, nesterov=config.nesterov, **kwargs)
+        sgd = MomentumSGD if config.momentum else keras.optimizers.SGD
+        optimizer = sgd(momentum=config.momentum, nesterov=config.nesterov, **kwargs)
     elif config.optimizer == "rmsprop":
         optimizer = keras.optimizers.RMSprop(momentum=config.momentum, **kwargs)
     elif config.optimizer == "adam":
