@@ -127,6 +127,7 @@ def record(seed: int, accuracy: float) -> dict:
         "fields": {**fields, "seed": seed},
         "result": {"metrics": {"test/accuracy": accuracy}, "state_sha256": f"{seed:064x}"},
         "run": {**run, "dataset": {"eval_examples": 360}},
+        "curve": [],
     }
 
 
@@ -207,6 +208,11 @@ def test_a_recipe_is_read_as_it_is_written(clone):
     [
         ("Measured:  0.92 or so\n", PUBLISHED, "says neither that it is not yet run here, nor METRIC 0.0000 [+]- 0.0"),
         ("", PUBLISHED, "has no line that begins with Measured:"),
+        (
+            BAND.replace("0 to 2", "0 to 0"),
+            PUBLISHED,
+            "configs/tiny.py states a band of 1 seed; a mean and a deviation n",
+        ),
         (NOT_RUN, "none", "configs/tiny.py names no metric"),
         (NOT_RUN.replace("M", "Tier:      big\nM"), PUBLISHED, "the tier of configs/tiny.py is 'big'"),
     ],
@@ -404,6 +410,10 @@ def test_records_that_do_not_belong_are_named(recorded):
     out = recorded("--check")[1]
     assert "results/tiny has seeds 0, 2; they must be 0 to N" in out
     assert "results/tiny gives 0.9200 +- 0.0283 (2)" in out
+    # Folders of something else are none of a recipe's.
+    report = recorded.root / "results" / "report"
+    report.mkdir()
+    (report / "index.html").write_text("")
     (recorded.root / "results" / "tiny").rename(recorded.root / "results" / "gone")
     assert recorded("--check")[1].splitlines() == [
         "configs/tiny.py states a band, and results/tiny has no records of it",

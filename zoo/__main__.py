@@ -162,6 +162,9 @@ def reproduce_command(options: argparse.Namespace) -> None:
         print("\n".join(found or [f"{len(names)} recipes: configs, records and README agree"]))
         if found:
             raise RunError(f"{len(found)} disagreements; python -m zoo reproduce --update writes bands from runs")
+        # Nothing is wrong with such records, but nobody can say what code made them.
+        for line in baselines.unknown_code(names):
+            progress("note", line)
         return
     if options.update:
         baselines.check_update(names, options.seeds)

@@ -41,6 +41,7 @@ TIERS = ("cpu", "cpu-hours", "gpu-hours", "cluster")
 NOT_RUN = "not yet run here"
 # Of a hundred comparisons in which nothing has changed, one fails by chance; one of mean and one of spread.
 CHANCE = 0.01
+RECORD_KEYS = {"config", "seed", "fields", "result", "run", "curve"}
 
 _WIDTH = 120
 _SECTION = re.compile(r"^(\w+): +(.*(?:\n +.*)*)$", re.MULTILINE)
@@ -164,7 +165,30 @@ def _bands(measured: str, file: Path) -> dict[str, Band | None]:
             f"{_shown(file)} says neither that it is {NOT_RUN}, nor METRIC 0.0000 +- 0.0000 over seeds 0 to N; "
             "python -m zoo reproduce --update writes it"
         )
-    return {metric: Band(float(mean), float(spread), int(last_seed[1]) + 1) for metric, mean, spread in figures}
+    seeds = int(last_seed[1]) + 1
+    if seeds < 2:
+        raise RequestError(f"{_shown(file)} states a band of {seeds} seed; a mean and a deviation need at least 2")
+    return {metric: Band(float(mean), float(spread), seeds) for metric, mean, spread in figures}
+
+
+def record_files(folder: Path) -> list[Path]:
+    """The records `<seed>.json` in the folder of a recipe, by seed; none where there is no such folder."""
+    return sorted((file for file in folder.glob("*.json") if file.stem.isdecimal()), key=lambda file: int(file.stem))
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """What a record holds.
+
+    Raises:
+        ValueError: the file is no record.
+    """
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{_shown(file)} cannot be read as a record: {error}") from error
+    if not isinstance(record, dict) or not record.keys() >= RECORD_KEYS:
+        raise RequestError(f"{_shown(file)} is no record of a run; one holds {', '.join(sorted(RECORD_KEYS))}")
+    return record
 
 
 def read_records(name: str) -> list[dict[str, Any]]:
@@ -174,15 +198,13 @@ def read_records(name: str) -> list[dict[str, Any]]:
         ValueError: a record cannot be read.
     """
     records = []
-    for file in (RESULTS / name).glob("*.json"):
-        try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-            if (record["config"], f"{record['seed']}.json") != (name, file.name):
-                raise ValueError(f"it is that of {record['config']}, seed {record['seed']}")
-        except (ValueError, KeyError, TypeError) as error:
-            raise RequestError(f"{_shown(file)} is no record of this recipe and seed: {error!r}") from error
+    for file in record_files(RESULTS / name):
+        record = read_record(file)
+        if (record["config"], f"{record['seed']}.json") != (name, file.name):
+            whose = f"that of {record['config']}, seed {record['seed']}"
+            raise RequestError(f"{_shown(file)} is no record of this recipe and seed: it is {whose}")
         records.append(record)
-    return sorted(records, key=lambda record: record["seed"])
+    return records
 
 
 def bands_of(records: list[dict[str, Any]], metrics: list[str]) -> dict[str, Band]:
@@ -508,9 +530,26 @@ def disagreements(names: list[str]) -> list[str]:
             found += [*_against_records(recipe, records), *_against_readme(recipe, readme)]
         except RequestError as error:
             found.append(str(error))
-    recorded = (folder.name for folder in RESULTS.iterdir() if folder.is_dir()) if RESULTS.is_dir() else ()
-    lost = sorted(name for name in recorded if not (CONFIGS / f"{name}.py").exists())
-    return found + [f"results/{name} has no configs/{name}.py" for name in lost]
+    folders = RESULTS.iterdir() if RESULTS.is_dir() else ()
+    lost = sorted(folder.name for folder in folders if not (CONFIGS / f"{folder.name}.py").exists())
+    return found + [f"results/{name} has no configs/{name}.py" for name in lost if record_files(RESULTS / name)]
+
+
+def unknown_code(names: list[str]) -> list[str]:
+    """The records of which no commit tells what code made them, a line for each recipe and what they say.
+
+    Raises:
+        ValueError: a record cannot be read.
+    """
+    found = []
+    for name in names:
+        seeds: dict[str, list[str]] = {}
+        for record in read_records(name):
+            commit = record["run"]["versions"].get("zoo_commit")
+            if commit is None or commit.endswith("+changes"):
+                seeds.setdefault(commit or "no commit", []).append(str(record["seed"]))
+        found += [f"results/{name}, made at {commit}: seeds {', '.join(own)}" for commit, own in seeds.items()]
+    return found
 
 
 def _against_records(recipe: Recipe, records: list[dict[str, Any]]) -> Iterator[str]:
