@@ -64,8 +64,10 @@ if (what, at) == ("stop", str(seed)):
     os.read(arrived, 1)
     sys.exit(print("epoch 1\\nstopped at step 3 of 11, which is saved", file=sys.stderr) or 130)
 accuracy = 0.9 + 0.02 * seed + float(os.environ.get("STUB_MORE", 0))
-result = {"epochs": config.epochs, "metrics": {"test/accuracy": accuracy}, "state_sha256": f"{seed:064x}"}
-run = {"versions": {"zoo": "1", "zoo_commit": "abc"}, "hardware": {"processor": "P"}, "command": sys.argv,
+digest = f"{0 if what == 'same' else seed:064x}"
+result = {"epochs": config.epochs, "metrics": {"test/accuracy": accuracy}, "state_sha256": digest,
+          "wall_seconds": (5.25, 30.0, 7.25)[seed]}
+run = {"versions": {"zoo": "1", "zoo_commit": "abc"}, "hardware": {"cores": 2, "processor": "P"}, "command": sys.argv,
        "dataset": {"eval_examples": 360}}
 (workdir / "metrics.jsonl").write_text('{"step": 11, "accuracy": 0.5}\\n')
 (workdir / "run.json").write_text(json.dumps(run))
@@ -180,6 +182,53 @@ def test_the_spreads_may_differ_by_what_the_tables_say():
     assert baselines.compare(Band(0.9, 0.01 / 2.83, 10), band, 0.001)[0] is False
     # One seed has no spread.
     assert "spread" not in baselines.compare(Band(0.9, 0.0, 1), band, 0.001)[1]
+
+
+@pytest.mark.parametrize("update", [[], ["--update"]], ids=["held", "update"])
+def test_seeds_without_effect_do_not_hold(recorded, monkeypatch, update):
+    """Their spread is within that of the band, and only the digests tell."""
+    monkeypatch.setenv("STUB", "same")
+    files = {file: file.read_bytes() for file in recorded.root.rglob("results/*/*.json")}
+    config = recorded.config.read_text()
+    status, out, err = recorded("tiny", "--seeds=3", *update)
+    assert (status, err.splitlines()[-1]) == (1, "error: not reproduced: tiny")
+    words = "seeds 0, 1, 2 ended with the same variables: the seed had no effect"
+    assert out.splitlines()[1].endswith(f" no     {words}")
+    assert recorded.config.read_text() == config
+    assert files == {file: file.read_bytes() for file in files}
+    for seed in (1, 2):
+        result = recorded.record(seed)["result"]
+        recorded.change_record(seed, result={**result, "state_sha256": 64 * "f"})
+    assert "results/tiny: seeds 1, 2 ended with the same variables: the seed had no effect\n" in recorded("--check")[1]
+
+
+def test_an_episode_is_worth_more_than_a_pair():
+    def of(*shares):
+        metrics = {f"one_shot/one_shot_{number}": share for number, share in enumerate(shares)}
+        return {
+            "result": {"metrics": {"one_shot/loss": 0.1234, **metrics}},
+            "run": {"dataset": {"eval_examples": 4824}},
+        }
+
+    assert baselines.worth("one_shot/roc_auc", [of(329 / 400)]) == 1 / 4824
+    assert baselines.worth("one_shot/one_shot_0", [of(329 / 400, 66 / 400)]) == 1 / 400
+    # 0.8 and 0.7375 are 4 / 5 and 59 / 80.
+    assert baselines.worth("one_shot/one_shot_0", [of(0.8), of(0.7375)]) == 1 / 80
+    # Of what is always right nobody knows.
+    assert baselines.worth("one_shot/one_shot_0", [of(1.0)]) == 1 / 4824
+    assert baselines.worth("one_shot/one_shot_accuracy", baselines.read_records("siamese_glyphs")) == 1 / 400
+
+
+def test_records_of_unknown_code_are_noted_and_no_error(recorded):
+    for seed, commit in ((0, None), (2, None), (1, "abc+changes")):
+        run = recorded.record(seed)["run"]
+        recorded.change_record(seed, run={**run, "versions": {"zoo_commit": commit}})
+    status, out, err = recorded("--check")
+    assert (status, out) == (0, "1 recipes: configs, records and README agree\n")
+    assert err.splitlines() == [
+        "note: results/tiny, made at no commit: seeds 0, 2",
+        "note: results/tiny, made at abc+changes: seeds 1",
+    ]
 
 
 def test_mean_and_deviation_are_those_of_a_sample():

@@ -12,6 +12,7 @@ import ast
 import contextlib
 import dataclasses
 import fnmatch
+import fractions
 import functools
 import json
 import math
@@ -228,9 +229,12 @@ def compare(measured: Band, band: Band, least: float) -> tuple[bool, str]:
 
     The means may differ by what Student's t test of two samples of equal spread allows: t(0.995) times the pooled
     deviation times sqrt(1/n + 1/m), with n + m - 2 degrees of freedom. That is 2.1 deviations for five seeds against
-    five, 5.0 for one against five. The spreads may differ by what the F test allows, in both directions, since seeds
-    that all give the same are as suspicious as seeds that scatter: 4.8 times for five against five. One seed has no
-    spread, and only its value is looked at.
+    five, 5.0 for one against five. The spreads may differ by what the F test allows, in both directions: 4.8 times for
+    five against five. One seed has no spread, and only its value is looked at.
+
+    No deviation counts as smaller than what one example is worth, so a band of a few examples' spread is never left
+    downwards: five seeds that all give the same pass here. Whether they are one run under several names is told by
+    their digests, see `Outcome`.
 
     The same seeds on another machine give runs that are alike, so that the means differ less than the test expects:
     it fails less often by chance than its one in a hundred.
@@ -238,7 +242,7 @@ def compare(measured: Band, band: Band, least: float) -> tuple[bool, str]:
     Args:
         measured: of at least one seed.
         band: of at least two.
-        least: no deviation is taken to be smaller; what one example of the evaluation split is worth.
+        least: no deviation is taken to be smaller; see `worth`.
 
     Returns:
         Whether it holds, and why in words.
@@ -261,9 +265,31 @@ def compare(measured: Band, band: Band, least: float) -> tuple[bool, str]:
     return bool(holds), words
 
 
+def worth(metric: str, records: list[dict[str, Any]]) -> float:
+    """What one answer is worth in a metric of the evaluation split.
+
+    That is one example, and of one-shot classification one episode. A record does not tell how many episodes there are,
+    but its accuracies, the model's and that of pixels, are multiples of what one is worth: it is taken to be one over
+    their least common denominator.
+
+    Args:
+        metric: such as `test/accuracy` or `one_shot/one_shot_accuracy`.
+        records: of at least one run.
+    """
+    beginning = f"{metric.partition('/')[0]}/one_shot_"
+    episodes = 1
+    if metric.startswith(beginning):
+        metrics = [item for record in records for item in record["result"]["metrics"].items()]
+        shares = (fractions.Fraction(value) for name, value in metrics if name.startswith(beginning))
+        episodes = math.lcm(*(share.limit_denominator(10_000).denominator for share in shares))
+    return 1 / (episodes if episodes > 1 else records[0]["run"]["dataset"]["eval_examples"])
+
+
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What came of a recipe's runs.
+
+    Runs of several seeds that end with the same variables do not hold, whatever they reached: the seed had no effect.
 
     Attributes:
         recipe: as its file stood before.
@@ -277,20 +303,25 @@ class Outcome:
     records: list[dict[str, Any]]
     error: str = ""
 
+    @property
+    def fault(self) -> str:
+        """Why nothing can be said of the recipe; empty where something can."""
+        return f"did not run: {self.error}" if self.error else same_states(self.records)
+
     def rows(self) -> list[tuple[str, str, str, str, str, str]]:
         """A row for each metric: recipe, metric, measured, band, whether it holds (`yes`, `no`, `-`), why."""
         measured = bands_of(self.records, list(self.recipe.bands)) if self.records and not self.error else {}
         bits = same_bits(self.records, self.recorded)
         return [
-            (self.recipe.name, metric, *self._row(measured.get(metric), band, bits))
+            (self.recipe.name, metric, *self._row(metric, measured.get(metric), band, bits))
             for metric, band in self.recipe.bands.items()
         ]
 
-    def _row(self, measured: Band | None, band: Band | None, bits: str) -> tuple[str, str, str, str]:
-        if self.error:
-            holds, why = "no", f"did not run: {self.error}"
+    def _row(self, metric: str, measured: Band | None, band: Band | None, bits: str) -> tuple[str, str, str, str]:
+        if self.fault:
+            holds, why = "no", self.fault
         elif measured and band:
-            held, why = compare(measured, band, 1 / self.records[0]["run"]["dataset"]["eval_examples"])
+            held, why = compare(measured, band, worth(metric, [*self.records, *self.recorded]))
             holds, why = "yes" if held else "no", f"{why}{bits and '; '}{bits}"
         else:
             holds, why = "-", ""
@@ -310,6 +341,15 @@ def same_bits(records: list[dict[str, Any]], recorded: list[dict[str, Any]]) -> 
         return "same bits"
     alike = [pair for pair in other if _made_by(pair[0]) == _made_by(pair[1])]
     return f"other bits with the same versions and processor ({len(alike)} of {len(pairs)})" if alike else ""
+
+
+def same_states(records: list[dict[str, Any]]) -> str:
+    """Which seeds ended with the same variables as another one; empty where all differ."""
+    seeds: dict[str, list[str]] = {}
+    for record in records:
+        seeds.setdefault(record["result"]["state_sha256"], []).append(str(record["seed"]))
+    groups = [f"seeds {', '.join(group)}" for group in seeds.values() if len(group) > 1]
+    return f"{' and '.join(groups)} ended with the same variables: the seed had no effect" if groups else ""
 
 
 def _made_by(record: dict[str, Any]) -> tuple[Any, ...]:
@@ -481,7 +521,7 @@ def update(outcome: Outcome) -> list[str]:
     Nothing but the lines `Measured:` is touched.
     """
     name, file = outcome.recipe.name, CONFIGS / f"{outcome.recipe.name}.py"
-    if outcome.error:
+    if outcome.fault:
         return []
     folder = RESULTS / name
     with writing(folder):
@@ -571,6 +611,8 @@ def _against_records(recipe: Recipe, records: list[dict[str, Any]]) -> Iterator[
             continue
         for field, (old, new) in changed.items():
             yield f"{label} was made with {field} {old!r}, {config} has {new!r}"
+    if alike := same_states(records):
+        yield f"{results}: {alike}"
     for metric, band in bands_of(records, list(recipe.bands)).items():
         stated = recipe.bands[metric]
         if str(stated) != str(band):
