@@ -1,9 +1,10 @@
 """Recipes run again, over several seeds, and held against what their files say was measured.
 
-A recipe is a file of `configs/`. Its docstring states a band: mean, standard deviation and number of seeds of a metric
-of the last epoch. The band is made from records, `results/<recipe>/<seed>.json`, which hold all that a run wrote about
-itself: `config` and `seed`, `fields` (the resolved config), `result` (result.json), `run` (run.json without the places
-of its data and its workdir), and `curve` (the rows of metrics.jsonl). Both are written here and nowhere else.
+A recipe is a file of `configs/`. Its docstring states a band, that is mean, standard deviation and number of seeds of a
+metric of the last epoch, and the time of a run. Both are made from records, `results/<recipe>/<seed>.json`, which hold
+all that a run wrote about itself: `config` and `seed`, `fields` (the resolved config), `result` (result.json), `run`
+(run.json without the places of its data and its workdir), and `curve` (the rows of metrics.jsonl). All of it is written
+here and nowhere else.
 
 The rule by which a recipe holds is `compare`. No TensorFlow is imported here: a run is a process of its own.
 """
@@ -47,6 +48,7 @@ RECORD_KEYS = {"config", "seed", "fields", "result", "run", "curve"}
 _WIDTH = 120
 _SECTION = re.compile(r"^(\w+): +(.*(?:\n +.*)*)$", re.MULTILINE)
 _MEASURED = re.compile(r"(?:^Measured: .*\n(?: .*\n)*)+", re.MULTILINE)
+_TIME = re.compile(r"^Time: .*\n(?: .*\n)*", re.MULTILINE)
 _FIGURE = re.compile(r"(\w+/\w+) (\d+\.\d{4}) \+- (\d+\.\d{4})")
 _LAST_SEED = re.compile(r"over seeds 0 to (\d+)")
 _PUBLISHED = re.compile(r"\b(\w+/\w+) (\d+\.\d+)")
@@ -81,7 +83,7 @@ class Recipe:
         title: the docstring's first line.
         tier: one of `TIERS`.
         bands: by metric, such as `test/accuracy`, in the file's order; a band is None where the recipe was not yet run.
-        time: how long the whole command takes and where; empty where the recipe was not yet run.
+        time: how long a run takes and where, the seconds before the first comma; empty where it was not yet run.
         published: what others report, with the source, in one line.
         published_figures: the figures in it by metric, as they are written there; none where nothing was published
             for this very recipe.
@@ -516,9 +518,9 @@ def check_update(names: list[str], seeds: int) -> None:
 
 
 def update(outcome: Outcome) -> list[str]:
-    """Writes the records of a recipe and, from them, the band into its docstring; says what changed.
+    """Writes the records of a recipe and, from them, band and time into its docstring; says what changed.
 
-    Nothing but the lines `Measured:` is touched.
+    Nothing but the lines `Measured:` and `Time:` is touched; nothing at all where the outcome has a fault.
     """
     name, file = outcome.recipe.name, CONFIGS / f"{outcome.recipe.name}.py"
     if outcome.fault:
@@ -529,17 +531,24 @@ def update(outcome: Outcome) -> list[str]:
     for record in outcome.records:
         text = json.dumps(record, indent=1, sort_keys=True) + "\n"
         write_atomically(folder / f"{record['seed']}.json", text.encode())
-    bands = bands_of(outcome.records, list(outcome.recipe.bands))
     source = file.read_bytes().decode()
-    written = _MEASURED.sub(lambda _: measured_lines(bands), source, count=1)
+    written = stated(source, outcome.recipe, outcome.records)
     if written != source:
         write_atomically(file, written.encode())
     changed = [
         f"{_shown(file)}: {metric} {outcome.recipe.bands[metric] or NOT_RUN} -> {band}"
-        for metric, band in bands.items()
+        for metric, band in bands_of(outcome.records, list(outcome.recipe.bands)).items()
         if str(outcome.recipe.bands[metric]) != str(band)
-    ]
-    return [f"{_shown(folder)}: {len(outcome.records)} records", *(changed or [f"{_shown(file)}: the same band"])]
+    ] or [f"{_shown(file)}: the same band"]
+    if outcome.recipe.time != time_text(outcome.records):
+        changed.append(f"{_shown(file)}: time {outcome.recipe.time or NOT_RUN} -> {time_text(outcome.records)}")
+    return [f"{_shown(folder)}: {len(outcome.records)} records", *changed]
+
+
+def stated(source: str, recipe: Recipe, records: list[dict[str, Any]]) -> str:
+    """The text of a config file with the band and the time that records give."""
+    lines = measured_lines(bands_of(records, list(recipe.bands))) + time_lines(records)
+    return _MEASURED.sub(lambda _: lines, _TIME.sub("", source, count=1), count=1)
 
 
 def measured_lines(bands: dict[str, Band]) -> str:
@@ -549,14 +558,39 @@ def measured_lines(bands: dict[str, Band]) -> str:
     lines = []
     for metric, band in bands.items():
         text = f"{metric} {band.mean:.4f} +- {band.deviation:.4f}, {'likewise' if lines else what}"
-        lines += textwrap.wrap(
-            text,
-            _WIDTH,
-            initial_indent="Measured:  ",
-            subsequent_indent=" " * 11,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        lines.append(_lines("Measured:", text))
+    return "".join(lines)
+
+
+def time_text(records: list[dict[str, Any]]) -> str:
+    """How long a run takes, and where: the median of what the runs measured of themselves.
+
+    A run begins with its data, when TensorFlow is imported, and ends when all but its result is written.
+    """
+    seconds = statistics.median(record["result"]["wall_seconds"] for record in records)
+    machines = dict.fromkeys(
+        f"{hardware['cores']} cores of {' '.join(hardware['processor'].split())}"
+        for hardware in (record["run"]["hardware"] for record in records)
+    )
+    what = f"median of {len(records)} runs on {' and '.join(machines)}"
+    return f"{seconds:.0f} s, {what}, without the import of TensorFlow"
+
+
+def time_lines(records: list[dict[str, Any]]) -> str:
+    """The lines `Time:` of a docstring."""
+    return _lines("Time:", time_text(records))
+
+
+def _lines(key: str, text: str) -> str:
+    """A section of a docstring."""
+    lines = textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=key.ljust(11),
+        subsequent_indent=" " * 11,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -614,9 +648,11 @@ def _against_records(recipe: Recipe, records: list[dict[str, Any]]) -> Iterator[
     if alike := same_states(records):
         yield f"{results}: {alike}"
     for metric, band in bands_of(records, list(recipe.bands)).items():
-        stated = recipe.bands[metric]
-        if str(stated) != str(band):
-            yield f"{config} states {metric} {stated or NOT_RUN}, {results} gives {band}"
+        written = recipe.bands[metric]
+        if str(written) != str(band):
+            yield f"{config} states {metric} {written or NOT_RUN}, {results} gives {band}"
+    if recipe.time != time_text(records):
+        yield f"{config} states the time {recipe.time or NOT_RUN}, {results} gives {time_text(records)}"
 
 
 def _against_readme(recipe: Recipe, readme: str) -> Iterator[str]:
@@ -630,6 +666,9 @@ def _against_readme(recipe: Recipe, readme: str) -> Iterator[str]:
         figure = f"{band.mean:.4f} +- {band.deviation:.4f}"
         if figure not in said:
             yield f"configs/{recipe.name}.py states {metric} {figure}, README.md's row has other figures"
+    seconds = recipe.time.partition(",")[0]
+    if bands and f"| {seconds} |" not in said:
+        yield f"configs/{recipe.name}.py states the time {seconds}, README.md's row has another one"
     if not bands and "+-" in said:
         yield f"README.md states a band of configs/{recipe.name}.py, which is {NOT_RUN}"
     figures = recipe.published_figures.values()

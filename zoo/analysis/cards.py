@@ -382,12 +382,12 @@ def measured_table() -> str:
             f"`configs/{recipe.name}.py`",
             recipe.title.removesuffix("."),
             measured_text(recipe),
-            recipe.time.partition(" for ")[0],
+            recipe.time.partition(",")[0],
         )
         for recipe in recipes
         if measured_text(recipe)
     ]
-    header = ("recipe", "what", "last epoch, mean ± standard deviation", "whole command, 2 cores")
+    header = ("recipe", "what", "last epoch, mean ± standard deviation", "time of a run")
     return table(header, rows)
 
 
