@@ -260,6 +260,13 @@ def test_a_recipe_is_read_as_it_is_written(clone):
     assert recipe.published == "test/accuracy 0.921, Someone 1999, table 1 (7.9 % error)"
 
 
+def test_figures_of_another_net_are_marked(clone):
+    clone.write(NOT_RUN, "test/loss 0.5, A; test/accuracy 0.9, B\n           (another net: wider); test/error 0.1, C")
+    recipe = baselines.read_recipe("tiny")
+    assert list(recipe.published_figures) == ["test/loss", "test/accuracy", "test/error"]
+    assert recipe.other_nets == {"test/accuracy"}
+
+
 @pytest.mark.parametrize(
     ("measured", "published", "message"),
     [

@@ -87,6 +87,8 @@ class Recipe:
         published: what others report, with the source, in one line.
         published_figures: the figures in it by metric, as they are written there; none where nothing was published
             for this very recipe.
+        other_nets: the metrics whose figure is of another net than the recipe's; the clause that it stands in says
+            "another net".
     """
 
     name: str
@@ -96,6 +98,7 @@ class Recipe:
     time: str
     published: str
     published_figures: dict[str, str]
+    other_nets: frozenset[str] = frozenset()
 
 
 def find(pattern: str = "*", tier: str | None = None) -> list[str]:
@@ -142,8 +145,12 @@ def read_recipe(name: str) -> Recipe:
     if tier not in TIERS:
         raise RequestError(f"the tier of {_shown(file)} is {tier!r}; it must be one of {', '.join(TIERS)}")
     figures: dict[str, str] = {}
-    for metric, figure in _PUBLISHED.findall(published):
-        figures.setdefault(metric, figure)
+    others = set()
+    for clause in published.split(";"):
+        for metric, figure in _PUBLISHED.findall(clause):
+            if "another net" in clause and metric not in figures:
+                others.add(metric)
+            figures.setdefault(metric, figure)
     bands = _bands(" ".join(sections["Measured"]), file) or dict.fromkeys(figures)
     if not bands:
         raise RequestError(f"{_shown(file)} names no metric, neither as measured nor as published")
@@ -155,6 +162,7 @@ def read_recipe(name: str) -> Recipe:
         time=sections.get("Time", [""])[0],
         published=published,
         published_figures={} if published.startswith("none") else figures,
+        other_nets=frozenset(others),
     )
 
 
