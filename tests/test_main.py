@@ -347,6 +347,18 @@ def test_report_of_records(command, run, tmp_path):
     assert "<h1>Baselines of the zoo</h1>" in page
 
 
+def test_a_report_that_is_refused_writes_nothing(command, run, tmp_path):
+    (run / "evaluation.npz").write_text("damaged")
+    (tmp_path / "results" / "mine").mkdir(parents=True)
+    (tmp_path / "results" / "mine" / "0.json").write_text("damaged")
+    before = sorted(tmp_path.rglob("*"))
+    for folder, message in ((run, "evaluation.npz cannot be read"), (tmp_path / "results", "0.json cannot be read")):
+        status, out, err = command("report", str(folder))
+        assert (status, out) == (2, "")
+        assert message in err
+    assert sorted(tmp_path.rglob("*")) == before
+
+
 def test_compare_prints_tables_and_writes_a_page(command, run, tmp_path):
     status, out, err = command("compare", str(run), str(run), f"--output={tmp_path}/both.html")
     assert (status, err) == (0, "")

@@ -209,14 +209,12 @@ def report_command(options: argparse.Namespace) -> None:
     opening = {"data_dir": options.data_dir, "memory_gib": options.memory_gib}
     if runs.holds_records(folder):
         recipes = known_recipes()
-        make_folder(output)
         console.import_tensorflow()
         from zoo.analysis.overview import write_overview
 
         page = write_overview(folder, output, recipes, **opening)
     else:
         run = runs.read(folder)
-        make_folder(output)
         console.import_tensorflow()
         from zoo.analysis.report import write_run
 
@@ -236,14 +234,6 @@ def known_recipes() -> dict[str, Any]:
     }
 
 
-def make_folder(path: Path) -> None:
-    """Makes a folder for what is written."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"output is {str(path)!r}, which cannot be made: {error.strerror}") from error
-
-
 def compare_command(options: argparse.Namespace) -> None:
     """Shows runs side by side, and writes a page of it where one is asked for."""
     from zoo.analysis import compare, runs
@@ -255,7 +245,6 @@ def compare_command(options: argparse.Namespace) -> None:
         print()
     if options.output:
         path = Path(options.output)
-        make_folder(path.parent)
         compare.write(found, path)
         print(f"{path}, and its figures as PNG beside it")
 
