@@ -237,7 +237,7 @@ def test_inspect_is_honest_about_what_it_cannot_know(command, nets):
     [
         ([], "required: COMMAND; see python -m zoo --help"),
         (["lst"], "invalid choice: 'lst'"),
-        (["inspect"], "required: name"),
+        (["inspect"], "required: name; see python -m zoo inspect --help"),
         (["inspect", "resnet21"], "unknown model 'resnet21'; did you mean resnet"),
         (["list", "resnet21"], "unknown model 'resnet21'; did you mean resnet"),
         (["list", "zzz*"], "no model fits 'zzz*'"),

@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from absl import flags
 
@@ -17,13 +17,6 @@ from zoo.config import ExperimentConfig, parse_model_args
 from zoo.errors import Interrupted, RequestError, RunError, unknown
 
 NAME_HELP = "a model of the zoo, a .keras file, or module:function (called without arguments, gives a model)"
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports a wrong request as every command of the zoo does: one line, exit status 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise RequestError(f"{message}; see python -m zoo --help")
 
 
 def main(argv: list[str]) -> None:
@@ -278,8 +271,8 @@ def print_table(rows: list[tuple[str, ...]], right: tuple[int, ...] = ()) -> Non
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m zoo", description="The models of the zoo. Training is train.py.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    parser = console.Parser(prog="python -m zoo", description="The models of the zoo. Training is train.py.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=console.Parser)
     command = commands.add_parser("list", help="the models, a row each")
     command.add_argument("pattern", nargs="?", default="*", help=f"such as 'resnet*'; or {NAME_HELP}")
     command.add_argument("--style", help="sequential or functional")
