@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from benchmarks import table
 from benchmarks.turns import ROOT, Dropped, play
@@ -25,13 +25,6 @@ from zoo import console
 from zoo.errors import RequestError, RunError, unknown
 from zoo.training.files import write_json
 from zoo.training.provenance import processor
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports a wrong request as every command of the zoo does: one line, exit status 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise RequestError(f"{message}; see python -m benchmarks --help")
 
 
 def main(argv: Sequence[str]) -> None:
@@ -85,7 +78,7 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         RequestError: one of them is wrong.
     """
-    parser = _Parser(
+    parser = console.Parser(
         prog="python -m benchmarks",
         description=__doc__,
         epilog=f"Works: {', '.join(WORKS)}.",

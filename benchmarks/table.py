@@ -11,27 +11,13 @@ from typing import Any
 import matplotlib
 from matplotlib.figure import Figure
 
-from benchmarks.works import NO_SUCH_SIDE, WORKS
+from benchmarks.works import WORKS
+from zoo.analysis import figures
+from zoo.analysis.tables import SIDES, markdown, not_measured, number, slower, spread
 from zoo.training.files import write_atomically
 
 Record = dict[str, Any]
-NAMES = {
-    "zoo": "zoo",
-    "keras": "Keras",
-    "keras_tuned": "Keras, tuned",
-    "torch": "PyTorch",
-    "torch_compile": "torch.compile",
-    "jax": "JAX",
-}
-OTHERS = tuple(NAMES)[1:]
-# Okabe and Ito's colours, which colour-blind readers tell apart, and a shape for each.
-MARKS = {
-    "keras": ("#D55E00", "o"),
-    "keras_tuned": ("#E69F00", "s"),
-    "torch": ("#0072B2", "D"),
-    "torch_compile": ("#56B4E9", "^"),
-    "jax": ("#009E73", "v"),
-}
+OTHERS = tuple(SIDES)[1:]
 # By work and side: how many times faster the zoo is meant to be.
 TARGETS = {
     "mlp_digits": {"keras": 15.0, "torch": 5.0},
@@ -71,11 +57,11 @@ def write_all(recorded: Record, folder: Path) -> None:
     """Writes tables and plot. The README's table is made by `python -m zoo document`."""
     docs = folder / "docs"
     docs.mkdir(parents=True, exist_ok=True)
-    write_atomically(docs / "benchmarks.md", markdown(recorded).encode())
+    write_atomically(docs / "benchmarks.md", document(recorded).encode())
     write_atomically(docs / "benchmarks.svg", plot(recorded))
 
 
-def markdown(recorded: Record) -> str:
+def document(recorded: Record) -> str:
     """docs/benchmarks.md."""
     machine, works = recorded["machine"], recorded["works"]
     rate = machine["matmul_gflops"]
@@ -96,29 +82,31 @@ def markdown(recorded: Record) -> str:
 def net_table(recorded: Record, kind: str, others: tuple[str, ...]) -> list[str]:
     """Rows for the works that have a net: images per second, times faster than the others, what it costs."""
     some = ("zoo", *(side for side in others if side in ("keras", "torch")))
-    heads = ["zoo, images/s", *(f"times faster than {NAMES[side]}" for side in others), "of matmul"]
-    heads.append(f"peak GiB: {', '.join(NAMES[side] for side in some)}")
+    heads = ["zoo, images/s", *(f"times faster than {SIDES[side]}" for side in others), "of matmul"]
+    heads.append(f"peak GiB: {', '.join(SIDES[side] for side in some)}")
     rows = []
     for work in of_kind(recorded, kind):
         sides = work["sides"]
         peaks = ", ".join(number(sides[side]["peak_gib"]) for side in some)
-        cells = [number(sides["zoo"]["images_per_second"]), *(faster(sides[side]) for side in others)]
+        cells = [number(sides["zoo"]["images_per_second"]), *(spread(sides[side]["times_slower"]) for side in others)]
         rows.append([work["title"], *cells, number(sides["zoo"]["fraction_of_matmul"]), peaks])
-    return table(["work", *heads], rows)
+    return markdown(["work", *heads], rows)
 
 
 def plain_table(recorded: Record, kind: str) -> list[str]:
     """Rows for the works without a net: what each side does, and times faster."""
     unit = "s" if kind == "start" else "images/s"
-    sides = [side for side in NAMES if any(time_of(work["sides"][side]) for work in of_kind(recorded, kind))]
-    heads = [f"{NAMES[side]}, {unit}" for side in sides]
-    heads += [f"times faster than {NAMES[side]}" for side in sides if side != "zoo"]
+    sides = [side for side in SIDES if any(time_of(work["sides"][side]) for work in of_kind(recorded, kind))]
+    heads = [f"{SIDES[side]}, {unit}" for side in sides]
+    heads += [f"times faster than {SIDES[side]}" for side in sides if side != "zoo"]
     rows = []
     for work in of_kind(recorded, kind):
         key = "median" if kind == "start" else "images_per_second"
         cells = [number(work["sides"][side][key]) for side in sides]
-        rows.append([work["title"], *cells, *(faster(work["sides"][side]) for side in sides if side != "zoo")])
-    return table(["work", *heads], rows)
+        rows.append(
+            [work["title"], *cells, *(spread(work["sides"][side]["times_slower"]) for side in sides if side != "zoo")]
+        )
+    return markdown(["work", *heads], rows)
 
 
 def target_table(works: Record) -> list[str]:
@@ -135,12 +123,12 @@ def target_table(works: Record) -> list[str]:
     for name, least_of in TARGETS.items():
         for side, least in least_of.items():
             found = (of(name, side).get("times_slower") or {}).get("median")
-            row(name, f"times faster than {NAMES[side]}", f">= {least:g}", found, least.__le__)
+            row(name, f"times faster than {SIDES[side]}", f">= {least:g}", found, least.__le__)
     for name, least in FRACTION_TARGETS.items():
         row(name, "of matmul", f">= {least:g}", of(name, "zoo").get("fraction_of_matmul"), least.__le__)
     for name, most in SECOND_TARGETS.items():
         row(name, "seconds", f"< {most:g}", of(name, "zoo").get("median"), most.__gt__)
-    return table(["work", "figure", "target", "measured", "reached"], rows)
+    return markdown(["work", "figure", "target", "measured", "reached"], rows)
 
 
 def setup_table(works: Record) -> list[str]:
@@ -150,21 +138,15 @@ def setup_table(works: Record) -> list[str]:
         unit = "s" if work["kind"] == "start" else "ms"
         for side, of in work["sides"].items():
             if time_of(of):
-                spread = f"{number(of['median'])} ({number(of['least'])} to {number(of['most'])}) {unit}"
                 first = side == "zoo"
                 when = f"{work['date']}, {work['rounds']} rounds" if first else ""
-                rows.append([work["title"] if first else "", of["title"], spread, when])
-    return table(["work", "side", "a step, or the whole: median (least to most)", "measured"], rows)
+                rows.append([work["title"] if first else "", of["title"], f"{spread(of)} {unit}", when])
+    return markdown(["work", "side", "a step, or the whole: median (least to most)", "measured"], rows)
 
 
 def absent(works: Record) -> list[str]:
     """A paragraph with what could not be compared, if anything."""
-    reasons: dict[str, list[str]] = {}
-    for work in works.values():
-        for side, of in work["sides"].items():
-            if of["skipped"] and of["skipped"] != NO_SUCH_SIDE:
-                reasons.setdefault(f"{NAMES[side]}: {of['skipped']}", []).append(work["title"])
-    lines = [f"- {reason} ({'; '.join(titles)})" for reason, titles in reasons.items()]
+    lines = [f"- {side}: {why} ({'; '.join(titles)})" for (side, why), titles in not_measured(works.values()).items()]
     return ["\n".join(["Skipped:", "", *lines])] if lines else []
 
 
@@ -174,7 +156,7 @@ def lines(work: Record) -> list[str]:
     found = []
     for of in work["sides"].values():
         if time_of(of):
-            ratio = f", zoo {faster(of)} times faster" if of["times_slower"] else ""
+            ratio = f", zoo {spread(of['times_slower'])} times faster" if of["times_slower"] else ""
             fraction = f", {of['fraction_of_matmul']:.2f} of matmul" if of["fraction_of_matmul"] else ""
             found.append(f"{of['title']}: {number(of['median'])} {unit}{ratio}{fraction}")
     return found
@@ -190,24 +172,6 @@ def time_of(side: Record) -> float | None:
     return side["median"]
 
 
-def faster(side: Record) -> str:
-    """How many times faster than this side the zoo is."""
-    ratio = side["times_slower"]
-    return f"{number(ratio['median'])} ({number(ratio['least'])} to {number(ratio['most'])})" if ratio else "-"
-
-
-def number(value: float | None) -> str:
-    """Three digits that count."""
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
-
-
-def table(heads: list[str], rows: list[list[str]]) -> list[str]:
-    """Lines of Markdown."""
-    return [f"| {' | '.join(row)} |" for row in [heads, ["---"] * len(heads), *rows]]
-
-
 def plot(recorded: Record) -> bytes:
     """A point for each side of each work that has a net: times faster, on a logarithmic axis; an SVG."""
     kinds = [kind for kind in ("train", "inference") if of_kind(recorded, kind)]
@@ -215,39 +179,16 @@ def plot(recorded: Record) -> bytes:
         return b""
     counts = [len(of_kind(recorded, kind)) for kind in kinds]
     # Text stays text, and the same record gives the same file.
-    with matplotlib.rc_context({"svg.fonttype": "none", "svg.hashsalt": "zoo", "font.family": "sans-serif"}):
-        figure = Figure(figsize=(9, 1.2 + 0.42 * sum(counts)), layout="constrained")
+    with matplotlib.rc_context({**figures.STYLE, "svg.hashsalt": "zoo"}):
+        figure = Figure(figsize=(9, 1.2 + 0.55 * sum(counts)), layout="constrained")
         panels = figure.subplots(len(kinds), 1, squeeze=False, height_ratios=counts, sharex=True)[:, 0]
         for panel, kind in zip(panels, kinds, strict=True):
-            draw(panel, of_kind(recorded, kind))
+            works = of_kind(recorded, kind)
+            figures.ratios(panel, [work["title"].removesuffix(": inference") for work in works], slower(works))
             panel.set_title({"train": "Training", "inference": "Inference"}[kind], loc="left", fontsize=11)
-        panels[-1].set_xlabel("how many times faster the zoo is: median, least and most of the rounds")
-        marks, names = panels[0].get_legend_handles_labels()
-        figure.legend(marks, names, loc="outside upper right", ncols=len(names), frameon=False)
+        # A side may be in one panel only.
+        sides = {name: mark for panel in panels for mark, name in zip(*panel.get_legend_handles_labels(), strict=True)}
+        figure.legend(sides.values(), sides.keys(), loc="outside upper right", ncols=len(sides))
         content = io.BytesIO()
         figure.savefig(content, format="svg", metadata={"Date": None}, facecolor="white")
     return content.getvalue()
-
-
-def draw(panel, works: list[Record]) -> None:
-    """The works of a panel from top to bottom, each with its sides beside each other."""
-    for row in range(0, len(works), 2):
-        panel.axhspan(row - 0.5, row + 0.5, color="0.96", zorder=0)
-    for place, (side, (color, marker)) in enumerate(MARKS.items()):
-        points = [(row, work["sides"][side]["times_slower"]) for row, work in enumerate(works)]
-        points = [(row + 0.14 * (place - 2), ratio) for row, ratio in points if ratio]
-        if not points:
-            continue
-        rows, ratios = zip(*points, strict=True)
-        median = [ratio["median"] for ratio in ratios]
-        ends = [[ratio["median"] - ratio["least"] for ratio in ratios], [r["most"] - r["median"] for r in ratios]]
-        style = {"color": color, "fmt": marker, "markersize": 5, "elinewidth": 1.2}
-        panel.errorbar(median, rows, xerr=ends, label=NAMES[side], **style)
-    panel.axvline(1, color="0.35", linewidth=1)
-    panel.set_xscale("log")
-    panel.set_xticks([0.5, 1, 2, 5, 10, 20, 50], ["0.5", "1", "2", "5", "10", "20", "50"])
-    panel.minorticks_off()
-    panel.set_yticks(range(len(works)), [work["title"].removesuffix(": inference") for work in works])
-    panel.set_ylim(len(works) - 0.5, -0.5)
-    panel.grid(axis="x", color="0.9")
-    panel.set_axisbelow(True)

@@ -7,7 +7,7 @@ Data:      imagenet2012 of TFDS, 1,281,167 images to train, 50,000 to evaluate. 
            tfds build imagenet2012 --data_dir=DIR --file_format=array_record; the command above takes --data_dir=DIR
 Measured:  not yet run here
 Published: validation/top5_accuracy 0.8993, Szegedy et al. 2014, table 3 (10.07 % error, one model, one crop);
-           validation/accuracy 0.698, slim and torchvision (both with 3x3 in place of 5x5); 0.687, bvlc_googlenet
+           validation/accuracy 0.698, slim and torchvision (another net: 3x3 in place of 5x5); 0.687, bvlc_googlenet
 Recipe:    Szegedy et al. 2014, arXiv:1409.4842, sections 5 and 6: SGD with momentum 0.9, the rate 4 % lower every 8
            epochs, two auxiliary heads that weigh 0.3, dropout 0.4, crops of 8 to 100 % of the image, photometric
            distortions. What the paper leaves out is from Caffe's bvlc_googlenet, solver.prototxt: 0.01 to begin with,

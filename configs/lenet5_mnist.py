@@ -3,8 +3,8 @@
 Command:   python train.py --config=configs/lenet5_mnist.py
 Tier:      gpu-hours
 Measured:  not yet run here
-Published: test/accuracy 0.991, uncertainty-baselines, baselines/mnist/README.md (LeNet-5, deterministic);
-           LeCun et al. 1998, figure 9, have 0.9905
+Published: test/accuracy 0.991, uncertainty-baselines, baselines/mnist/README.md (another net: ReLU,
+           max pooling, padding); LeCun et al. 1998, figure 9, have 0.9905
 Recipe:    uncertainty-baselines, baselines/mnist/deterministic.py: Adam at 1e-3, batches of 256, 5,000 steps, that is
            25 epochs of the 50,000 images it trains on
 

@@ -22,8 +22,7 @@ CONFIG = '''"""A recipe: of seconds.
 
 Command:   python train.py --config=configs/tiny.py
 Tier:      cpu
-{measured}Time:      5 s
-Published: {published}
+{measured}Published: {published}
 """
 
 from zoo.config import ExperimentConfig
@@ -36,7 +35,11 @@ NOT_RUN = "Measured:  not yet run here\n"
 PUBLISHED = "test/accuracy 0.921, Someone 1999,\n           table 1 (7.9 % error)"
 # 0.90, 0.92, 0.94: mean 0.92, sample deviation 0.02.
 BAND = "Measured:  test/accuracy 0.9200 +- 0.0200, mean and standard deviation of the last epoch over seeds 0 to 2\n"
-README = "| recipe | figure |\n|---|---|\n| `configs/tiny.py` | {} |\n"
+# 5, 7 and 30 s.
+TIME = "Time:      7 s, median of 3 runs on 2 cores of P, without the import of TensorFlow\n"
+BAND += TIME
+SECONDS = (5.25, 30.0, 7.25)
+README = "| recipe | figure | time |\n|---|---|---|\n| `configs/tiny.py` | {} | {} |\n"
 
 # In place of train.py: the same files, and no TensorFlow. STUB says what shall happen to a seed.
 STUB = """
@@ -64,8 +67,10 @@ if (what, at) == ("stop", str(seed)):
     os.read(arrived, 1)
     sys.exit(print("epoch 1\\nstopped at step 3 of 11, which is saved", file=sys.stderr) or 130)
 accuracy = 0.9 + 0.02 * seed + float(os.environ.get("STUB_MORE", 0))
-result = {"epochs": config.epochs, "metrics": {"test/accuracy": accuracy}, "state_sha256": f"{seed:064x}"}
-run = {"versions": {"zoo": "1", "zoo_commit": "abc"}, "hardware": {"processor": "P"}, "command": sys.argv,
+digest = f"{0 if what == 'same' else seed:064x}"
+result = {"epochs": config.epochs, "metrics": {"test/accuracy": accuracy}, "state_sha256": digest,
+          "wall_seconds": (5.25, 30.0, 7.25)[seed]}
+run = {"versions": {"zoo": "1", "zoo_commit": "abc"}, "hardware": {"cores": 2, "processor": "P"}, "command": sys.argv,
        "dataset": {"eval_examples": 360}}
 (workdir / "metrics.jsonl").write_text('{"step": 11, "accuracy": 0.5}\\n')
 (workdir / "run.json").write_text(json.dumps(run))
@@ -91,8 +96,8 @@ class Clone:
     def write(self, measured: str, published: str = PUBLISHED, epochs: int = 1) -> None:
         self.config.write_text(CONFIG.format(measured=measured, published=published, epochs=epochs))
 
-    def readme(self, figure) -> None:
-        (self.root / "README.md").write_text(README.format(figure))
+    def readme(self, figure, time="7 s") -> None:
+        (self.root / "README.md").write_text(README.format(figure, time))
 
     def __call__(self, *argv: str) -> tuple[int, str, str]:
         status = console.run(main, ["reproduce", *argv])
@@ -119,14 +124,19 @@ def clone(tmp_path, monkeypatch, capsys):
 
 
 def record(seed: int, accuracy: float) -> dict:
-    run = {"versions": {"zoo": "1", "zoo_commit": "abc"}, "hardware": {"processor": "P"}}
+    run = {"versions": {"zoo": "1", "zoo_commit": "abc"}, "hardware": {"cores": 2, "processor": "P"}}
     fields = {"model": "mlp", "model_args": {"hidden_sizes": [8]}, "epochs": 1, "batch_size": 128, "jit": "off"}
     return {
         "config": "tiny",
         "seed": seed,
         "fields": {**fields, "seed": seed},
-        "result": {"metrics": {"test/accuracy": accuracy}, "state_sha256": f"{seed:064x}"},
+        "result": {
+            "metrics": {"test/accuracy": accuracy},
+            "state_sha256": f"{seed:064x}",
+            "wall_seconds": SECONDS[seed],
+        },
         "run": {**run, "dataset": {"eval_examples": 360}},
+        "curve": [],
     }
 
 
@@ -181,6 +191,45 @@ def test_the_spreads_may_differ_by_what_the_tables_say():
     assert "spread" not in baselines.compare(Band(0.9, 0.0, 1), band, 0.001)[1]
 
 
+@pytest.mark.parametrize("update", [[], ["--update"]], ids=["held", "update"])
+def test_seeds_without_effect_do_not_hold(recorded, monkeypatch, update):
+    """Their spread is within that of the band, and only the digests tell."""
+    monkeypatch.setenv("STUB", "same")
+    files = {file: file.read_bytes() for file in recorded.root.rglob("results/*/*.json")}
+    config = recorded.config.read_text()
+    status, out, err = recorded("tiny", "--seeds=3", *update)
+    assert (status, err.splitlines()[-1]) == (1, "error: not reproduced: tiny")
+    words = "seeds 0, 1, 2 ended with the same variables: the seed had no effect"
+    assert out.splitlines()[1].endswith(f" no     {words}")
+    assert recorded.config.read_text() == config
+    assert files == {file: file.read_bytes() for file in files}
+    for seed in (1, 2):
+        result = recorded.record(seed)["result"]
+        recorded.change_record(seed, result={**result, "state_sha256": 64 * "f"})
+    assert "results/tiny: seeds 1, 2 ended with the same variables: the seed had no effect\n" in recorded("--check")[1]
+
+
+def test_an_episode_is_worth_more_than_a_pair():
+    assert baselines.worth("one_shot/roc_auc", 4824) == 1 / 4824
+    assert baselines.worth("one_shot/one_shot_accuracy", 4824) == 1 / 400
+    # What was measured is a whole number of episodes.
+    for record in baselines.read_records("siamese_glyphs"):
+        episodes = 400 * record["result"]["metrics"]["one_shot/one_shot_accuracy"]
+        assert episodes == pytest.approx(round(episodes))
+
+
+def test_records_of_unknown_code_are_noted_and_no_error(recorded):
+    for seed, commit in ((0, None), (2, None), (1, "abc+changes")):
+        run = recorded.record(seed)["run"]
+        recorded.change_record(seed, run={**run, "versions": {"zoo_commit": commit}})
+    status, out, err = recorded("--check")
+    assert (status, out) == (0, "1 recipes: configs, records and README agree\n")
+    assert err.splitlines() == [
+        "note: results/tiny, made at no commit: seeds 0, 2",
+        "note: results/tiny, made at abc+changes: seeds 1",
+    ]
+
+
 def test_mean_and_deviation_are_those_of_a_sample():
     records = [{"config": "tiny", "result": {"metrics": {"test/accuracy": value}}} for value in (0.90, 0.92, 0.94)]
     assert str(baselines.bands_of(records, ["test/accuracy"])["test/accuracy"]) == "0.9200 +- 0.0200 (3)"
@@ -191,7 +240,8 @@ def test_mean_and_deviation_are_those_of_a_sample():
 
 def test_a_recipe_is_read_as_it_is_written(clone):
     bands = {"test/a_accuracy": Band(0.8817, 0.006, 5), "one_shot/roc_auc": Band(0.99, 0.001, 5)}
-    clone.write(baselines.measured_lines(bands), "none on this dataset; near it is test/accuracy 0.9")
+    lines = baselines.measured_lines(bands) + "Time:      5 s\n"
+    clone.write(lines, "none on this dataset; near it is test/accuracy 0.9")
     recipe = baselines.read_recipe("tiny")
     assert (recipe.title, recipe.tier, recipe.time, recipe.bands) == ("A recipe: of seconds.", "cpu", "5 s", bands)
     assert recipe.published_figures == {}
@@ -202,11 +252,23 @@ def test_a_recipe_is_read_as_it_is_written(clone):
     assert recipe.published == "test/accuracy 0.921, Someone 1999, table 1 (7.9 % error)"
 
 
+def test_figures_of_another_net_are_marked(clone):
+    clone.write(NOT_RUN, "test/loss 0.5, A; test/accuracy 0.9, B\n           (another net: wider); test/error 0.1, C")
+    recipe = baselines.read_recipe("tiny")
+    assert list(recipe.published_figures) == ["test/loss", "test/accuracy", "test/error"]
+    assert recipe.other_nets == {"test/accuracy"}
+
+
 @pytest.mark.parametrize(
     ("measured", "published", "message"),
     [
         ("Measured:  0.92 or so\n", PUBLISHED, "says neither that it is not yet run here, nor METRIC 0.0000 [+]- 0.0"),
         ("", PUBLISHED, "has no line that begins with Measured:"),
+        (
+            BAND.replace("0 to 2", "0 to 0"),
+            PUBLISHED,
+            "configs/tiny.py states a band of 1 seed; a mean and a deviation n",
+        ),
         (NOT_RUN, "none", "configs/tiny.py names no metric"),
         (NOT_RUN.replace("M", "Tier:      big\nM"), PUBLISHED, "the tier of configs/tiny.py is 'big'"),
     ],
@@ -250,6 +312,7 @@ def test_update_writes_records_and_the_band_and_nothing_else(clone):
     status, out, err = clone("configs/tiny.py", "--seeds=3", "--update", "--data_dir=data")
     assert (status, clone.config.read_text()) == (0, before.replace(NOT_RUN, BAND))
     assert "configs/tiny.py: test/accuracy not yet run here -> 0.9200 +- 0.0200 (3)\n" in out
+    assert f"configs/tiny.py: time not yet run here -> {TIME[11:]}" in out
     assert "published: test/accuracy 0.921, Someone 1999, table 1 (7.9 % error)\n" in out
     assert re.findall(r"^\[(\d/3)\] tiny seed (\d): (begins|test/accuracy 0.9\d00  \d+ s)$", err, re.MULTILINE) == [
         (f"{seed + 1}/3", str(seed), what)
@@ -268,7 +331,7 @@ def test_update_writes_records_and_the_band_and_nothing_else(clone):
     files = {file: file.read_bytes() for file in [clone.config, *(clone.root / "results").rglob("*.json")]}
     status, out, err = clone("tiny", "--seeds=3", "--update")
     assert (status, len(clone.started()), err.count("finished before")) == (0, 3, 3)
-    assert "configs/tiny.py: the same band\n" in out
+    assert out.endswith("configs/tiny.py: the same band\n")
     assert files == {file: file.read_bytes() for file in files}
     status, _, err = clone("tiny", "--seeds=2", "--update")
     assert (status, err) == (2, "error: seeds is 2; tiny has records of 3, so that --update needs as many\n")
@@ -378,11 +441,17 @@ def test_all_that_disagrees_is_named(recorded):
     recorded.write(BAND.replace("0.9200", "0.9300"))
     states = "configs/tiny.py states test/accuracy 0.9300 +- 0.0200 (3), results/tiny gives 0.9200 +- 0.0200 (3)"
     assert said() == [states, row.replace("0.9200", "0.9300")]
+    recorded.write(BAND.replace("7 s", "3 s"))
+    assert said() == [
+        f"configs/tiny.py states the time {TIME[11:-1].replace('7 s', '3 s')}, results/tiny gives {TIME[11:-1]}",
+        "configs/tiny.py states the time 3 s, README.md's row has another one",
+    ]
     recorded.write(BAND.replace("0 to 2", "0 to 3"))
     assert said() == [states.replace("0.9300 +- 0.0200 (3)", "0.9200 +- 0.0200 (4)")]
     recorded.write(NOT_RUN)
     assert said() == [
         "configs/tiny.py states test/accuracy not yet run here, results/tiny gives 0.9200 +- 0.0200 (3)",
+        f"configs/tiny.py states the time not yet run here, results/tiny gives {TIME[11:-1]}",
         "README.md states a band of configs/tiny.py, which is not yet run here",
         "README.md's row of configs/tiny.py lacks the published 0.921",
     ]
@@ -404,6 +473,10 @@ def test_records_that_do_not_belong_are_named(recorded):
     out = recorded("--check")[1]
     assert "results/tiny has seeds 0, 2; they must be 0 to N" in out
     assert "results/tiny gives 0.9200 +- 0.0283 (2)" in out
+    # Folders of something else are none of a recipe's.
+    report = recorded.root / "results" / "report"
+    report.mkdir()
+    (report / "index.html").write_text("")
     (recorded.root / "results" / "tiny").rename(recorded.root / "results" / "gone")
     assert recorded("--check")[1].splitlines() == [
         "configs/tiny.py states a band, and results/tiny has no records of it",
@@ -413,10 +486,11 @@ def test_records_that_do_not_belong_are_named(recorded):
 
 @pytest.mark.parametrize("name", baselines.find())
 def test_the_band_is_written_as_it_stands(name):
-    """The docstrings hold what `measured_lines` writes, so that an update changes figures alone."""
-    bands = baselines.read_recipe(name).bands
+    """The docstrings hold what `update` writes, so that it changes figures alone."""
+    recipe, records = baselines.read_recipe(name), baselines.read_records(name)
     text = (ROOT / "configs" / f"{name}.py").read_text()
-    assert (baselines.measured_lines(bands) if all(bands.values()) else NOT_RUN) in text
+    assert (baselines.measured_lines(recipe.bands) if all(recipe.bands.values()) else NOT_RUN) in text
+    assert not records or baselines.stated(text, recipe, records) == text
 
 
 @pytest.mark.parametrize("name", baselines.find())

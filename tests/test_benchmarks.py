@@ -14,6 +14,7 @@ from benchmarks import __main__ as benchmarks
 from benchmarks import table, turns
 from benchmarks.works import NO_SUCH_SIDE, SIDES, WORKS, Work, flops
 from zoo import console
+from zoo.analysis import tables
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "benchmarks.json"
@@ -49,7 +50,7 @@ def row(text: str, beginning: str, section: str) -> list[str]:
 
 
 def test_the_tables_say_what_the_record_says():
-    text = table.markdown(made_up())
+    text = table.document(made_up())
     work = WORKS["resnet50"].title
     cells = row(text, work, "Training")
     assert cells[:3] == [work, "1,234", "1.20 (0.600 to 2.40)"]
@@ -80,7 +81,12 @@ def test_targets_are_held_against_what_was_measured():
 def test_a_side_that_a_work_does_not_have_is_no_omission():
     recorded = made_up()
     recorded["works"]["resnet50"]["sides"]["jax"]["skipped"] = NO_SUCH_SIDE
-    assert NO_SUCH_SIDE not in table.markdown(recorded)
+    assert NO_SUCH_SIDE == tables.NO_SUCH_SIDE
+    assert NO_SUCH_SIDE not in table.document(recorded)
+
+
+def test_the_sides_are_those_that_people_read_of():
+    assert list(SIDES) == list(tables.SIDES)
 
 
 def test_the_plot_has_a_row_per_work_and_is_the_same_again():
@@ -167,14 +173,14 @@ def test_tables_are_made_of_the_record_alone(tmp_path, monkeypatch):
     record_in(tmp_path, made_up())
     monkeypatch.setattr(benchmarks, "play", None)
     benchmarks.main(["--tables", f"--output={tmp_path}"])
-    assert (tmp_path / "docs" / "benchmarks.md").read_text() == table.markdown(made_up())
+    assert (tmp_path / "docs" / "benchmarks.md").read_text() == table.document(made_up())
     assert (tmp_path / "docs" / "benchmarks.svg").read_bytes() == table.plot(made_up())
 
 
 @pytest.mark.skipif(not RESULTS.exists(), reason="nothing has been recorded yet")
 def test_the_tables_of_the_repository_are_those_of_its_record():
     recorded = json.loads(RESULTS.read_text())
-    assert (ROOT / "docs" / "benchmarks.md").read_text() == table.markdown(recorded)
+    assert (ROOT / "docs" / "benchmarks.md").read_text() == table.document(recorded)
     assert (ROOT / "docs" / "benchmarks.svg").read_bytes() == table.plot(recorded)
 
 

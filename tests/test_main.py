@@ -237,7 +237,7 @@ def test_inspect_is_honest_about_what_it_cannot_know(command, nets):
     [
         ([], "required: COMMAND; see python -m zoo --help"),
         (["lst"], "invalid choice: 'lst'"),
-        (["inspect"], "required: name"),
+        (["inspect"], "required: name; see python -m zoo inspect --help"),
         (["inspect", "resnet21"], "unknown model 'resnet21'; did you mean resnet"),
         (["list", "resnet21"], "unknown model 'resnet21'; did you mean resnet"),
         (["list", "zzz*"], "no model fits 'zzz*'"),
@@ -345,6 +345,18 @@ def test_report_of_records(command, run, tmp_path):
     page = (tmp_path / "page" / "of" / "all" / "index.html").read_text()
     assert "<code>mlp_digits</code>" in page
     assert "<h1>Baselines of the zoo</h1>" in page
+
+
+def test_a_report_that_is_refused_writes_nothing(command, run, tmp_path):
+    (run / "evaluation.npz").write_text("damaged")
+    (tmp_path / "results" / "mine").mkdir(parents=True)
+    (tmp_path / "results" / "mine" / "0.json").write_text("damaged")
+    before = sorted(tmp_path.rglob("*"))
+    for folder, message in ((run, "evaluation.npz cannot be read"), (tmp_path / "results", "0.json cannot be read")):
+        status, out, err = command("report", str(folder))
+        assert (status, out) == (2, "")
+        assert message in err
+    assert sorted(tmp_path.rglob("*")) == before
 
 
 def test_compare_prints_tables_and_writes_a_page(command, run, tmp_path):

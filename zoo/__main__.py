@@ -7,7 +7,7 @@ import re
 import shlex
 import sys
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 from absl import flags
 
@@ -17,13 +17,6 @@ from zoo.config import ExperimentConfig, parse_model_args
 from zoo.errors import Interrupted, RequestError, RunError, unknown
 
 NAME_HELP = "a model of the zoo, a .keras file, or module:function (called without arguments, gives a model)"
-
-
-class _Parser(argparse.ArgumentParser):
-    """Reports a wrong request as every command of the zoo does: one line, exit status 2."""
-
-    def error(self, message: str) -> NoReturn:
-        raise RequestError(f"{message}; see python -m zoo --help")
 
 
 def main(argv: list[str]) -> None:
@@ -162,6 +155,9 @@ def reproduce_command(options: argparse.Namespace) -> None:
         print("\n".join(found or [f"{len(names)} recipes: configs, records and README agree"]))
         if found:
             raise RunError(f"{len(found)} disagreements; python -m zoo reproduce --update writes bands from runs")
+        # Nothing is wrong with such records, but nobody can say what code made them.
+        for line in baselines.unknown_code(names):
+            progress("note", line)
         return
     if options.update:
         baselines.check_update(names, options.seeds)
@@ -206,14 +202,12 @@ def report_command(options: argparse.Namespace) -> None:
     opening = {"data_dir": options.data_dir, "memory_gib": options.memory_gib}
     if runs.holds_records(folder):
         recipes = known_recipes()
-        make_folder(output)
         console.import_tensorflow()
         from zoo.analysis.overview import write_overview
 
         page = write_overview(folder, output, recipes, **opening)
     else:
         run = runs.read(folder)
-        make_folder(output)
         console.import_tensorflow()
         from zoo.analysis.report import write_run
 
@@ -233,14 +227,6 @@ def known_recipes() -> dict[str, Any]:
     }
 
 
-def make_folder(path: Path) -> None:
-    """Makes a folder for what is written."""
-    try:
-        path.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise RequestError(f"output is {str(path)!r}, which cannot be made: {error.strerror}") from error
-
-
 def compare_command(options: argparse.Namespace) -> None:
     """Shows runs side by side, and writes a page of it where one is asked for."""
     from zoo.analysis import compare, runs
@@ -252,7 +238,6 @@ def compare_command(options: argparse.Namespace) -> None:
         print()
     if options.output:
         path = Path(options.output)
-        make_folder(path.parent)
         compare.write(found, path)
         print(f"{path}, and its figures as PNG beside it")
 
@@ -286,8 +271,8 @@ def print_table(rows: list[tuple[str, ...]], right: tuple[int, ...] = ()) -> Non
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m zoo", description="The models of the zoo. Training is train.py.")
-    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+    parser = console.Parser(prog="python -m zoo", description="The models of the zoo. Training is train.py.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND", parser_class=console.Parser)
     command = commands.add_parser("list", help="the models, a row each")
     command.add_argument("pattern", nargs="?", default="*", help=f"such as 'resnet*'; or {NAME_HELP}")
     command.add_argument("--style", help="sequential or functional")

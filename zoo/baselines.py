@@ -1,9 +1,10 @@
 """Recipes run again, over several seeds, and held against what their files say was measured.
 
-A recipe is a file of `configs/`. Its docstring states a band: mean, standard deviation and number of seeds of a metric
-of the last epoch. The band is made from records, `results/<recipe>/<seed>.json`, which hold all that a run wrote about
-itself: `config` and `seed`, `fields` (the resolved config), `result` (result.json), `run` (run.json without the places
-of its data and its workdir), and `curve` (the rows of metrics.jsonl). Both are written here and nowhere else.
+A recipe is a file of `configs/`. Its docstring states a band, that is mean, standard deviation and number of seeds of a
+metric of the last epoch, and the time of a run. Both are made from records, `results/<recipe>/<seed>.json`, which hold
+all that a run wrote about itself: `config` and `seed`, `fields` (the resolved config), `result` (result.json), `run`
+(run.json without the places of its data and its workdir), and `curve` (the rows of metrics.jsonl). All of it is written
+here and nowhere else.
 
 The rule by which a recipe holds is `compare`. No TensorFlow is imported here: a run is a process of its own.
 """
@@ -28,7 +29,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from zoo.config import ExperimentConfig, differences, load_config
+from zoo.config import EPISODES, ExperimentConfig, differences, load_config
 from zoo.errors import Interrupted, RequestError, RunError, unknown
 from zoo.training.files import write_atomically, writing
 from zoo.training.workdir import Workdir
@@ -41,10 +42,12 @@ TIERS = ("cpu", "cpu-hours", "gpu-hours", "cluster")
 NOT_RUN = "not yet run here"
 # Of a hundred comparisons in which nothing has changed, one fails by chance; one of mean and one of spread.
 CHANCE = 0.01
+RECORD_KEYS = {"config", "seed", "fields", "result", "run", "curve"}
 
 _WIDTH = 120
 _SECTION = re.compile(r"^(\w+): +(.*(?:\n +.*)*)$", re.MULTILINE)
 _MEASURED = re.compile(r"(?:^Measured: .*\n(?: .*\n)*)+", re.MULTILINE)
+_TIME = re.compile(r"^Time: .*\n(?: .*\n)*", re.MULTILINE)
 _FIGURE = re.compile(r"(\w+/\w+) (\d+\.\d{4}) \+- (\d+\.\d{4})")
 _LAST_SEED = re.compile(r"over seeds 0 to (\d+)")
 _PUBLISHED = re.compile(r"\b(\w+/\w+) (\d+\.\d+)")
@@ -79,10 +82,12 @@ class Recipe:
         title: the docstring's first line.
         tier: one of `TIERS`.
         bands: by metric, such as `test/accuracy`, in the file's order; a band is None where the recipe was not yet run.
-        time: how long the whole command takes and where; empty where the recipe was not yet run.
+        time: how long a run takes and where, the seconds before the first comma; empty where it was not yet run.
         published: what others report, with the source, in one line.
         published_figures: the figures in it by metric, as they are written there; none where nothing was published
             for this very recipe.
+        other_nets: the metrics whose figure is of another net than the recipe's; the clause that it stands in says
+            "another net".
     """
 
     name: str
@@ -92,6 +97,7 @@ class Recipe:
     time: str
     published: str
     published_figures: dict[str, str]
+    other_nets: frozenset[str] = frozenset()
 
 
 def find(pattern: str = "*", tier: str | None = None) -> list[str]:
@@ -138,8 +144,12 @@ def read_recipe(name: str) -> Recipe:
     if tier not in TIERS:
         raise RequestError(f"the tier of {_shown(file)} is {tier!r}; it must be one of {', '.join(TIERS)}")
     figures: dict[str, str] = {}
-    for metric, figure in _PUBLISHED.findall(published):
-        figures.setdefault(metric, figure)
+    others = set()
+    for clause in published.split(";"):
+        for metric, figure in _PUBLISHED.findall(clause):
+            if "another net" in clause and metric not in figures:
+                others.add(metric)
+            figures.setdefault(metric, figure)
     bands = _bands(" ".join(sections["Measured"]), file) or dict.fromkeys(figures)
     if not bands:
         raise RequestError(f"{_shown(file)} names no metric, neither as measured nor as published")
@@ -151,6 +161,7 @@ def read_recipe(name: str) -> Recipe:
         time=sections.get("Time", [""])[0],
         published=published,
         published_figures={} if published.startswith("none") else figures,
+        other_nets=frozenset(others),
     )
 
 
@@ -164,7 +175,30 @@ def _bands(measured: str, file: Path) -> dict[str, Band | None]:
             f"{_shown(file)} says neither that it is {NOT_RUN}, nor METRIC 0.0000 +- 0.0000 over seeds 0 to N; "
             "python -m zoo reproduce --update writes it"
         )
-    return {metric: Band(float(mean), float(spread), int(last_seed[1]) + 1) for metric, mean, spread in figures}
+    seeds = int(last_seed[1]) + 1
+    if seeds < 2:
+        raise RequestError(f"{_shown(file)} states a band of {seeds} seed; a mean and a deviation need at least 2")
+    return {metric: Band(float(mean), float(spread), seeds) for metric, mean, spread in figures}
+
+
+def record_files(folder: Path) -> list[Path]:
+    """The records `<seed>.json` in the folder of a recipe, by seed; none where there is no such folder."""
+    return sorted((file for file in folder.glob("*.json") if file.stem.isdecimal()), key=lambda file: int(file.stem))
+
+
+def read_record(file: Path) -> dict[str, Any]:
+    """What a record holds.
+
+    Raises:
+        ValueError: the file is no record.
+    """
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{_shown(file)} cannot be read as a record: {error}") from error
+    if not isinstance(record, dict) or not record.keys() >= RECORD_KEYS:
+        raise RequestError(f"{_shown(file)} is no record of a run; one holds {', '.join(sorted(RECORD_KEYS))}")
+    return record
 
 
 def read_records(name: str) -> list[dict[str, Any]]:
@@ -174,15 +208,13 @@ def read_records(name: str) -> list[dict[str, Any]]:
         ValueError: a record cannot be read.
     """
     records = []
-    for file in (RESULTS / name).glob("*.json"):
-        try:
-            record = json.loads(file.read_text(encoding="utf-8"))
-            if (record["config"], f"{record['seed']}.json") != (name, file.name):
-                raise ValueError(f"it is that of {record['config']}, seed {record['seed']}")
-        except (ValueError, KeyError, TypeError) as error:
-            raise RequestError(f"{_shown(file)} is no record of this recipe and seed: {error!r}") from error
+    for file in record_files(RESULTS / name):
+        record = read_record(file)
+        if (record["config"], f"{record['seed']}.json") != (name, file.name):
+            whose = f"that of {record['config']}, seed {record['seed']}"
+            raise RequestError(f"{_shown(file)} is no record of this recipe and seed: it is {whose}")
         records.append(record)
-    return sorted(records, key=lambda record: record["seed"])
+    return records
 
 
 def bands_of(records: list[dict[str, Any]], metrics: list[str]) -> dict[str, Band]:
@@ -206,9 +238,12 @@ def compare(measured: Band, band: Band, least: float) -> tuple[bool, str]:
 
     The means may differ by what Student's t test of two samples of equal spread allows: t(0.995) times the pooled
     deviation times sqrt(1/n + 1/m), with n + m - 2 degrees of freedom. That is 2.1 deviations for five seeds against
-    five, 5.0 for one against five. The spreads may differ by what the F test allows, in both directions, since seeds
-    that all give the same are as suspicious as seeds that scatter: 4.8 times for five against five. One seed has no
-    spread, and only its value is looked at.
+    five, 5.0 for one against five. The spreads may differ by what the F test allows, in both directions: 4.8 times for
+    five against five. One seed has no spread, and only its value is looked at.
+
+    No deviation counts as smaller than what one example is worth, so a band of a few examples' spread is never left
+    downwards: five seeds that all give the same pass here. Whether they are one run under several names is told by
+    their digests, see `Outcome`.
 
     The same seeds on another machine give runs that are alike, so that the means differ less than the test expects:
     it fails less often by chance than its one in a hundred.
@@ -216,7 +251,7 @@ def compare(measured: Band, band: Band, least: float) -> tuple[bool, str]:
     Args:
         measured: of at least one seed.
         band: of at least two.
-        least: no deviation is taken to be smaller; what one example of the evaluation split is worth.
+        least: no deviation is taken to be smaller; see `worth`.
 
     Returns:
         Whether it holds, and why in words.
@@ -239,9 +274,16 @@ def compare(measured: Band, band: Band, least: float) -> tuple[bool, str]:
     return bool(holds), words
 
 
+def worth(metric: str, eval_examples: int) -> float:
+    """What one answer is worth in a metric of the evaluation split: an example, or of one-shot accuracy an episode."""
+    return 1 / (EPISODES if metric.rpartition("/")[2].startswith("one_shot_") else eval_examples)
+
+
 @dataclasses.dataclass(frozen=True)
 class Outcome:
     """What came of a recipe's runs.
+
+    Runs of several seeds that end with the same variables do not hold, whatever they reached: the seed had no effect.
 
     Attributes:
         recipe: as its file stood before.
@@ -255,20 +297,25 @@ class Outcome:
     records: list[dict[str, Any]]
     error: str = ""
 
+    @property
+    def fault(self) -> str:
+        """Why nothing can be said of the recipe; empty where something can."""
+        return f"did not run: {self.error}" if self.error else same_states(self.records)
+
     def rows(self) -> list[tuple[str, str, str, str, str, str]]:
         """A row for each metric: recipe, metric, measured, band, whether it holds (`yes`, `no`, `-`), why."""
         measured = bands_of(self.records, list(self.recipe.bands)) if self.records and not self.error else {}
         bits = same_bits(self.records, self.recorded)
         return [
-            (self.recipe.name, metric, *self._row(measured.get(metric), band, bits))
+            (self.recipe.name, metric, *self._row(metric, measured.get(metric), band, bits))
             for metric, band in self.recipe.bands.items()
         ]
 
-    def _row(self, measured: Band | None, band: Band | None, bits: str) -> tuple[str, str, str, str]:
-        if self.error:
-            holds, why = "no", f"did not run: {self.error}"
+    def _row(self, metric: str, measured: Band | None, band: Band | None, bits: str) -> tuple[str, str, str, str]:
+        if self.fault:
+            holds, why = "no", self.fault
         elif measured and band:
-            held, why = compare(measured, band, 1 / self.records[0]["run"]["dataset"]["eval_examples"])
+            held, why = compare(measured, band, worth(metric, self.records[0]["run"]["dataset"]["eval_examples"]))
             holds, why = "yes" if held else "no", f"{why}{bits and '; '}{bits}"
         else:
             holds, why = "-", ""
@@ -288,6 +335,15 @@ def same_bits(records: list[dict[str, Any]], recorded: list[dict[str, Any]]) -> 
         return "same bits"
     alike = [pair for pair in other if _made_by(pair[0]) == _made_by(pair[1])]
     return f"other bits with the same versions and processor ({len(alike)} of {len(pairs)})" if alike else ""
+
+
+def same_states(records: list[dict[str, Any]]) -> str:
+    """Which seeds ended with the same variables as another one; empty where all differ."""
+    seeds: dict[str, list[str]] = {}
+    for record in records:
+        seeds.setdefault(record["result"]["state_sha256"], []).append(str(record["seed"]))
+    groups = [f"seeds {', '.join(group)}" for group in seeds.values() if len(group) > 1]
+    return f"{' and '.join(groups)} ended with the same variables: the seed had no effect" if groups else ""
 
 
 def _made_by(record: dict[str, Any]) -> tuple[Any, ...]:
@@ -454,12 +510,12 @@ def check_update(names: list[str], seeds: int) -> None:
 
 
 def update(outcome: Outcome) -> list[str]:
-    """Writes the records of a recipe and, from them, the band into its docstring; says what changed.
+    """Writes the records of a recipe and, from them, band and time into its docstring; says what changed.
 
-    Nothing but the lines `Measured:` is touched.
+    Nothing but the lines `Measured:` and `Time:` is touched; nothing at all where the outcome has a fault.
     """
     name, file = outcome.recipe.name, CONFIGS / f"{outcome.recipe.name}.py"
-    if outcome.error:
+    if outcome.fault:
         return []
     folder = RESULTS / name
     with writing(folder):
@@ -467,17 +523,24 @@ def update(outcome: Outcome) -> list[str]:
     for record in outcome.records:
         text = json.dumps(record, indent=1, sort_keys=True) + "\n"
         write_atomically(folder / f"{record['seed']}.json", text.encode())
-    bands = bands_of(outcome.records, list(outcome.recipe.bands))
     source = file.read_bytes().decode()
-    written = _MEASURED.sub(lambda _: measured_lines(bands), source, count=1)
+    written = stated(source, outcome.recipe, outcome.records)
     if written != source:
         write_atomically(file, written.encode())
     changed = [
         f"{_shown(file)}: {metric} {outcome.recipe.bands[metric] or NOT_RUN} -> {band}"
-        for metric, band in bands.items()
+        for metric, band in bands_of(outcome.records, list(outcome.recipe.bands)).items()
         if str(outcome.recipe.bands[metric]) != str(band)
-    ]
-    return [f"{_shown(folder)}: {len(outcome.records)} records", *(changed or [f"{_shown(file)}: the same band"])]
+    ] or [f"{_shown(file)}: the same band"]
+    if outcome.recipe.time != time_text(outcome.records):
+        changed.append(f"{_shown(file)}: time {outcome.recipe.time or NOT_RUN} -> {time_text(outcome.records)}")
+    return [f"{_shown(folder)}: {len(outcome.records)} records", *changed]
+
+
+def stated(source: str, recipe: Recipe, records: list[dict[str, Any]]) -> str:
+    """The text of a config file with the band and the time that records give."""
+    lines = measured_lines(bands_of(records, list(recipe.bands))) + time_lines(records)
+    return _MEASURED.sub(lambda _: lines, _TIME.sub("", source, count=1), count=1)
 
 
 def measured_lines(bands: dict[str, Band]) -> str:
@@ -487,14 +550,39 @@ def measured_lines(bands: dict[str, Band]) -> str:
     lines = []
     for metric, band in bands.items():
         text = f"{metric} {band.mean:.4f} +- {band.deviation:.4f}, {'likewise' if lines else what}"
-        lines += textwrap.wrap(
-            text,
-            _WIDTH,
-            initial_indent="Measured:  ",
-            subsequent_indent=" " * 11,
-            break_long_words=False,
-            break_on_hyphens=False,
-        )
+        lines.append(_lines("Measured:", text))
+    return "".join(lines)
+
+
+def time_text(records: list[dict[str, Any]]) -> str:
+    """How long a run takes, and where: the median of what the runs measured of themselves.
+
+    A run begins with its data, when TensorFlow is imported, and ends when all but its result is written.
+    """
+    seconds = statistics.median(record["result"]["wall_seconds"] for record in records)
+    machines = dict.fromkeys(
+        f"{hardware['cores']} cores of {' '.join(hardware['processor'].split())}"
+        for hardware in (record["run"]["hardware"] for record in records)
+    )
+    what = f"median of {len(records)} runs on {' and '.join(machines)}"
+    return f"{seconds:.0f} s, {what}, without the import of TensorFlow"
+
+
+def time_lines(records: list[dict[str, Any]]) -> str:
+    """The lines `Time:` of a docstring."""
+    return _lines("Time:", time_text(records))
+
+
+def _lines(key: str, text: str) -> str:
+    """A section of a docstring."""
+    lines = textwrap.wrap(
+        text,
+        _WIDTH,
+        initial_indent=key.ljust(11),
+        subsequent_indent=" " * 11,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
     return "".join(f"{line}\n" for line in lines)
 
 
@@ -508,9 +596,26 @@ def disagreements(names: list[str]) -> list[str]:
             found += [*_against_records(recipe, records), *_against_readme(recipe, readme)]
         except RequestError as error:
             found.append(str(error))
-    recorded = (folder.name for folder in RESULTS.iterdir() if folder.is_dir()) if RESULTS.is_dir() else ()
-    lost = sorted(name for name in recorded if not (CONFIGS / f"{name}.py").exists())
-    return found + [f"results/{name} has no configs/{name}.py" for name in lost]
+    folders = RESULTS.iterdir() if RESULTS.is_dir() else ()
+    lost = sorted(folder.name for folder in folders if not (CONFIGS / f"{folder.name}.py").exists())
+    return found + [f"results/{name} has no configs/{name}.py" for name in lost if record_files(RESULTS / name)]
+
+
+def unknown_code(names: list[str]) -> list[str]:
+    """The records of which no commit tells what code made them, a line for each recipe and what they say.
+
+    Raises:
+        ValueError: a record cannot be read.
+    """
+    found = []
+    for name in names:
+        seeds: dict[str, list[str]] = {}
+        for record in read_records(name):
+            commit = record["run"]["versions"].get("zoo_commit")
+            if commit is None or commit.endswith("+changes"):
+                seeds.setdefault(commit or "no commit", []).append(str(record["seed"]))
+        found += [f"results/{name}, made at {commit}: seeds {', '.join(own)}" for commit, own in seeds.items()]
+    return found
 
 
 def _against_records(recipe: Recipe, records: list[dict[str, Any]]) -> Iterator[str]:
@@ -532,10 +637,14 @@ def _against_records(recipe: Recipe, records: list[dict[str, Any]]) -> Iterator[
             continue
         for field, (old, new) in changed.items():
             yield f"{label} was made with {field} {old!r}, {config} has {new!r}"
+    if alike := same_states(records):
+        yield f"{results}: {alike}"
     for metric, band in bands_of(records, list(recipe.bands)).items():
-        stated = recipe.bands[metric]
-        if str(stated) != str(band):
-            yield f"{config} states {metric} {stated or NOT_RUN}, {results} gives {band}"
+        written = recipe.bands[metric]
+        if str(written) != str(band):
+            yield f"{config} states {metric} {written or NOT_RUN}, {results} gives {band}"
+    if recipe.time != time_text(records):
+        yield f"{config} states the time {recipe.time or NOT_RUN}, {results} gives {time_text(records)}"
 
 
 def _against_readme(recipe: Recipe, readme: str) -> Iterator[str]:
@@ -549,6 +658,9 @@ def _against_readme(recipe: Recipe, readme: str) -> Iterator[str]:
         figure = f"{band.mean:.4f} +- {band.deviation:.4f}"
         if figure not in said:
             yield f"configs/{recipe.name}.py states {metric} {figure}, README.md's row has other figures"
+    seconds = recipe.time.partition(",")[0]
+    if bands and f"| {seconds} |" not in said:
+        yield f"configs/{recipe.name}.py states the time {seconds}, README.md's row has another one"
     if not bands and "+-" in said:
         yield f"README.md states a band of configs/{recipe.name}.py, which is {NOT_RUN}"
     figures = recipe.published_figures.values()

@@ -19,6 +19,8 @@ from zoo.errors import RequestError, unknown
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "cosine", "linear", "step")
 PRECISIONS = ("float32", "bfloat16", "float16")
+# In how many fixed episodes one-shot accuracy is measured.
+EPISODES = 400
 
 
 def _option(

@@ -1,5 +1,6 @@
-"""What every command line of the zoo shares: exit statuses, one-line errors, and a quiet TensorFlow."""
+"""What every command line of the zoo shares: exit statuses, one-line errors, a parser, and a quiet TensorFlow."""
 
+import argparse
 import contextlib
 import errno
 import gc
@@ -7,11 +8,20 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from typing import NoReturn
 
 from zoo.errors import Interrupted, RequestError, RunError
 
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 STOPPED_BY_KEYBOARD = 130
+
+
+class Parser(argparse.ArgumentParser):
+    """Reports a wrong request as every command of the zoo does: one line, exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises a `RequestError`."""
+        raise RequestError(f"{message}; see {self.prog} --help")
 
 
 def run(main: Callable[[list[str]], None], argv: list[str]) -> int:

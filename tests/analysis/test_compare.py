@@ -44,9 +44,20 @@ def test_other_data_are_told(three, tmp_path):
     assert ("test/accuracy", "-", "1") in found["result"]
 
 
+def test_other_devices_and_preprocessing_are_told(three):
+    one, other = ({"strategy": name, "replicas": len(name), "xla": name == "a", "seed": 0} for name in ("a", "bb"))
+    one["preprocessing"], other["preprocessing"] = {"mean": [0.5], "image_size": 0}, {"mean": [1.5], "image_size": 0}
+    both = [runs.dataclasses.replace(three[0], run=run) for run in (one, other)]
+    assert dict(compare.sections(both))["data, versions and machine"] == [
+        ("preprocessing.mean", "[0.5]", "[1.5]"),
+        ("strategy", "a", "bb"),
+        ("replicas", "1", "2"),
+        ("xla", "True", "False"),
+    ]
+
+
 def test_the_page_holds_the_same_and_the_curves(three, tmp_path):
     path = tmp_path / "page" / "compare.html"
-    path.parent.mkdir()
     compare.write(three, path)
     found = made.Page(path)
     found.check_alone()

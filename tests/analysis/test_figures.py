@@ -72,10 +72,21 @@ def test_costs_have_plain_numbers(tmp_path, points):
     assert any(re.fullmatch(r"\d+[kMG]", text) for text in found)
 
 
+def test_numbers_of_a_narrow_axis_do_not_touch(tmp_path):
+    drawn = [figures.Point("a", 23.8e6, 0.7, None), figures.Point("b", 25.6e6, 0.8, None)]
+    svg = figures.drawn(lambda figure: figures.costs(figure, drawn, "parameters", "accuracy"), tmp_path / "costs.png")
+    assert 2 <= sum(bool(re.fullmatch(r"[\d.]+M", text)) for text in texts(svg)) <= 5
+
+
 def test_ratios_name_works_and_peers(tmp_path):
-    sides = {"Keras": {0: (2.0, 1.5, 3.0), 1: (15.0, 14.0, 16.0)}, "PyTorch": {1: (0.9, 0.8, 1.0)}}
-    svg = figures.drawn(lambda figure: figures.ratios(figure, ["MLP", "CNN"], sides), tmp_path / "ratios.png")
-    assert {"Keras", "PyTorch", "MLP", "CNN", "1", "10"} <= set(texts(svg))
+    sides = {"keras": {0: (2.0, 1.5, 3.0), 1: (15.0, 14.0, 16.0)}, "torch": {1: (0.9, 0.8, 1.0)}}
+
+    def draw(figure):
+        figures.ratios(figure.subplots(), ["`MLP` 2", "CNN"], sides)
+        figure.legend()
+
+    found = texts(figures.drawn(draw, tmp_path / "ratios.png"))
+    assert {"Keras", "PyTorch", "MLP 2", "CNN", "1", "10"} <= set(found)
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -9,16 +9,21 @@ import pytest
 from test_runs import record
 
 import zoo
-from zoo.analysis import overview, runs
+from zoo.analysis import overview, runs, tables
+from zoo.errors import RequestError
 
 
-def recipe(metrics, **published):
-    return SimpleNamespace(bands=dict.fromkeys(metrics), published_figures=published)
+def recipe(metrics, other_nets=(), **published):
+    return SimpleNamespace(bands=dict.fromkeys(metrics), published_figures=published, other_nets=frozenset(other_nets))
 
 
 RECIPES = {
     "small": (recipe(["test/accuracy"]), made.config()),
     "resnet20_cifar10": (recipe(["test/accuracy"], **{"test/accuracy": "0.9125"}), made.config(model="resnet20")),
+    "another": (
+        recipe(["test/accuracy"], ["test/accuracy"], **{"test/accuracy": "0.75"}),
+        made.config(model="googlenet"),
+    ),
     "mlp_other": (recipe(["test/accuracy"], **{"test/accuracy": "0.5"}), made.config(model="mlp")),
 }
 
@@ -40,12 +45,13 @@ BENCHMARKS = {
             "kind": "train",
             "sides": {
                 "zoo": side("zoo", 0.0421),
-                "keras": side("Keras fit", 0.916, 21.75),
+                "keras": side("Keras `fit`", 0.916, 21.75),
                 "torch": side(None, None, skipped="<torch> is not installed"),
+                "jax": side(None, None, skipped=tables.NO_SUCH_SIDE),
             },
         },
         "start": {
-            "title": "Start",
+            "title": "`train.py <1>`",
             "kind": "start",
             "sides": {"zoo": side("zoo", 3.5), "keras": side("Keras", 7.0, 2.0)},
         },
@@ -59,8 +65,7 @@ def whole(tmp_path_factory):
     for seed in (0, 1, 2):
         record(folder, "small", seed, curve=made.curve(values=(1.0, 0.5 + seed / 10), accuracy=0.5 + seed / 10))
     (folder / "benchmarks.json").write_text(json.dumps(BENCHMARKS))
-    output = folder / "page"
-    output.mkdir()
+    output = folder / "page" / "of all"
     return made.Page(overview.write_overview(folder, output, RECIPES)), output
 
 
@@ -102,9 +107,44 @@ def test_accuracy_against_cost_takes_measured_and_published(whole):
     labels = [line for line in page.source.split('aria-label="') if line.startswith("test/accuracy on synthetic")]
     assert len(labels) == 2
     defaults = zoo.model_info("resnet20")
-    assert f"resnet20 0.9125 with {defaults.parameters:,}" in labels[0]
-    assert f"resnet20 0.9125 with {defaults.macs:,}" in labels[1]
-    assert "simple_cnn 0.6000 with " in labels[0]
+    epochs = made.config().epochs
+    assert f"resnet20, {epochs} epochs 0.9125 with {defaults.parameters:,}" in labels[0]
+    assert f"resnet20, {epochs} epochs 0.9125 with {defaults.macs:,}" in labels[1]
+    assert f"simple_cnn, {epochs} epochs 0.6000 with " in labels[0]
+    # What others report of another net has no place at this one's cost.
+    assert not any("googlenet" in label for label in labels)
+    assert "Left out, since it is published of another net: test/accuracy of another." in page.text["p"]
+
+
+def test_accuracy_with_a_second_input_is_told_apart(tmp_path):
+    recipes = {
+        name: (
+            recipe(["test/accuracy"], **{"test/accuracy": "0.5"}),
+            made.config(model="mlp", epochs=epochs, condition=told),
+        )
+        for name, epochs, told in (("a", 3, ""), ("b", 8, "alphabet"))
+    }
+    page = made.Page(overview.write_overview(tmp_path, tmp_path, recipes))
+    assert ": mlp, 3 epochs 0.5000 with" in page.source
+    assert "; mlp, 8 epochs, told the alphabet 0.5000 with" in page.source
+
+
+def test_what_was_measured_once_is_said(tmp_path):
+    for seed in (0, 1):
+        rows = made.curve(values=(1.0, 0.5 + seed), one_shot_accuracy=0.25 + seed / 2)
+        rows = [row for row in rows if row["split"] == "train" or row["epoch"] == 2]
+        record(tmp_path, "small", seed, curve=rows)
+    recipes = {"small": (recipe(["test/one_shot_accuracy"]), made.config())}
+    rows = [("small", "test/one_shot_accuracy", None)]
+    parts = "".join(overview.learning(runs.read_records(tmp_path), rows, tmp_path))
+    words = "test/loss 2 (1 to 3); test/one_shot_accuracy 0.5 (0.25 to 0.75)."
+    assert f"<p>Measured once, at the end: {words}</p>" in parts
+    assert "loss; at the end train 1 (0.5 to 1.5)</figcaption>" in parts
+    with pytest.raises(
+        RequestError, match="unknown metric of small 'test/one_shot_accuracy'; did you mean test/accuracy"
+    ):
+        overview.write_overview(tmp_path, tmp_path / "new", recipes)
+    assert not (tmp_path / "new").exists()
 
 
 def test_throughput_is_that_of_the_file(whole):
@@ -113,11 +153,14 @@ def test_throughput_is_that_of_the_file(whole):
     assert "Not measured. PyTorch, <torch> is not installed: MLP." in page.text["p"]
     assert "on <cpu>, 2 cores, which multiply matrices at 301 GFLOP/s" in page.text["p"]
     assert page.tables["throughput"][1:] == [
-        ["MLP", "zoo", "0.0421 ms", "100,000", "", "0.25", ""],
-        ["MLP", "Keras fit", "0.916 ms", "100,000", "21.75 (21.25 to 22.25)", "0.25", ""],
-        ["Start", "zoo", "3.50 s", "100,000", "", "0.25", ""],
-        ["Start", "Keras", "7.00 s", "100,000", "2.00 (1.50 to 2.50)", "0.25", ""],
+        ["MLP", "zoo", "0.0421 ms", "100,000", "", "0.250", ""],
+        ["MLP", "Keras fit", "0.916 ms", "100,000", "21.8 (21.2 to 22.2)", "0.250", ""],
+        ["train.py <1>", "zoo", "3.50 s", "100,000", "", "0.250", ""],
+        ["train.py <1>", "Keras", "7.00 s", "100,000", "2.00 (1.50 to 2.50)", "0.250", ""],
     ]
+    assert "<code>train.py &lt;1&gt;</code>" in page.source
+    assert tables.NO_SUCH_SIDE not in page.source
+    assert "`" not in page.source
 
 
 def test_what_is_missing_is_said(tmp_path):
@@ -130,7 +173,7 @@ def test_what_is_missing_is_said(tmp_path):
     (tmp_path / "benchmarks.json").unlink()
     page = made.Page(overview.write_overview(tmp_path, tmp_path, RECIPES))
     assert "There is no benchmarks.json; python -m benchmarks makes it." in page.text["p"]
-    assert page.tables["baselines"][1][0] == "mlp_other"
+    assert [row[0] for row in page.tables["baselines"][1:3]] == ["another", "mlp_other"]
 
 
 def test_a_recipe_without_a_file_and_without_data_is_in_the_table(tmp_path):

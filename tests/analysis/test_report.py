@@ -18,7 +18,6 @@ def class_answers(rng, num, classes, confident=1.0):
 
 def page_of(folder, tmp_path):
     output = tmp_path / "output"
-    output.mkdir()
     found = made.Page(report.write_run(runs.read(folder), output))
     found.check_alone()
     return found, {path.name for path in output.iterdir()}

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import baselines, registry
-from zoo.analysis import diagram, graph
+from zoo.analysis import diagram, graph, tables
 from zoo.analysis.facts import facts
 from zoo.baselines import Recipe
 from zoo.config import load_config
@@ -68,7 +68,7 @@ TEMPLATE = """# {family}
 # A whole model of more boxes than this is no figure.
 MOST_BOXES = 40
 # Of benchmarks.json: whom the README compares the zoo with; docs/benchmarks.md has all of them.
-PEERS = {"keras": "Keras", "torch": "PyTorch"}
+PEERS = ("keras", "torch")
 
 
 def pages(seen: Collection[str] | None = None) -> dict[Path, str]:
@@ -382,12 +382,12 @@ def measured_table() -> str:
             f"`configs/{recipe.name}.py`",
             recipe.title.removesuffix("."),
             measured_text(recipe),
-            recipe.time.partition(" for ")[0],
+            recipe.time.partition(",")[0],
         )
         for recipe in recipes
         if measured_text(recipe)
     ]
-    header = ("recipe", "what", "last epoch, mean ± standard deviation", "whole command, 2 cores")
+    header = ("recipe", "what", "last epoch, mean ± standard deviation", "time of a run")
     return table(header, rows)
 
 
@@ -413,25 +413,13 @@ def benchmarks_table() -> str:
         if work["kind"] != "train":
             continue
         sides = work["sides"]
-        slower = [sides[peer]["times_slower"] if peer in sides else None for peer in PEERS]
-        ratios = [
-            f"{_number(r['median'])} ({_number(r['least'])} to {_number(r['most'])})" if r else "-" for r in slower
-        ]
-        zoo = sides["zoo"]
-        rows.append((work["title"], _number(zoo["images_per_second"]), *ratios, _number(zoo["fraction_of_matmul"])))
-    faster = (f"times faster than {peer}" for peer in PEERS.values())
+        slower = (tables.spread(sides[peer]["times_slower"] if peer in sides else None) for peer in PEERS)
+        rate, fraction = (tables.number(sides["zoo"][key]) for key in ("images_per_second", "fraction_of_matmul"))
+        rows.append((work["title"], rate, *slower, fraction))
+    faster = (f"times faster than {tables.SIDES[peer]}" for peer in PEERS)
     return table(("work", "zoo, images/s", *faster, "of matmul"), rows, right=(1,))
-
-
-def _number(value: float | None) -> str:
-    """Three digits that count; `-` for none."""
-    if value is None:
-        return "-"
-    return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
 
 
 def table(header: tuple[str, ...], rows: list[tuple[str, ...]], right: tuple[int, ...] = ()) -> str:
     """A table in Markdown; the columns of `right` hold numbers."""
-    rule = ["---:" if column in right else "---" for column in range(len(header))]
-    lines = [" | ".join(cell.replace("|", "\\|") for cell in row) for row in [header, *rows]]
-    return "\n".join([f"| {lines[0]} |", f"|{'|'.join(rule)}|", *(f"| {line} |" for line in lines[1:])])
+    return "\n".join(tables.markdown(header, rows, right))

@@ -28,7 +28,10 @@ def sections(runs: Sequence[Run]) -> list[tuple[str, list[tuple[str, ...]]]]:
     configs = [
         (name, [own.get(name) for own in fields]) for name in dict.fromkeys(name for own in fields for name in own)
     ]
-    around = [(name, [run.run.get(part, {}).get(name) for run in runs]) for part, name in _surroundings(runs)]
+    places = [_surroundings(run.run) for run in runs]
+    around = [
+        (name, [own.get(name) for own in places]) for name in dict.fromkeys(name for own in places for name in own)
+    ]
     metrics = dict.fromkeys(name for run in runs for name in run.result["metrics"])
     results = [(name, [run.result["metrics"].get(name) for run in runs]) for name in metrics]
     results += [(name, [run.result[name] for run in runs]) for name in ("steps", *TIMES)]
@@ -48,11 +51,12 @@ def _fields(config: ExperimentConfig) -> dict[str, Any]:
     return values | arguments
 
 
-def _surroundings(runs: Sequence[Run]) -> list[tuple[str, str]]:
-    """Part and name of what `run.json` says of data, versions and machine; class names follow from the data."""
-    parts = ("dataset", "versions", "hardware")
-    known = ((part, name) for run in runs for part in parts for name in run.run.get(part, {}))
-    return [pair for pair in dict.fromkeys(known) if pair[1] != "class_names"]
+def _surroundings(run: dict[str, Any]) -> dict[str, Any]:
+    """What `run.json` says of data, versions, machine and devices, by name; class names follow from the data."""
+    found = {name: value for name, value in run.get("dataset", {}).items() if name != "class_names"}
+    found |= {f"preprocessing.{name}": value for name, value in (run.get("preprocessing") or {}).items()}
+    found |= run.get("versions", {}) | run.get("hardware", {})
+    return found | {name: run[name] for name in ("strategy", "replicas", "xla") if name in run}
 
 
 def _differ(values: list[Any]) -> bool:
@@ -86,15 +90,20 @@ def write(runs: Sequence[Run], path: Path) -> None:
 
     Args:
         runs: at least two.
-        path: of the page; its folder is there.
+        path: of the page; its folder is made where it is not there.
+
+    Raises:
+        ValueError: there are less runs, or the folder cannot be made; nothing was written.
     """
+    tables = sections(runs)
+    page.make_folder(path.parent)
     names = [f"{number}: {run.name}" for number, run in enumerate(runs, 1)]
     parts = [
         page.section(
             title.capitalize(),
             page.table(("", *names), rows, label=title) if rows else page.paragraph("The same in all."),
         )
-        for title, rows in sections(runs)
+        for title, rows in tables
     ]
     metrics = dict.fromkeys(name for run in runs for name in curve_metrics(run.curve))
     plots = [

@@ -19,10 +19,11 @@ def curve(lines: Sequence[figures.Line], metric: str, path: Path, whose: str = "
     if max((len(line.x) for line in lines), default=0) < 2:
         return None
     svg = figures.drawn(lambda figure: figures.lines(figure, lines, "epoch", metric.replace("_", " ")), path)
-    text = f"{metric}; at the end {', '.join(map(_end, lines))}"
+    text = f"{metric}; at the end {', '.join(f'{line.label} {last(line)}' for line in lines)}"
     return page.plot(svg, f"{whose} {text}, by epoch".strip(), text)
 
 
-def _end(line: figures.Line) -> str:
-    last = f"{line.label} {line.y[-1]:.4g}"
-    return last if line.low is None else f"{last} ({line.low[-1]:.4g} to {line.high[-1]:.4g})"
+def last(line: figures.Line) -> str:
+    """The last value of a line, and of what band it is the mean."""
+    text = f"{line.y[-1]:.4g}"
+    return text if line.low is None else f"{text} ({line.low[-1]:.4g} to {line.high[-1]:.4g})"

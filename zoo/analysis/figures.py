@@ -15,7 +15,9 @@ import numpy as np
 from matplotlib import image as pictures
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import EngFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import EngFormatter, LogLocator, MaxNLocator, NullFormatter
+
+from zoo.analysis import tables
 
 # Okabe and Ito 2008, Color universal design, without the yellow and the black, which one of the two themes would hide.
 COLORS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9")
@@ -203,38 +205,40 @@ def costs(figure: Figure, points: Sequence[Point], x_label: str, y_label: str) -
         marker = MARKERS[number % len(MARKERS)]
         axes.errorbar(point.x, point.y, point.deviation, fmt=marker, color=color, capsize=3, markersize=6, **hollow)
         side, align = (7, "left") if point.x <= middle else (-7, "right")
-        axes.annotate(point.label, (point.x, point.y), xytext=(side, 3), textcoords="offset points", ha=align)
+        axes.annotate(point.label, (point.x, point.y), xytext=(side, 3), textcoords="offset points", ha=align, size=8)
     _log_scale(axes, EngFormatter(sep=""))
-    axes.margins(0.15)
+    # Above a point there are two lines.
+    axes.margins(0.15, 0.25)
     axes.set_xlabel(x_label)
     axes.set_ylabel(y_label)
 
 
-def ratios(figure: Figure, works: Sequence[str], sides: dict[str, dict[int, tuple[float, float, float]]]) -> None:
-    """How many times as long a peer takes, a row for each work.
+def ratios(axes: Axes, works: Sequence[str], sides: dict[str, dict[int, tuple[float, float, float]]]) -> None:
+    """How many times as long as the zoo the sides of a benchmark take, a row for each work.
 
     Args:
-        figure: to draw into.
+        axes: to draw into.
         works: titles.
-        sides: by the peer's title and the work's number the median, the least and the most.
+        sides: as `tables.slower` gives them; a side has the same colour and shape in every plot.
     """
-    axes = figure.subplots()
+    known = list(dict.fromkeys((*tables.SIDES, *sides)))[1:]
     for number, (side, found) in enumerate(sides.items()):
         places = [work + 0.15 + 0.6 * ((number + 0.5) / len(sides) - 0.5) for work in found]
         median, least, most = np.array(list(found.values())).T
-        style = {"color": COLORS[number % len(COLORS)], "fmt": MARKERS[number % len(MARKERS)], "markersize": 4}
-        axes.errorbar(median, places, xerr=(median - least, most - median), label=side, linewidth=1, **style)
+        which = known.index(side)
+        style = {"color": COLORS[which % len(COLORS)], "fmt": MARKERS[which % len(MARKERS)], "markersize": 4}
+        label = tables.SIDES.get(side, side)
+        axes.errorbar(median, places, xerr=(median - least, most - median), label=label, linewidth=1, **style)
     axes.axvline(1, color=INK, linewidth=0.8, zorder=0)
     _log_scale(axes, "{x:g}")
     axes.set_yticks([])
     axes.grid(visible=False, axis="y")
     for number, work in enumerate(works):
         # Above its row, so that there is room on a phone.
-        axes.text(0.01, number - 0.45, work, transform=axes.get_yaxis_transform(), va="top")
+        axes.text(0.01, number - 0.45, work.replace("`", ""), transform=axes.get_yaxis_transform(), va="top")
         axes.axhline(number - 0.5, color=RULE, linewidth=0.6)
     axes.set_ylim(len(works) - 0.5, -0.5)
     axes.set_xlabel("times as long as the zoo takes; right of 1 the zoo is faster")
-    figure.legend(loc="outside upper left", ncols=2)
 
 
 def _log_scale(axes: Axes, form: str | EngFormatter) -> None:
@@ -242,6 +246,6 @@ def _log_scale(axes: Axes, form: str | EngFormatter) -> None:
     axes.set_xscale("log")
     least, most = axes.get_xlim()
     subs = (1,) if most > 100 * least else (1, 2, 5) if most > 5 * least else (1, 1.2, 1.5, 2, 3, 4, 5, 6, 8)
-    axes.xaxis.set_major_locator(LogLocator(subs=subs))
+    axes.xaxis.set_major_locator(LogLocator(subs=subs) if most > 1.5 * least else MaxNLocator(4))
     axes.xaxis.set_major_formatter(form)
     axes.xaxis.set_minor_formatter(NullFormatter())

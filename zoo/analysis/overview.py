@@ -1,37 +1,35 @@
 """The page of all records: baselines over seeds, how they learned, what they cost, and how fast the zoo is."""
 
-import math
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo import registry
-from zoo.analysis import complexity, figures, find, graph, page
-from zoo.analysis.curves import curve
+from matplotlib.figure import Figure
+
+from zoo import baselines, registry
+from zoo.analysis import complexity, figures, find, graph, page, tables
+from zoo.analysis.curves import curve, last
 from zoo.analysis.facts import count_text
 from zoo.analysis.page import Markup
 from zoo.analysis.runs import Run, evaluation_metrics, points, read_benchmarks, read_records
+from zoo.baselines import Band, Recipe
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError, RunError
 from zoo.training.data import open_data
 
-NOT_RUN = "not yet run here"
-PEERS = {
-    "keras": "Keras fit",
-    "keras_tuned": "Keras fit, tuned",
-    "torch": "PyTorch",
-    "torch_compile": "torch.compile",
-    "jax": "JAX",
-}
+Recipes = Mapping[str, tuple[Recipe, ExperimentConfig]]
+Costs = Mapping[str, tuple[int, int | None] | str]
+# Recipe, metric, and what its seeds gave; None of a recipe that was not yet run.
+Row = tuple[str, str, Band | None]
 
 
-def write_overview(folder: Path, output: Path, recipes: Mapping[str, tuple[Any, ExperimentConfig]], **options) -> Path:
+def write_overview(folder: Path, output: Path, recipes: Recipes, **options) -> Path:
     """Writes the page of a folder of records, and its figures as PNG beside it.
 
     Args:
         folder: of records, see `runs.read_records`, and of `benchmarks.json`; each may be missing.
-        output: a folder that is there.
+        output: a folder, which is made where it is not there.
         recipes: what `zoo.baselines.read_recipe` says of each recipe, and its config.
         **options: `data_dir`, `memory_gib`, see `open_data`.
 
@@ -39,13 +37,14 @@ def write_overview(folder: Path, output: Path, recipes: Mapping[str, tuple[Any, 
         The path of the page.
 
     Raises:
-        ValueError: a record cannot be read.
+        ValueError: a record cannot be read or lacks a metric, or the folder cannot be made; nothing was written.
     """
     records, benchmarks = read_records(folder), read_benchmarks(folder)
-    costs = {name: cost(runs[0].config, **options) for name, runs in records.items()}
     rows = baseline_rows(records, recipes)
+    page.make_folder(output)
+    costs = {name: cost(runs[0].config, **options) for name, runs in records.items()}
     sections = [
-        page.section("Baselines", *baselines(rows, costs, recipes)),
+        page.section("Baselines", *baseline_table(rows, costs, recipes)),
         page.section("Learning curves", *learning(records, rows, output)),
         page.section("Accuracy against cost", *against_cost(rows, costs, recipes, records, output)),
         page.section("Throughput against peers", *throughput(benchmarks, output)),
@@ -71,10 +70,12 @@ def cost(config: ExperimentConfig, **options: Any) -> tuple[int, int | None] | s
         return str(error)
 
 
-def baseline_rows(
-    records: Mapping[str, Sequence[Run]], recipes: Mapping[str, tuple[Any, ExperimentConfig]]
-) -> list[tuple[str, str, list[float]]]:
-    """Recipe, metric, and its last value of each seed; no values of a recipe that was not yet run."""
+def baseline_rows(records: Mapping[str, Sequence[Run]], recipes: Recipes) -> list[Row]:
+    """A row for each metric of each recipe, by name.
+
+    Raises:
+        ValueError: a record lacks a metric that its recipe names.
+    """
     rows = []
     for name in sorted({*records, *recipes}):
         runs = records.get(name, ())
@@ -83,25 +84,22 @@ def baseline_rows(
         else:
             split = runs[0].config.eval_split
             metrics = [f"{split}/{metric}" for metric in evaluation_metrics(runs[0]) if metric.endswith("accuracy")]
-        rows += [(name, metric, [run.result["metrics"][metric] for run in runs]) for metric in metrics]
+        results = [{"config": name, "result": run.result} for run in runs]
+        bands = baselines.bands_of(results, metrics) if runs else dict.fromkeys(metrics)
+        rows += [(name, metric, band) for metric, band in bands.items()]
     return rows
 
 
-def spread(values: Sequence[float]) -> float:
-    """The standard deviation of a sample (n - 1); 0 of a single value."""
-    return statistics.stdev(values) if len(values) > 1 else 0.0
-
-
-def baselines(rows, costs, recipes) -> list[Markup]:
+def baseline_table(rows: Sequence[Row], costs: Costs, recipes: Recipes) -> list[Markup]:
     """The table, and what the costs of which recipe could not be counted for."""
     lines = []
-    for name, metric, values in rows:
+    for name, metric, band in rows:
         published = recipes[name][0].published_figures.get(metric, "none") if name in recipes else ""
         counted = costs.get(name)
         numbers = counted if isinstance(counted, tuple) else (None, None)
-        measured = (f"{statistics.fmean(values):.4f}", f"{spread(values):.4f}") if values else (NOT_RUN, "")
+        measured = (f"{band.mean:.4f}", f"{band.deviation:.4f}", band.seeds) if band else (baselines.NOT_RUN, "", "")
         counts = ("" if number is None else count_text(number) for number in numbers)
-        lines.append((page.element("code", name), metric, *measured, len(values) or "", published, *counts))
+        lines.append((page.element("code", name), metric, *measured, published, *counts))
     head = ("recipe", "metric", "mean", "deviation", "seeds", "published", "parameters", "MACs")
     parts = [
         page.paragraph(
@@ -116,20 +114,26 @@ def baselines(rows, costs, recipes) -> list[Markup]:
     return parts
 
 
-def learning(records: Mapping[str, Sequence[Run]], rows, output: Path) -> list[Markup]:
-    """For each recipe its loss and its metrics, the mean over seeds in a band from the least to the most."""
+def learning(records: Mapping[str, Sequence[Run]], rows: Sequence[Row], output: Path) -> list[Markup]:
+    """For each recipe its loss and its metrics, the mean over seeds in a band from the least to the most.
+
+    What was measured once is no curve: it is said.
+    """
     if not records:
         return [page.paragraph("There are no records; python -m zoo reproduce makes them.")]
     parts = [page.paragraph("The mean over seeds, in a band from the least to the most.")]
     for name, runs in records.items():
-        plots = []
+        plots, once = [], []
         for metric in ("loss", *(metric.partition("/")[2] for recipe, metric, _ in rows if recipe == name)):
             lines = [
                 band(runs, split, metric, number) for number, split in enumerate(("train", runs[0].config.eval_split))
             ]
-            drawn = [line for line in lines if line.x]
+            drawn = [line for line in lines if len(line.x) > 1]
             plots.append(curve(drawn, metric, figures.file(output, f"curve_{name}", metric), name))
+            once += [f"{line.label}/{metric} {last(line)}" for line in lines if len(line.x) == 1]
         parts += [page.element("h3", name), page.element("div", *filter(None, plots), class_="plots")]
+        if once:
+            parts.append(page.paragraph(f"Measured once, at the end: {'; '.join(once)}."))
     return parts
 
 
@@ -143,24 +147,27 @@ def band(runs: Sequence[Run], split: str, metric: str, number: int) -> figures.L
     return figures.Line(split, epochs, mean, *edges, color=number, dash=number)
 
 
-def against_cost(rows, costs, recipes, records, output: Path) -> list[Markup]:
+def against_cost(
+    rows: Sequence[Row], costs: Costs, recipes: Recipes, records: Mapping[str, Sequence[Run]], output: Path
+) -> list[Markup]:
     """For each dataset and metric with two models or more, plots against parameters and MACs."""
     groups: dict[tuple[str, str], list[tuple[str, float, float | None, tuple]]] = {}
-    for name, metric, values in rows:
-        if values and isinstance(costs[name], tuple):
-            config, y, deviation, numbers = (
-                records[name][0].config,
-                statistics.fmean(values),
-                spread(values),
-                costs[name],
-            )
-        elif not values and metric in recipes[name][0].published_figures:
+    left_out = []
+    for name, metric, measured in rows:
+        if measured and isinstance(costs[name], tuple):
+            config, y, deviation, numbers = records[name][0].config, measured.mean, measured.deviation, costs[name]
+        elif not measured and metric in recipes[name][0].other_nets:
+            left_out.append(f"{metric} of {name}")
+            continue
+        elif not measured and metric in recipes[name][0].published_figures:
             config, y, deviation = recipes[name][1], float(recipes[name][0].published_figures[metric]), None
             info = registry.model_info(config.model)
             numbers = info.parameters, info.macs
         else:
             continue
-        groups.setdefault((config.dataset, metric), []).append((config.model, y, deviation, numbers))
+        told = f", told the {config.condition}" if config.condition else ""
+        label = f"{config.model}\n{config.epochs} epochs{told}"
+        groups.setdefault((config.dataset, metric), []).append((label, y, deviation, numbers))
     plotted = []
     for (dataset, metric), found in groups.items():
         if len(found) < 2:
@@ -172,14 +179,17 @@ def against_cost(rows, costs, recipes, records, output: Path) -> list[Markup]:
                 lambda figure, drawn=drawn, kind=kind, metric=metric: figures.costs(figure, drawn, kind, metric),
                 figures.file(output, "cost", f"{dataset}_{metric}_{kind}"),
             )
-            listed = ", ".join(f"{point.label} {point.y:.4f} with {point.x:,}" for point in drawn)
+            listed = "; ".join(f"{point.label} {point.y:.4f} with {point.x:,}".replace("\n", ", ") for point in drawn)
             plotted.append(page.plot(svg, f"{title}: {listed}", title))
     if not plotted:
         return [page.paragraph("No two recipes are of one dataset and one metric.")]
     text = (
-        "Filled: measured here, with the standard deviation over seeds. Hollow: published and not yet run here, with "
-        "the counts of the model's defaults."
+        "Each point is a recipe with its own number of epochs, not the best that its model can do; where a model is "
+        "told more than the image, that is named too. Filled: measured here, with the standard deviation over seeds. "
+        "Hollow: published for this net and not yet run here, with the counts of the model's defaults."
     )
+    if left_out:
+        text += f" Left out, since it is published of another net: {', '.join(left_out)}."
     return [page.paragraph(text), page.element("div", *plotted, class_="plots")]
 
 
@@ -195,7 +205,7 @@ def throughput(benchmarks: dict[str, Any] | None, output: Path) -> list[Markup]:
     kinds = dict.fromkeys(work["kind"] for work in works)
     plots = [ratios(kind, [work for work in works if work["kind"] == kind], output) for kind in kinds]
     measured = [(work, side) for work in works for side in work["sides"].values() if not side["skipped"]]
-    rows = [(work["title"], side["title"], *_timing(work, side)) for work, side in measured]
+    rows = [(page.marked(work["title"]), page.marked(side["title"]), *_timing(work, side)) for work, side in measured]
     head = (
         "work",
         "side",
@@ -210,50 +220,36 @@ def throughput(benchmarks: dict[str, Any] | None, output: Path) -> list[Markup]:
         page.element("div", *filter(None, plots), class_="plots"),
         page.table(head, rows, label="throughput", numbers=(2, 3, 4, 5, 6)),
     ]
-    reasons: dict[str, list[str]] = {}
-    for work in works:
-        for name, side in work["sides"].items():
-            if side["skipped"]:
-                reasons.setdefault(f"{PEERS.get(name, name)}, {side['skipped']}", []).append(work["title"])
-    if reasons:
-        listed = "; ".join(f"{reason}: {', '.join(titles)}" for reason, titles in reasons.items())
-        parts.append(page.paragraph(f"Not measured. {listed}.", css="soft"))
+    if absent := tables.not_measured(works):
+        listed = "; ".join(f"{side}, {reason}: {', '.join(titles)}" for (side, reason), titles in absent.items())
+        parts.append(page.paragraph(page.marked(f"Not measured. {listed}."), css="soft"))
     return parts
 
 
 def ratios(kind: str, works: Sequence[dict[str, Any]], output: Path) -> Markup | None:
     """A plot of how many times as long as the zoo the peers take for works of a kind; None where there are no peers."""
-    sides: dict[str, dict[int, tuple[float, float, float]]] = {}
-    for number, work in enumerate(works):
-        for name, side in work["sides"].items():
-            if ratio := side["times_slower"]:
-                found = (ratio["median"], ratio["least"], ratio["most"])
-                sides.setdefault(PEERS.get(name, name), {})[number] = found
+    sides = tables.slower(works)
     if not sides:
         return None
-    titles = [work["title"] for work in works]
-    svg = figures.drawn(
-        lambda figure: figures.ratios(figure, titles, sides),
-        figures.file(output, "throughput", kind),
-        (figures.PANEL[0], 1.2 + 0.55 * len(works)),
-    )
+
+    def draw(figure: Figure) -> None:
+        figures.ratios(figure.subplots(), [work["title"] for work in works], sides)
+        figure.legend(loc="outside upper left", ncols=2)
+
+    size = (figures.PANEL[0], 1.2 + 0.55 * len(works))
+    svg = figures.drawn(draw, figures.file(output, "throughput", kind), size)
     caption = f"{kind}: how many times as long as the zoo each peer takes; median, least and most over the rounds"
     return page.plot(svg, f"{caption}. The table below has the numbers.", caption)
 
 
 def _timing(work: dict[str, Any], side: dict[str, Any]) -> tuple[str, ...]:
     """Median, rate, ratio, memory and share of the matrix product's rate, as far as they are known."""
-    ratio = side["times_slower"]
+    unit = "s" if work["kind"] == "start" else "ms"
     texts = (
-        (side["median"], f"{{:,.{_digits(side['median'])}f}} {'s' if work['kind'] == 'start' else 'ms'}"),
-        (side["images_per_second"], "{:,.0f}"),
-        (ratio and ratio["median"], f"{{:.2f}} ({ratio['least']:.2f} to {ratio['most']:.2f})" if ratio else ""),
-        (side["peak_gib"], "{:.2f}"),
-        (side["fraction_of_matmul"], "{:.2f}"),
+        side["median"] and f"{tables.number(side['median'])} {unit}",
+        side["images_per_second"] and tables.number(side["images_per_second"]),
+        side["times_slower"] and tables.spread(side["times_slower"]),
+        side["peak_gib"] and tables.number(side["peak_gib"]),
+        side["fraction_of_matmul"] and tables.number(side["fraction_of_matmul"]),
     )
-    return tuple("" if value is None else form.format(value) for value, form in texts)
-
-
-def _digits(value: float) -> int:
-    """How many decimals leave three figures of a number, as far as it has so few."""
-    return max(0, 2 - math.floor(math.log10(value)))
+    return tuple(text or "" for text in texts)

@@ -1,8 +1,12 @@
 """A page that needs nothing but itself: HTML with one stylesheet inside, no scripts, nothing from elsewhere."""
 
 import html
+import re
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
+
+from zoo.errors import RequestError
 
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1b1b1b; --soft: #595959; --rule: #c8c8c8; --card: #f5f6f7;
@@ -24,6 +28,7 @@ code { font-family: ui-monospace, monospace; font-size: 0.9em; overflow-wrap: an
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: 0.25rem 1.25rem 0.25rem 0; min-width: 4rem;
   border-bottom: 1px solid var(--rule); }
+td.text { min-width: 10rem; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 td:first-child code { white-space: nowrap; overflow-wrap: normal; }
 figure { margin: 0; min-width: 0; }
@@ -40,7 +45,7 @@ figure { margin: 0; min-width: 0; }
 img { image-rendering: pixelated; background: var(--card); }
 .episode { display: flex; gap: 1rem; align-items: flex-start; margin: 0.75rem 0 1.25rem; }
 .candidates { display: grid; gap: 0.375rem; grid-template-columns: repeat(auto-fill, 3.25rem); flex: 1;
-  max-width: 36rem; }
+  min-width: 0; max-width: 36rem; }
 .episode figure { border: 3px solid transparent; }
 .episode img { display: block; width: 100%; }
 .episode figcaption { font-size: 0.7rem; text-align: center; min-height: 1.2em; line-height: 1.2; color: var(--ink); }
@@ -78,7 +83,9 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], *, label: str, num
     """
 
     def cells(name: str, row: Sequence[Any]) -> Markup:
-        classes = ("number" if column in numbers else None for column in range(len(row)))
+        # Many columns of text would each be squeezed to their longest word.
+        words = "text" if len(head) > 3 else None
+        classes = ("number" if column in numbers else words for column in range(len(row)))
         parts = (element(name, cell, class_=css) for cell, css in zip(row, classes, strict=True))
         return element("tr", *parts)
 
@@ -86,6 +93,12 @@ def table(head: Sequence[Any], rows: Iterable[Sequence[Any]], *, label: str, num
     whole = element("table", element("thead", cells("th", head)), body)
     # Keys scroll only what can have the focus.
     return element("div", whole, class_="scroll", tabindex=0, role="region", aria_label=label)
+
+
+def marked(text: str) -> Markup:
+    """Text with what stands between backticks as code, as Markdown has it."""
+    parts = re.split(r"`([^`]*)`", text)
+    return Markup("".join(element("code", part) if code % 2 else escaped(part) for code, part in enumerate(parts)))
 
 
 def plot(svg: str, alt: str, caption: Any = "") -> Markup:
@@ -97,6 +110,18 @@ def plot(svg: str, alt: str, caption: Any = "") -> Markup:
 def image(source: str, alt: str) -> Markup:
     """A picture from a data URI."""
     return Markup(f'<img src="{source}" alt="{html.escape(alt)}">')
+
+
+def make_folder(path: Path) -> None:
+    """Makes the folder of a page; only when all that could be refused has been.
+
+    Raises:
+        ValueError: it cannot be made.
+    """
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise RequestError(f"output is {str(path)!r}, which cannot be made: {error.strerror}") from error
 
 
 def paragraph(*contents: Any, css: str | None = None) -> Markup:

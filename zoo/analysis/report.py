@@ -67,14 +67,18 @@ def write_run(run: Run, output: Path, **options: Any) -> Path:
 
     Args:
         run: of a workdir.
-        output: a folder that is there.
+        output: a folder, which is made where it is not there.
         **options: `data_dir`, `memory_gib`, see `open_data`.
 
     Returns:
         The path of the page.
+
+    Raises:
+        ValueError: the answers cannot be read, or the folder cannot be made; nothing was written.
     """
-    sections = [facts(run), learning(run, output)]
     answers = read_answers(run.folder)
+    page.make_folder(output)
+    sections = [facts(run), learning(run, output)]
     if answers is None:
         reason = "evaluation.npz is not there, which holds what the run answered to each example."
         sections.append(page.section("Answers", page.paragraph(reason)))

@@ -1,24 +1,23 @@
 """Finished runs as they lie on disk: a workdir, or a record of one.
 
-A record is what `python -m zoo reproduce` keeps of a run, `results/<config name>/<seed>.json`. This module imports no
-TensorFlow.
+A record is what `python -m zoo reproduce` keeps of a run, `results/<config name>/<seed>.json`; what it holds says
+`zoo.baselines`. This module imports no TensorFlow.
 """
 
 import dataclasses
 import json
-import re
 import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from zoo import baselines
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError
 from zoo.training.workdir import Workdir
 
 BENCHMARKS = "benchmarks.json"
-RECORD_KEYS = {"config", "seed", "fields", "result", "run", "curve"}
 
 
 @dataclasses.dataclass(frozen=True)
@@ -75,12 +74,7 @@ def read_record(path: Path) -> Run:
     Raises:
         ValueError: the file is no record, or its config is none of this version.
     """
-    try:
-        record = json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        raise RequestError(f"{path} cannot be read as a record: {error}") from error
-    if not isinstance(record, dict) or not record.keys() >= RECORD_KEYS:
-        raise RequestError(f"{path} is no record of a run; one holds {', '.join(sorted(RECORD_KEYS))}")
+    record = baselines.read_record(path)
     try:
         config = ExperimentConfig(**record["fields"])
     except (TypeError, ValueError) as error:
@@ -97,8 +91,7 @@ def holds_records(folder: Path) -> bool:
 
 
 def _record_files(folder: Path) -> list[Path]:
-    files = [file for file in folder.glob("*/*.json") if re.fullmatch(r"\d+", file.stem)]
-    return sorted(files, key=lambda file: (file.parent.name, int(file.stem)))
+    return [file for own in sorted(folder.glob("*")) for file in baselines.record_files(own)]
 
 
 def read_records(folder: Path) -> dict[str, list[Run]]:

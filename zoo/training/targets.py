@@ -3,14 +3,13 @@
 import numpy as np
 import tensorflow as tf
 
-from zoo.config import ExperimentConfig, parse_labels
+from zoo.config import EPISODES, ExperimentConfig, parse_labels
 from zoo.data.pairs import Episodes, make_episodes
 from zoo.data.sources import ExampleSource, Feature
 from zoo.errors import RequestError, unknown
 from zoo.metrics import episode_accuracy
 from zoo.tasks import OWN_SHARE, Label
 
-EPISODES = 400
 # What a batch holds beside features.
 RESERVED = ("weight", OWN_SHARE, "same")
 
