@@ -68,7 +68,7 @@ TEMPLATE = """# {family}
 # A whole model of more boxes than this is no figure.
 MOST_BOXES = 40
 # Of benchmarks.json: whom the README compares the zoo with; docs/benchmarks.md has all of them.
-PEERS = ("keras", "torch")
+PEERS = ("keras", "torch", "jax")
 
 
 def pages(seen: Collection[str] | None = None) -> dict[Path, str]:
