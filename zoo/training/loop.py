@@ -182,7 +182,7 @@ class _Run:
             self._folder.checkpoints, self._workers, keep=self._config.keep_checkpoints, warn=_warn
         )
         self._profiler = Profiler(
-            self._folder.tensorboard, *(profile_steps if self._workers.is_chief else None) or (0, 0)
+            self._folder.tensorboard, *(profile_steps if self._workers.is_chief else None) or (0, 0), warn=_warn
         )
         self._progress = _Progress()
         self._saved_step = 0
@@ -201,30 +201,34 @@ class _Run:
             self._check_provenance(recorded, source)
         self._folder.write_run(**source, started=[*recorded.get("started", []), now()])
         self._folder.truncate_metrics(first_step)
-        self._console, self._writers = self._open_writers(first_step)
-        if first_step:
-            self._console.note(f"going on from the checkpoint of step {first_step} in {self._folder.path}")
-        for part in recorded.get("extended", []):
-            if part["to"] == self._config.epochs and first_step <= part["step"]:
-                self._console.note(
-                    f"the run had {part['from']} epochs; its schedule is that of {part['to']} from here on"
-                )
-        try:
+        with contextlib.ExitStack() as closing:
+            self._console, self._writers = self._open_writers(first_step, closing)
+            closing.callback(self._profiler.close)
+            if first_step:
+                self._console.note(f"going on from the checkpoint of step {first_step} in {self._folder.path}")
+            for part in recorded.get("extended", []):
+                if part["to"] == self._config.epochs and first_step <= part["step"]:
+                    self._console.note(
+                        f"the run had {part['from']} epochs; its schedule is that of {part['to']} from here on"
+                    )
             with _deferred_signals() as received:
                 self._train(first_step, received)
-        finally:
-            self._profiler.stop()
-            for writer in self._writers:
-                writer.close()
         return self._finish()
 
-    def _open_writers(self, first_step: int) -> tuple[Console | Silent, list[Writer]]:
+    def _open_writers(self, first_step: int, closing: contextlib.ExitStack) -> tuple[Console | Silent, list[Writer]]:
         """The console and all writers, it among them; of several workers only the chief has any."""
         if not self._workers.is_chief:
             return Silent(), []
-        console = Console(first_step, self._experiment.total_steps, self._config.batch_size, self._config.epochs)
-        files = [JsonLines(self._folder.metrics), TensorBoard(self._folder.tensorboard, first_step, warn=_warn)]
-        return console, [*files, console]
+
+        def opened(writer):
+            return closing.enter_context(contextlib.closing(writer))
+
+        console = opened(
+            Console(first_step, self._experiment.total_steps, self._config.batch_size, self._config.epochs)
+        )
+        rows = opened(JsonLines(self._folder.metrics))
+        events = opened(TensorBoard(self._folder.tensorboard, first_step, warn=_warn))
+        return console, [rows, events, console]
 
     def _restore(self) -> int:
         """Takes up the newest whole checkpoint and returns its step; 0 where there is none."""
