@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 import signal
+import time
 
 import numpy as np
 import pytest
@@ -16,7 +17,9 @@ from zoo.config import ExperimentConfig
 from zoo.data.sources import load_source
 from zoo.errors import Interrupted, RunError
 from zoo.training import loop
+from zoo.training.checkpoints import Checkpoints
 from zoo.training.engine import Engine
+from zoo.training.experiment import Experiment
 from zoo.training.loop import evaluate, train_and_evaluate
 
 # 11 steps an epoch, 22 in all; blocks of 6 and 5 steps; checkpoints at 6, 11 or 12, 17, 22.
@@ -292,6 +295,39 @@ def test_evaluate_takes_the_newest_checkpoint_or_the_one_asked_for(finished, dat
         evaluate(
             dataclasses.replace(CONFIG, model="lenet5", model_args={}, image_size=32), str(workdir), data_dir=data_dir
         )
+
+
+def test_waiting_for_input_counts_and_bookkeeping_does_not(tmp_path, data_dir, monkeypatch):
+    """By a clock that stands still but where input is waited for, a block is taken, or something is kept of it."""
+    seconds = [0.0]
+
+    def passing(owner, name, number):
+        function = getattr(owner, name)
+
+        def slow(*given):
+            seconds[0] += number
+            return function(*given)
+
+        monkeypatch.setattr(owner, name, slow)
+
+    def waited_for(blocks):
+        for block in blocks:
+            seconds[0] += 10
+            yield block
+
+    training_blocks = Experiment.training_blocks
+    monkeypatch.setattr(Experiment, "training_blocks", lambda *a: waited_for(training_blocks(*a)))
+    passing(Engine, "train_block", 1)
+    passing(Engine, "evaluate_block", 100)
+    passing(Checkpoints, "save", 100)
+    monkeypatch.setattr(time, "perf_counter", lambda: seconds[0])
+    result = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    assert result["train_seconds"] == 44
+    # The first blocks of 6 and of 5 steps were compiled.
+    assert result["images_per_second"] == 128 / 2
+    lines = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    rates = [row["images_per_second"] for row in lines if row["split"] == "train"]
+    assert rates == [6 * 128 / 11, 5 * 128 / 11] * 2
 
 
 def test_evaluation_every_few_epochs_and_always_at_the_end(tmp_path, data_dir):

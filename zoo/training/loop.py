@@ -132,7 +132,7 @@ class _Progress:
 
     Attributes:
         wall_seconds: from start to end, all parts of the run together.
-        train_seconds: of that, in training blocks.
+        train_seconds: of that, in training blocks and waiting for their input.
         timed_steps, timed_seconds: of the blocks that did not have to be compiled first.
         logged_step, logged_seconds: of the last training row, and train_seconds at that time.
         sums: of loss and metrics over the steps since then.
@@ -265,12 +265,15 @@ class _Run:
         step = first_step
         if self._stalled():
             return
+        ready = time.perf_counter()
         # Strict, so that pipeline and loop cannot disagree on how many blocks there are.
         for end, block in zip(plan.ends(first_step), self._experiment.training_blocks(plan, first_step), strict=True):
+            waited = time.perf_counter() - ready
             self._profiler.before(step, end)
             began = time.perf_counter()
             metrics = self._engine.train_block(block)
-            self._count(step, end, metrics, time.perf_counter() - began, compiled=end - step in lengths_seen)
+            seconds = waited + time.perf_counter() - began
+            self._count(step, end, metrics, seconds, compiled=end - step in lengths_seen)
             lengths_seen.add(end - step)
             self._profiler.after(end)
             self._console.advance(end - step, self._epoch(step))
@@ -291,6 +294,7 @@ class _Run:
                     stop,
                     f"stopped at step {step} of {total_steps}, which is saved; the same command goes on",
                 )
+            ready = time.perf_counter()
         self._save(step)
 
     def _count(self, step: int, end: int, metrics: dict[str, np.ndarray], seconds: float, *, compiled: bool) -> None:
