@@ -10,6 +10,8 @@ import time
 
 import numpy as np
 import pytest
+from kills import rows
+from moments import Killed, before_call, kill
 from tensorflow.python.autograph.impl import api as autograph
 
 import zoo
@@ -36,35 +38,10 @@ CONFIG = ExperimentConfig(
 )
 
 
-def rows(workdir, drop=("images_per_second",)):
-    lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key not in drop} for line in lines]
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, data_dir):
     workdir = tmp_path_factory.mktemp("finished") / "run"
     return workdir, train_and_evaluate(CONFIG, str(workdir), data_dir=data_dir)
-
-
-def stop_before_block(monkeypatch, number, stop):
-    """Has the engine call `stop` before its block of this number."""
-    train_block, count = Engine.train_block, iter(range(1, 1000))
-
-    def stopping(self, block):
-        if next(count) == number:
-            stop()
-        return train_block(self, block)
-
-    monkeypatch.setattr(Engine, "train_block", stopping)
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing that the run does may catch it."""
-
-
-def kill():
-    raise Killed
 
 
 def test_a_run_rewrites_no_function(finished, data_dir, tmp_path, monkeypatch):
@@ -164,7 +141,7 @@ def test_the_same_run_twice_is_the_same_and_another_seed_is_not(finished, tmp_pa
 def test_killed_anywhere_and_started_again_it_ends_the_same(finished, tmp_path, data_dir, monkeypatch, block):
     workdir, result = finished
     with monkeypatch.context() as patch:
-        stop_before_block(patch, block, kill)
+        before_call(patch, Engine, "train_block", block, kill)
         with pytest.raises(Killed):
             train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
     resumed = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
@@ -194,7 +171,7 @@ def test_a_signal_saves_and_the_same_call_goes_on(finished, tmp_path, data_dir, 
     outside = signal.signal(number, signal.default_int_handler)
     try:
         with monkeypatch.context() as patch:
-            stop_before_block(patch, 2, lambda: os.kill(os.getpid(), number))
+            before_call(patch, Engine, "train_block", 2, lambda: os.kill(os.getpid(), number))
             with pytest.raises(Interrupted, match="stopped at step 11 of 22, which is saved") as stopped:
                 train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
         assert signal.getsignal(number) is signal.default_int_handler
@@ -218,7 +195,7 @@ def test_a_signal_that_is_ignored_stays_ignored():
 
 def test_going_on_elsewhere_is_refused_or_said(tmp_path, data_dir, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        stop_before_block(patch, 3, kill)
+        before_call(patch, Engine, "train_block", 3, kill)
         with pytest.raises(Killed):
             train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
     file = tmp_path / "run" / "run.json"
@@ -234,7 +211,7 @@ def test_going_on_elsewhere_is_refused_or_said(tmp_path, data_dir, monkeypatch, 
 def test_a_damaged_checkpoint_is_named_and_passed_over(finished, tmp_path, data_dir, monkeypatch, capsys):
     _, result = finished
     with monkeypatch.context() as patch:
-        stop_before_block(patch, 4, kill)
+        before_call(patch, Engine, "train_block", 4, kill)
         with pytest.raises(Killed):
             train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
     (tmp_path / "run/checkpoints/step-00000017/state.npz").write_bytes(b"")
@@ -340,7 +317,7 @@ def test_evaluation_every_few_epochs_and_always_at_the_end(tmp_path, data_dir):
 def test_mirrored_resumes_exactly_too(tmp_path, data_dir, monkeypatch):
     whole = train_and_evaluate(CONFIG, str(tmp_path / "whole"), strategy="mirrored:2", data_dir=data_dir)
     with monkeypatch.context() as patch:
-        stop_before_block(patch, 3, kill)
+        before_call(patch, Engine, "train_block", 3, kill)
         with pytest.raises(Killed):
             train_and_evaluate(CONFIG, str(tmp_path / "cut"), strategy="mirrored:2", data_dir=data_dir)
     resumed = train_and_evaluate(CONFIG, str(tmp_path / "cut"), strategy="mirrored:2", data_dir=data_dir)
@@ -406,7 +383,7 @@ def test_the_best_checkpoint_is_kept_and_evaluated(stopped_early, data_dir):
 def test_a_killed_run_remembers_what_was_best(stopped_early, tmp_path, data_dir, monkeypatch, block):
     _, config, result = stopped_early
     with monkeypatch.context() as patch:
-        stop_before_block(patch, block, kill)
+        before_call(patch, Engine, "train_block", block, kill)
         with pytest.raises(Killed):
             train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
     again = train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
@@ -470,7 +447,7 @@ def test_raw_and_averaged_weights_go_on(tmp_path, data_dir, monkeypatch):
     config = dataclasses.replace(CONFIG, ema_decay=0.9)
     result = train_and_evaluate(config, str(tmp_path / "whole"), data_dir=data_dir)
     with monkeypatch.context() as patch:
-        stop_before_block(patch, 3, kill)
+        before_call(patch, Engine, "train_block", 3, kill)
         with pytest.raises(Killed):
             train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
     assert (
