@@ -23,6 +23,7 @@ from zoo.training.checkpoints import Checkpoints
 from zoo.training.engine import Engine
 from zoo.training.experiment import Experiment
 from zoo.training.loop import evaluate, train_and_evaluate
+from zoo.training.progress import is_better
 
 # 11 steps an epoch, 22 in all; blocks of 6 and 5 steps; checkpoints at 6, 11 or 12, 17, 22.
 CONFIG = ExperimentConfig(
@@ -423,10 +424,13 @@ def test_a_removed_best_checkpoint_does_no_harm(stopped_early, tmp_path, data_di
         ("loss", 0.9, 0.8, False),
         ("calibration_error", 0.1, 0.2, True),
         ("loss", float("nan"), 1.0, False),
+        ("loss", 1.0, float("nan"), True),
+        ("accuracy", 0.0, float("nan"), True),
+        ("accuracy", float("nan"), float("nan"), False),
     ],
 )
 def test_what_is_better(metric, value, than, better):
-    assert loop.is_better(metric, value, than) == better
+    assert is_better(metric, value, than) == better
 
 
 def test_averaged_weights_are_evaluated_and_saved(tmp_path, data_dir):

@@ -18,6 +18,7 @@ from zoo.training.data import MEMORY_GIB
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.files import replacing
 from zoo.training.profiling import Profiler
+from zoo.training.progress import Progress
 from zoo.training.provenance import provenance
 from zoo.training.workdir import Workdir, now
 from zoo.training.workers import SharedCheckpoints, SharedWorkdir
@@ -126,44 +127,6 @@ def evaluate(
     }
 
 
-@dataclasses.dataclass
-class _Progress:
-    """What a run must remember beside its variables; saved with every checkpoint.
-
-    Attributes:
-        wall_seconds: from start to end, all parts of the run together.
-        train_seconds: of that, in training blocks and waiting for their input.
-        timed_steps, timed_seconds: of the blocks that did not have to be compiled first.
-        logged_step, logged_seconds: of the last training row, and train_seconds at that time.
-        sums: of loss and metrics over the steps since then.
-        metrics: the last value of everything that was measured, by `<split>/<name>`.
-        best: by metric its best `value`, the `step` of that, and how many `evaluations_since` were not better.
-    """
-
-    wall_seconds: float = 0.0
-    train_seconds: float = 0.0
-    timed_steps: int = 0
-    timed_seconds: float = 0.0
-    logged_step: int = 0
-    logged_seconds: float = 0.0
-    sums: dict[str, float] = dataclasses.field(default_factory=dict)
-    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
-    best: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
-
-    def note(self, metric: str, value: float, step: int) -> None:
-        """Takes in the value of a metric of `best` after an evaluation."""
-        best = self.best.get(metric)
-        if best is None or is_better(metric, value, best["value"]):
-            self.best[metric] = {"value": value, "step": step, "evaluations_since": 0}
-        else:
-            best["evaluations_since"] += 1
-
-
-def is_better(metric: str, value: float, than: float) -> bool:
-    """Whether a metric's value is better: of losses and errors the lower one, of all others the higher."""
-    return value < than if metric.endswith(("loss", "error")) else value > than
-
-
 # Evaluation blocks that take less are made once for all evaluations of a run.
 MAX_KEPT_BYTES = 2**30
 
@@ -184,7 +147,7 @@ class _Run:
         self._profiler = Profiler(
             self._folder.tensorboard, *(profile_steps if self._workers.is_chief else None) or (0, 0), warn=_warn
         )
-        self._progress = _Progress()
+        self._progress = Progress()
         self._saved_step = 0
         self._evaluation_blocks: list | None = None
         self._answers: dict[str, np.ndarray] | None = None
@@ -240,7 +203,7 @@ class _Run:
             self._engine.restore(state)
         except ValueError as error:
             raise RequestError(f"the checkpoint of step {step} in {self._folder.path} does not fit: {error}") from error
-        self._progress = _Progress(**progress)
+        self._progress = Progress(**progress)
         self._saved_step = step
         return step
 
