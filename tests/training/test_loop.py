@@ -416,6 +416,29 @@ def test_a_removed_best_checkpoint_does_no_harm(stopped_early, tmp_path, data_di
         evaluate(config, str(copy), step="best", data_dir=data_dir)
 
 
+def test_a_run_whose_best_checkpoint_is_removed_goes_on(stopped_early, tmp_path, data_dir, monkeypatch):
+    _, config, result = stopped_early
+    checkpoints, number = tmp_path / "run" / "checkpoints", 2 * result["steps"] // 11 - 1
+    removed = []
+
+    def remove():
+        removed.append(int((checkpoints / "best").read_text()))
+        shutil.rmtree(checkpoints / f"step-{removed[0]:08d}")
+
+    # In the last epoch it goes while the run trains, and then the run is killed and started again.
+    with monkeypatch.context() as patch:
+        before_call(patch, Engine, "train_block", number, remove)
+        before_call(patch, loop._Run, "_finish", 1, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    again = train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    for name in ("best", "steps", "state_sha256"):
+        assert again[name] == result[name], name
+    # The mark is on the step of the result if there is such a checkpoint, and otherwise there is none.
+    (gone,) = removed
+    assert (checkpoints / "best").exists() == (result["best"]["accuracy"]["step"] != gone)
+
+
 @pytest.mark.parametrize(
     ("metric", "value", "than", "better"),
     [

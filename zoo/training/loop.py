@@ -164,6 +164,7 @@ class _Run:
             self._check_provenance(recorded, source)
         self._folder.write_run(**source, started=[*recorded.get("started", []), now()])
         self._folder.truncate_metrics(first_step)
+        self._mark_best()
         with contextlib.ExitStack() as closing:
             self._console, self._writers = self._open_writers(first_step, closing)
             closing.callback(self._profiler.close)
@@ -301,10 +302,20 @@ class _Run:
                     self._progress.note(metric, summary[metric], end)
 
     def _keep_if_best(self, step: int) -> None:
-        best = self._progress.best.get(self._config.keep_best)
-        if best and best["step"] == step:
+        if self._progress.best.get(self._config.keep_best, {}).get("step") == step:
             self._save(step)
-            self._checkpoints.mark_best(step)
+            self._mark_best()
+
+    def _mark_best(self) -> None:
+        """Marks the checkpoint that the progress says is the best.
+
+        At the start of a part of a run too: the one before may have ended between a checkpoint and its mark, or have
+        marked one beyond the step that this part goes on from.
+        """
+        best = self._progress.best.get(self._config.keep_best, {}).get("step")
+        marked = best if best in self._checkpoints.steps() else None
+        if marked != self._checkpoints.best():
+            self._checkpoints.mark_best(marked)
 
     def _stalled(self) -> bool:
         """Whether the run is to end early."""
