@@ -1,5 +1,6 @@
 """Whole runs: what they leave behind, and that a run which was stopped ends as one that was not."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
@@ -16,6 +17,7 @@ from tensorflow.python.autograph.impl import api as autograph
 
 import zoo
 from zoo.config import ExperimentConfig
+from zoo.data import pipeline
 from zoo.data.sources import load_source
 from zoo.errors import Interrupted, RunError
 from zoo.training import loop
@@ -24,6 +26,7 @@ from zoo.training.engine import Engine
 from zoo.training.experiment import Experiment
 from zoo.training.loop import evaluate, train_and_evaluate
 from zoo.training.progress import is_better
+from zoo.training.signals import deferred_signals
 
 # 11 steps an epoch, 22 in all; blocks of 6 and 5 steps; checkpoints at 6, 11 or 12, 17, 22.
 CONFIG = ExperimentConfig(
@@ -163,35 +166,89 @@ def test_killed_after_the_last_step_it_still_has_its_metrics(finished, tmp_path,
     assert resumed["metrics"] == result["metrics"]
 
 
+@contextlib.contextmanager
+def signal_handled(number):
+    """A shell that runs the tests in the background has SIGINT ignored; in here it is not."""
+    outside = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, outside)
+
+
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
 def test_a_signal_saves_and_the_same_call_goes_on(finished, tmp_path, data_dir, monkeypatch, number, status):
     _, result = finished
-    # A shell that runs the tests in the background has SIGINT ignored.
-    outside = signal.signal(number, signal.default_int_handler)
-    try:
-        with monkeypatch.context() as patch:
-            before_call(patch, Engine, "train_block", 2, lambda: os.kill(os.getpid(), number))
-            with pytest.raises(Interrupted, match="stopped at step 11 of 22, which is saved") as stopped:
-                train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    with monkeypatch.context() as patch, signal_handled(number):
+        before_call(patch, Engine, "train_block", 2, lambda: os.kill(os.getpid(), number))
+        with pytest.raises(Interrupted, match="stopped at step 11 of 22, which is saved") as stopped:
+            train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
         assert signal.getsignal(number) is signal.default_int_handler
-    finally:
-        signal.signal(number, outside)
     assert stopped.value.exit_status == status
     resumed = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
     assert resumed["state_sha256"] == result["state_sha256"]
 
 
+def noting(calls, function):
+    return lambda *given: calls.append(given) or function(*given)
+
+
+@pytest.mark.parametrize(
+    "when", ["before", *(pytest.param(when, marks=pytest.mark.slow) for when in ("within", "at the end, twice"))]
+)
+def test_a_signal_does_not_wait_for_an_evaluation(finished, tmp_path, data_dir, monkeypatch, when):
+    """The evaluation is made up for, so that rows, metrics and bits are those of a run that was not stopped."""
+    workdir, result = finished
+    config = dataclasses.replace(CONFIG, ema_decay=0.9, keep_best="accuracy") if when == "within" else CONFIG
+    if when == "within":
+        workdir = tmp_path / "whole"
+        result = train_and_evaluate(config, str(workdir), data_dir=data_dir)
+    # Three blocks of one batch each.
+    monkeypatch.setattr(pipeline, "evaluation_plan", lambda batches, batch_size: pipeline.BlockPlan.of(3, 3, 1))
+    name, moments, step, evaluated = {
+        "before": ("train_block", [2], 11, 0),
+        "within": ("evaluate_block", [2], 11, 2),
+        "at the end, twice": ("evaluate_block", [4, 1], 22, 1),
+    }[when]
+    for number in moments:
+        calls = []
+        with monkeypatch.context() as patch, signal_handled(signal.SIGINT):
+            patch.setattr(Engine, "evaluate_block", noting(calls, Engine.evaluate_block))
+            before_call(patch, Engine, name, number, lambda: os.kill(os.getpid(), signal.SIGINT))
+            with pytest.raises(Interrupted, match=f"stopped at step {step} of 22, which is saved"):
+                train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    assert len(calls) == evaluated
+    resumed = train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    for key in ("state_sha256", "metrics", "best"):
+        assert resumed[key] == result[key], key
+    assert rows(tmp_path / "run") == rows(workdir)
+
+
+@pytest.mark.slow
+def test_killed_after_an_evaluation_was_made_up_for_its_row_stands_once(finished, tmp_path, data_dir, monkeypatch):
+    workdir, result = finished
+    with monkeypatch.context() as patch, signal_handled(signal.SIGINT):
+        before_call(patch, Engine, "train_block", 2, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Interrupted):
+            train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    with monkeypatch.context() as patch:
+        before_call(patch, Engine, "train_block", 1, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    assert rows(tmp_path / "run")[-1]["split"] == "test"
+    assert train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)["metrics"] == result["metrics"]
+    assert rows(tmp_path / "run") == rows(workdir)
+
+
 def test_a_signal_that_is_ignored_stays_ignored():
-    outside = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with loop._deferred_signals() as received:
+    with signal_handled(signal.SIGINT):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with deferred_signals() as received:
             os.kill(os.getpid(), signal.SIGINT)
         assert received == []
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, outside)
 
 
 def test_going_on_elsewhere_is_refused_or_said(tmp_path, data_dir, monkeypatch, capsys):
@@ -323,6 +380,27 @@ def test_mirrored_resumes_exactly_too(tmp_path, data_dir, monkeypatch):
             train_and_evaluate(CONFIG, str(tmp_path / "cut"), strategy="mirrored:2", data_dir=data_dir)
     resumed = train_and_evaluate(CONFIG, str(tmp_path / "cut"), strategy="mirrored:2", data_dir=data_dir)
     assert resumed["state_sha256"] == whole["state_sha256"]
+
+
+@pytest.mark.slow
+def test_a_run_of_two_replicas_goes_on_with_one(finished, tmp_path, data_dir, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        before_call(patch, Engine, "train_block", 3, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(CONFIG, str(tmp_path / "run"), strategy="mirrored:2", data_dir=data_dir)
+    first, *_ = rows(tmp_path / "run")
+    capsys.readouterr()
+    result = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    warning, going_on = capsys.readouterr().err.splitlines()[:2]
+    assert warning == (
+        "warning: the run began with other replicas and strategy (see run.json): it is no longer exactly repeatable"
+    )
+    assert going_on.startswith("going on from the checkpoint of step 6 ")
+    after = rows(tmp_path / "run")
+    assert after[0] == first
+    assert [(row["step"], row["split"]) for row in after] == [(row["step"], row["split"]) for row in rows(finished[0])]
+    # Dropout is drawn per replica, so the nets are not the same.
+    assert result["metrics"]["test/accuracy"] == pytest.approx(finished[1]["metrics"]["test/accuracy"], abs=0.1)
 
 
 def test_mirrored_with_synchronised_batch_norm_is_one_device(tmp_path, data_dir):
@@ -487,3 +565,12 @@ def test_a_trace_of_some_steps(tmp_path, data_dir):
     train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir, profile_steps=(2, 4))
     (trace,) = (tmp_path / "run" / "tensorboard" / "plugins" / "profile").glob("*/*.xplane.pb")
     assert trace.stat().st_size > 1000
+
+
+def test_a_trace_that_cannot_be_written_does_not_stop_a_run(finished, tmp_path, data_dir, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "tensorboard").write_text("a file")
+    result = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir, profile_steps=(2, 4))
+    assert result["state_sha256"] == finished[1]["state_sha256"]
+    errors = capsys.readouterr().err
+    assert errors.count(f"warning: no trace in {tmp_path}/run/tensorboard: ") == 1

@@ -2,11 +2,9 @@
 
 import contextlib
 import dataclasses
-import os
-import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -20,6 +18,7 @@ from zoo.training.files import replacing
 from zoo.training.profiling import Profiler
 from zoo.training.progress import Progress
 from zoo.training.provenance import provenance
+from zoo.training.signals import Asked, deferred_signals
 from zoo.training.workdir import Workdir, now
 from zoo.training.workers import SharedCheckpoints, SharedWorkdir
 from zoo.training.writers import Console, JsonLines, Silent, TensorBoard, Writer
@@ -148,8 +147,9 @@ class _Run:
             self._folder.tensorboard, *(profile_steps if self._workers.is_chief else None) or (0, 0), warn=_warn
         )
         self._progress = Progress()
-        self._saved_step = 0
-        self._evaluation_blocks: list | None = None
+        self._step = self._saved_step = 0
+        self._received: list[int] = []
+        self._kept_blocks: list | None = None
         self._answers: dict[str, np.ndarray] | None = None
 
     def execute(self) -> dict[str, Any]:
@@ -163,7 +163,7 @@ class _Run:
         if first_step:
             self._check_provenance(recorded, source)
         self._folder.write_run(**source, started=[*recorded.get("started", []), now()])
-        self._folder.truncate_metrics(first_step)
+        self._folder.truncate_metrics(first_step, self._config.eval_split if self._progress.evaluation_due else "")
         self._mark_best()
         with contextlib.ExitStack() as closing:
             self._console, self._writers = self._open_writers(first_step, closing)
@@ -175,8 +175,8 @@ class _Run:
                     self._console.note(
                         f"the run had {part['from']} epochs; its schedule is that of {part['to']} from here on"
                     )
-            with _deferred_signals() as received:
-                self._train(first_step, received)
+            with deferred_signals() as self._received:
+                self._train(first_step)
         return self._finish()
 
     def _open_writers(self, first_step: int, closing: contextlib.ExitStack) -> tuple[Console | Silent, list[Writer]]:
@@ -205,7 +205,7 @@ class _Run:
         except ValueError as error:
             raise RequestError(f"the checkpoint of step {step} in {self._folder.path} does not fit: {error}") from error
         self._progress = Progress(**progress)
-        self._saved_step = step
+        self._step = self._saved_step = step
         return step
 
     def _check_provenance(self, recorded: dict[str, Any], source: dict[str, Any]) -> None:
@@ -223,43 +223,53 @@ class _Run:
                 f"the run began with other {' and '.join(changed)} (see run.json): it is no longer exactly repeatable"
             )
 
-    def _train(self, first_step: int, received: list[int]) -> None:
+    def _train(self, first_step: int) -> None:
+        """Takes the steps that are left. A signal to one worker stops all at the same step, which is saved."""
+        try:
+            if self._progress.evaluation_due:
+                self._evaluate_now()
+            self._train_blocks(first_step)
+        except Asked as asked:
+            self._save()
+            # Nobody leaves before the chief has written.
+            self._workers.gather(0)
+            raise Interrupted(
+                asked.number,
+                f"stopped at step {self._step} of {self._experiment.total_steps}, which is saved; the same command "
+                "goes on",
+            ) from None
+
+    def _train_blocks(self, first_step: int) -> None:
         plan, total_steps = self._experiment.block_plan(), self._experiment.total_steps
         lengths_seen: set[int] = set()
-        step = first_step
         if self._stalled():
             return
         ready = time.perf_counter()
         # Strict, so that pipeline and loop cannot disagree on how many blocks there are.
         for end, block in zip(plan.ends(first_step), self._experiment.training_blocks(plan, first_step), strict=True):
-            waited = time.perf_counter() - ready
+            step, waited = self._step, time.perf_counter() - ready
             self._profiler.before(step, end)
             began = time.perf_counter()
             metrics = self._engine.train_block(block)
             seconds = waited + time.perf_counter() - began
             self._count(step, end, metrics, seconds, compiled=end - step in lengths_seen)
             lengths_seen.add(end - step)
+            self._step = end
             self._profiler.after(end)
             self._console.advance(end - step, self._epoch(step))
-            self._log(step, end)
-            if self._due(step, end, self._config.checkpoint_every_steps):
-                self._save(end)
-            self._keep_if_best(end)
-            step = end
-            if self._stalled() and step < total_steps:
-                self._console.note(f"stopped early at step {step}: {self._config.early_stop_metric} got no better")
+            self._record(step, end)
+            if self._stalled() and end < total_steps:
+                self._console.note(f"stopped early at step {end}: {self._config.early_stop_metric} got no better")
                 break
-            # A signal to one worker stops all at this step.
-            stop = max(self._workers.gather(received[0] if received else 0))
-            if stop:
-                self._save(step)
-                self._workers.gather(0)
-                raise Interrupted(
-                    stop,
-                    f"stopped at step {step} of {total_steps}, which is saved; the same command goes on",
-                )
+            self._stop_if_asked()
             ready = time.perf_counter()
-        self._save(step)
+        self._save()
+
+    def _stop_if_asked(self) -> None:
+        """Raises `Asked` in every worker where a signal has come to one of them."""
+        number = max(self._workers.gather(self._received[0] if self._received else 0))
+        if number:
+            raise Asked(number)
 
     def _count(self, step: int, end: int, metrics: dict[str, np.ndarray], seconds: float, *, compiled: bool) -> None:
         """Adds a block to the sums; a loss that is no number ends the run."""
@@ -277,15 +287,14 @@ class _Run:
             progress.timed_steps += end - step
             progress.timed_seconds += seconds
 
-    def _log(self, step: int, end: int) -> None:
-        """Writes what is due after a block: a training row, an evaluation row."""
+    def _record(self, step: int, end: int) -> None:
+        """What is due after a block: a training row, an evaluation, a checkpoint."""
         evaluation_due = self._due(step, end, self._config.eval_every_epochs * self._experiment.steps_per_epoch)
         if evaluation_due or self._due(step, end, self._config.log_every_steps):
             progress = self._progress
             steps = end - progress.logged_step
             images = steps * self._config.batch_size
             self._write(
-                end,
                 "train",
                 {name: value / steps for name, value in progress.sums.items()},
                 learning_rate=float(self._experiment.learning_rate(end - 1)),
@@ -294,17 +303,32 @@ class _Run:
             progress.sums = {}
             progress.logged_step, progress.logged_seconds = end, progress.train_seconds
         if evaluation_due:
-            self._answers = self._evaluate()
-            summary = self._experiment.task.summary(self._answers)
-            self._write(end, self._config.eval_split, summary)
-            for metric in dict.fromkeys((self._config.keep_best, self._config.early_stop_metric)):
-                if metric:
-                    self._progress.note(metric, summary[metric], end)
+            self._evaluate_now()
+        if self._due(step, end, self._config.checkpoint_every_steps):
+            self._save()
 
-    def _keep_if_best(self, step: int) -> None:
-        if self._progress.best.get(self._config.keep_best, {}).get("step") == step:
-            self._save(step)
+    def _evaluate_now(self) -> None:
+        """Evaluates, writes the row, and keeps the checkpoint if it is the best.
+
+        A signal ends it before it is done, and nothing is written: then the progress says that it is due.
+        """
+        self._progress.evaluation_due = True
+        self._stop_if_asked()
+        self._answers = self._evaluate(self._between_blocks)
+        self._progress.evaluation_due = False
+        summary = self._experiment.task.summary(self._answers)
+        self._write(self._config.eval_split, summary)
+        for metric in dict.fromkeys((self._config.keep_best, self._config.early_stop_metric)):
+            if metric:
+                self._progress.note(metric, summary[metric], self._step)
+        if self._progress.best.get(self._config.keep_best, {}).get("step") == self._step:
+            self._save()
             self._mark_best()
+
+    def _between_blocks(self, done: int) -> None:
+        """Is called within an evaluation, of which so many examples are done."""
+        self._console.evaluating(done, self._experiment.evaluation_batches.num_examples)
+        self._stop_if_asked()
 
     def _mark_best(self) -> None:
         """Marks the checkpoint that the progress says is the best.
@@ -322,22 +346,30 @@ class _Run:
         best = self._progress.best.get(self._config.early_stop_metric)
         return bool(best) and best["evaluations_since"] >= self._config.early_stop_patience
 
-    def _evaluate(self) -> dict[str, np.ndarray]:
-        """Answers to the evaluation split, whose blocks are kept for the next time where they are small."""
-        blocks = self._evaluation_blocks
-        if blocks is None:
-            blocks = self._experiment.evaluation_blocks()
-            if self._experiment.evaluation_bytes <= MAX_KEPT_BYTES:
-                blocks = self._evaluation_blocks = list(blocks)
-        return _answers_to(self._experiment, blocks)
+    def _evaluate(self, between_blocks: Callable[[int], None] = lambda done: None) -> dict[str, np.ndarray]:
+        return _answers_to(self._experiment, self._evaluation_blocks(), between_blocks)
 
-    def _write(self, step: int, split: str, metrics: dict[str, float], **more: float) -> None:
+    def _evaluation_blocks(self) -> Iterator:
+        """The blocks of the evaluation split, which are kept for the next time where they are small."""
+        if self._kept_blocks is not None:
+            yield from self._kept_blocks
+            return
+        blocks = []
+        for block in self._experiment.evaluation_blocks():
+            if self._experiment.evaluation_bytes <= MAX_KEPT_BYTES:
+                blocks.append(block)
+            yield block
+        self._kept_blocks = blocks or None
+
+    def _write(self, split: str, metrics: dict[str, float], **more: float) -> None:
         self._progress.metrics.update({f"{split}/{name}": value for name, value in metrics.items()})
-        row = {"step": step, "epoch": self._epoch(step, exact=True), "split": split, **metrics, **more}
+        row = {"step": self._step, "epoch": self._epoch(self._step, exact=True), "split": split, **metrics, **more}
         for writer in self._writers:
             writer.write(row)
 
-    def _save(self, step: int) -> None:
+    def _save(self) -> None:
+        """Saves the step that the run is at, if it is not saved yet."""
+        step = self._step
         if step == self._saved_step:
             return
         state = self._engine.state()
@@ -411,45 +443,27 @@ def _same_examples(recorded: dict[str, Any], found: dict[str, Any]) -> bool:
     return all(recorded.get(name) == found.get(name) for name in {*recorded, *found} if comparable(name))
 
 
-def _answers_to(experiment: Experiment, blocks: Iterable) -> dict[str, np.ndarray]:
-    """The task's answers to every example of the evaluation split, in order."""
+def _answers_to(
+    experiment: Experiment, blocks: Iterable, between_blocks: Callable[[int], None] = lambda done: None
+) -> dict[str, np.ndarray]:
+    """The task's answers to every example of the evaluation split, in order.
+
+    Args:
+        experiment: model and task.
+        blocks: those of the evaluation split.
+        between_blocks: is called after each block but the last, with how many examples are done; what it raises ends
+            the evaluation.
+    """
+    parts, done, expected = [], 0, experiment.evaluation_batches.num_examples
     with experiment.engine.averaged():
-        parts = [experiment.engine.evaluate_block(block) for block in blocks]
-    answers = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    counted, expected = len(answers["loss"]), experiment.evaluation_batches.num_examples
-    if counted != expected:
-        raise RunError(f"evaluation counted {counted} examples of {expected}")
-    return answers
-
-
-@contextlib.contextmanager
-def _deferred_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM while a block runs; a second one is taken as it always is."""
-    received: list[int] = []
-    previous = {}
-
-    def note(number, frame):
-        received.append(number)
-        restore()
-        with contextlib.suppress(OSError):
-            # `print` must not be called here: it may be what was interrupted.
-            os.write(2, b"\nstopping as soon as the state is saved; once more to stop at once\n")
-
-    def restore():
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        previous.clear()
-
-    # Only the main thread may set handlers; elsewhere signals are the caller's business.
-    with contextlib.suppress(ValueError):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # Who started us in the background may have had it ignored.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                previous[number] = signal.signal(number, note)
-    try:
-        yield received
-    finally:
-        restore()
+        for block in blocks:
+            parts.append(experiment.engine.evaluate_block(block))
+            done += len(parts[-1]["loss"])
+            if done < expected:
+                between_blocks(done)
+    if done != expected:
+        raise RunError(f"evaluation counted {done} examples of {expected}")
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _warn(message: str) -> None:

@@ -16,6 +16,7 @@ class Progress:
         sums: of loss and metrics over the steps since then.
         metrics: the last value of everything that was measured, by `<split>/<name>`.
         best: by metric its best `value`, the `step` of that, and how many `evaluations_since` were not better.
+        evaluation_due: the evaluation after this step is still to be made, since a signal came before its end.
     """
 
     wall_seconds: float = 0.0
@@ -27,6 +28,7 @@ class Progress:
     sums: dict[str, float] = dataclasses.field(default_factory=dict)
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     best: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
+    evaluation_due: bool = False
 
     def note(self, metric: str, value: float, step: int) -> None:
         """Takes in the value of a metric of `best` after an evaluation."""
