@@ -132,3 +132,33 @@ def test_digest_sees_every_bit_dtype_shape_and_the_order():
     ]
     assert len({state_sha256(state) for state in [base, *others]}) == 6
     assert state_sha256({"x": base["a"], "y": base["b"]}) == state_sha256(base)
+
+
+def test_damaged_ones_that_the_run_went_back_from_do_not_count_as_the_last(checkpoints, tmp_path):
+    for step in (10, 20, 30):
+        checkpoints.save(step, STATE, {})
+    checkpoints.mark_best(30)
+    for step in (20, 30):
+        truncate(tmp_path / f"checkpoints/step-{step:08d}")
+    checkpoints.save(10, STATE, {})
+    checkpoints.save(11, STATE, {})
+    assert checkpoints.steps() == [10, 11]
+    assert checkpoints.restore()[0] == 11
+
+
+def test_reading_writes_nothing(checkpoints, tmp_path):
+    for step in (1, 2):
+        checkpoints.save(step, STATE, {})
+    truncate(tmp_path / "checkpoints/step-00000002")
+    before = sorted(tmp_path.rglob("*"))
+    assert checkpoints.restore()[0] == 1
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_mark_can_be_taken_back(checkpoints):
+    checkpoints.save(1, STATE, {})
+    checkpoints.mark_best(1)
+    assert checkpoints.best() == 1
+    for _ in range(2):
+        checkpoints.mark_best(None)
+        assert checkpoints.best() is None

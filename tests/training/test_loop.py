@@ -1,23 +1,32 @@
 """Whole runs: what they leave behind, and that a run which was stopped ends as one that was not."""
 
+import contextlib
 import dataclasses
 import itertools
 import json
 import os
 import shutil
 import signal
+import time
 
 import numpy as np
 import pytest
+from kills import rows
+from moments import Killed, before_call, kill
 from tensorflow.python.autograph.impl import api as autograph
 
 import zoo
 from zoo.config import ExperimentConfig
+from zoo.data import pipeline
 from zoo.data.sources import load_source
 from zoo.errors import Interrupted, RunError
 from zoo.training import loop
+from zoo.training.checkpoints import Checkpoints
 from zoo.training.engine import Engine
+from zoo.training.experiment import Experiment
 from zoo.training.loop import evaluate, train_and_evaluate
+from zoo.training.progress import is_better
+from zoo.training.signals import deferred_signals
 
 # 11 steps an epoch, 22 in all; blocks of 6 and 5 steps; checkpoints at 6, 11 or 12, 17, 22.
 CONFIG = ExperimentConfig(
@@ -33,35 +42,10 @@ CONFIG = ExperimentConfig(
 )
 
 
-def rows(workdir, drop=("images_per_second",)):
-    lines = (workdir / "metrics.jsonl").read_text().splitlines()
-    return [{key: value for key, value in json.loads(line).items() if key not in drop} for line in lines]
-
-
 @pytest.fixture(scope="module")
 def finished(tmp_path_factory, data_dir):
     workdir = tmp_path_factory.mktemp("finished") / "run"
     return workdir, train_and_evaluate(CONFIG, str(workdir), data_dir=data_dir)
-
-
-def stop_before_block(monkeypatch, number, stop):
-    """Has the engine call `stop` before its block of this number."""
-    train_block, count = Engine.train_block, iter(range(1, 1000))
-
-    def stopping(self, block):
-        if next(count) == number:
-            stop()
-        return train_block(self, block)
-
-    monkeypatch.setattr(Engine, "train_block", stopping)
-
-
-class Killed(BaseException):
-    """Stands for SIGKILL: nothing that the run does may catch it."""
-
-
-def kill():
-    raise Killed
 
 
 def test_a_run_rewrites_no_function(finished, data_dir, tmp_path, monkeypatch):
@@ -161,7 +145,7 @@ def test_the_same_run_twice_is_the_same_and_another_seed_is_not(finished, tmp_pa
 def test_killed_anywhere_and_started_again_it_ends_the_same(finished, tmp_path, data_dir, monkeypatch, block):
     workdir, result = finished
     with monkeypatch.context() as patch:
-        stop_before_block(patch, block, kill)
+        before_call(patch, Engine, "train_block", block, kill)
         with pytest.raises(Killed):
             train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
     resumed = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
@@ -182,40 +166,94 @@ def test_killed_after_the_last_step_it_still_has_its_metrics(finished, tmp_path,
     assert resumed["metrics"] == result["metrics"]
 
 
+@contextlib.contextmanager
+def signal_handled(number):
+    """A shell that runs the tests in the background has SIGINT ignored; in here it is not."""
+    outside = signal.signal(number, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(number, outside)
+
+
 @pytest.mark.parametrize(
     ("number", "status"), [(signal.SIGINT, 130), pytest.param(signal.SIGTERM, 143, marks=pytest.mark.slow)]
 )
 def test_a_signal_saves_and_the_same_call_goes_on(finished, tmp_path, data_dir, monkeypatch, number, status):
     _, result = finished
-    # A shell that runs the tests in the background has SIGINT ignored.
-    outside = signal.signal(number, signal.default_int_handler)
-    try:
-        with monkeypatch.context() as patch:
-            stop_before_block(patch, 2, lambda: os.kill(os.getpid(), number))
-            with pytest.raises(Interrupted, match="stopped at step 11 of 22, which is saved") as stopped:
-                train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    with monkeypatch.context() as patch, signal_handled(number):
+        before_call(patch, Engine, "train_block", 2, lambda: os.kill(os.getpid(), number))
+        with pytest.raises(Interrupted, match="stopped at step 11 of 22, which is saved") as stopped:
+            train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
         assert signal.getsignal(number) is signal.default_int_handler
-    finally:
-        signal.signal(number, outside)
     assert stopped.value.exit_status == status
     resumed = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
     assert resumed["state_sha256"] == result["state_sha256"]
 
 
+def noting(calls, function):
+    return lambda *given: calls.append(given) or function(*given)
+
+
+@pytest.mark.parametrize(
+    "when", ["before", *(pytest.param(when, marks=pytest.mark.slow) for when in ("within", "at the end, twice"))]
+)
+def test_a_signal_does_not_wait_for_an_evaluation(finished, tmp_path, data_dir, monkeypatch, when):
+    """The evaluation is made up for, so that rows, metrics and bits are those of a run that was not stopped."""
+    workdir, result = finished
+    config = dataclasses.replace(CONFIG, ema_decay=0.9, keep_best="accuracy") if when == "within" else CONFIG
+    if when == "within":
+        workdir = tmp_path / "whole"
+        result = train_and_evaluate(config, str(workdir), data_dir=data_dir)
+    # Three blocks of one batch each.
+    monkeypatch.setattr(pipeline, "evaluation_plan", lambda batches, batch_size: pipeline.BlockPlan.of(3, 3, 1))
+    name, moments, step, evaluated = {
+        "before": ("train_block", [2], 11, 0),
+        "within": ("evaluate_block", [2], 11, 2),
+        "at the end, twice": ("evaluate_block", [4, 1], 22, 1),
+    }[when]
+    for number in moments:
+        calls = []
+        with monkeypatch.context() as patch, signal_handled(signal.SIGINT):
+            patch.setattr(Engine, "evaluate_block", noting(calls, Engine.evaluate_block))
+            before_call(patch, Engine, name, number, lambda: os.kill(os.getpid(), signal.SIGINT))
+            with pytest.raises(Interrupted, match=f"stopped at step {step} of 22, which is saved"):
+                train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    assert len(calls) == evaluated
+    resumed = train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    for key in ("state_sha256", "metrics", "best"):
+        assert resumed[key] == result[key], key
+    assert rows(tmp_path / "run") == rows(workdir)
+
+
+@pytest.mark.slow
+def test_killed_after_an_evaluation_was_made_up_for_its_row_stands_once(finished, tmp_path, data_dir, monkeypatch):
+    workdir, result = finished
+    with monkeypatch.context() as patch, signal_handled(signal.SIGINT):
+        before_call(patch, Engine, "train_block", 2, lambda: os.kill(os.getpid(), signal.SIGINT))
+        with pytest.raises(Interrupted):
+            train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    with monkeypatch.context() as patch:
+        before_call(patch, Engine, "train_block", 1, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    assert rows(tmp_path / "run")[-1]["split"] == "test"
+    assert train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)["metrics"] == result["metrics"]
+    assert rows(tmp_path / "run") == rows(workdir)
+
+
 def test_a_signal_that_is_ignored_stays_ignored():
-    outside = signal.signal(signal.SIGINT, signal.SIG_IGN)
-    try:
-        with loop._deferred_signals() as received:
+    with signal_handled(signal.SIGINT):
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        with deferred_signals() as received:
             os.kill(os.getpid(), signal.SIGINT)
         assert received == []
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
-    finally:
-        signal.signal(signal.SIGINT, outside)
 
 
 def test_going_on_elsewhere_is_refused_or_said(tmp_path, data_dir, monkeypatch, capsys):
     with monkeypatch.context() as patch:
-        stop_before_block(patch, 3, kill)
+        before_call(patch, Engine, "train_block", 3, kill)
         with pytest.raises(Killed):
             train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
     file = tmp_path / "run" / "run.json"
@@ -231,7 +269,7 @@ def test_going_on_elsewhere_is_refused_or_said(tmp_path, data_dir, monkeypatch, 
 def test_a_damaged_checkpoint_is_named_and_passed_over(finished, tmp_path, data_dir, monkeypatch, capsys):
     _, result = finished
     with monkeypatch.context() as patch:
-        stop_before_block(patch, 4, kill)
+        before_call(patch, Engine, "train_block", 4, kill)
         with pytest.raises(Killed):
             train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
     (tmp_path / "run/checkpoints/step-00000017/state.npz").write_bytes(b"")
@@ -294,6 +332,39 @@ def test_evaluate_takes_the_newest_checkpoint_or_the_one_asked_for(finished, dat
         )
 
 
+def test_waiting_for_input_counts_and_bookkeeping_does_not(tmp_path, data_dir, monkeypatch):
+    """By a clock that stands still but where input is waited for, a block is taken, or something is kept of it."""
+    seconds = [0.0]
+
+    def passing(owner, name, number):
+        function = getattr(owner, name)
+
+        def slow(*given):
+            seconds[0] += number
+            return function(*given)
+
+        monkeypatch.setattr(owner, name, slow)
+
+    def waited_for(blocks):
+        for block in blocks:
+            seconds[0] += 10
+            yield block
+
+    training_blocks = Experiment.training_blocks
+    monkeypatch.setattr(Experiment, "training_blocks", lambda *a: waited_for(training_blocks(*a)))
+    passing(Engine, "train_block", 1)
+    passing(Engine, "evaluate_block", 100)
+    passing(Checkpoints, "save", 100)
+    monkeypatch.setattr(time, "perf_counter", lambda: seconds[0])
+    result = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    assert result["train_seconds"] == 44
+    # The first blocks of 6 and of 5 steps were compiled.
+    assert result["images_per_second"] == 128 / 2
+    lines = map(json.loads, (tmp_path / "run" / "metrics.jsonl").read_text().splitlines())
+    rates = [row["images_per_second"] for row in lines if row["split"] == "train"]
+    assert rates == [6 * 128 / 11, 5 * 128 / 11] * 2
+
+
 def test_evaluation_every_few_epochs_and_always_at_the_end(tmp_path, data_dir):
     config = dataclasses.replace(CONFIG, epochs=3, eval_every_epochs=2, log_every_steps=1000)
     train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
@@ -304,11 +375,32 @@ def test_evaluation_every_few_epochs_and_always_at_the_end(tmp_path, data_dir):
 def test_mirrored_resumes_exactly_too(tmp_path, data_dir, monkeypatch):
     whole = train_and_evaluate(CONFIG, str(tmp_path / "whole"), strategy="mirrored:2", data_dir=data_dir)
     with monkeypatch.context() as patch:
-        stop_before_block(patch, 3, kill)
+        before_call(patch, Engine, "train_block", 3, kill)
         with pytest.raises(Killed):
             train_and_evaluate(CONFIG, str(tmp_path / "cut"), strategy="mirrored:2", data_dir=data_dir)
     resumed = train_and_evaluate(CONFIG, str(tmp_path / "cut"), strategy="mirrored:2", data_dir=data_dir)
     assert resumed["state_sha256"] == whole["state_sha256"]
+
+
+@pytest.mark.slow
+def test_a_run_of_two_replicas_goes_on_with_one(finished, tmp_path, data_dir, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        before_call(patch, Engine, "train_block", 3, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(CONFIG, str(tmp_path / "run"), strategy="mirrored:2", data_dir=data_dir)
+    first, *_ = rows(tmp_path / "run")
+    capsys.readouterr()
+    result = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
+    warning, going_on = capsys.readouterr().err.splitlines()[:2]
+    assert warning == (
+        "warning: the run began with other replicas and strategy (see run.json): it is no longer exactly repeatable"
+    )
+    assert going_on.startswith("going on from the checkpoint of step 6 ")
+    after = rows(tmp_path / "run")
+    assert after[0] == first
+    assert [(row["step"], row["split"]) for row in after] == [(row["step"], row["split"]) for row in rows(finished[0])]
+    # Dropout is drawn per replica, so the nets are not the same.
+    assert result["metrics"]["test/accuracy"] == pytest.approx(finished[1]["metrics"]["test/accuracy"], abs=0.1)
 
 
 def test_mirrored_with_synchronised_batch_norm_is_one_device(tmp_path, data_dir):
@@ -370,7 +462,7 @@ def test_the_best_checkpoint_is_kept_and_evaluated(stopped_early, data_dir):
 def test_a_killed_run_remembers_what_was_best(stopped_early, tmp_path, data_dir, monkeypatch, block):
     _, config, result = stopped_early
     with monkeypatch.context() as patch:
-        stop_before_block(patch, block, kill)
+        before_call(patch, Engine, "train_block", block, kill)
         with pytest.raises(Killed):
             train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
     again = train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
@@ -402,6 +494,29 @@ def test_a_removed_best_checkpoint_does_no_harm(stopped_early, tmp_path, data_di
         evaluate(config, str(copy), step="best", data_dir=data_dir)
 
 
+def test_a_run_whose_best_checkpoint_is_removed_goes_on(stopped_early, tmp_path, data_dir, monkeypatch):
+    _, config, result = stopped_early
+    checkpoints, number = tmp_path / "run" / "checkpoints", 2 * result["steps"] // 11 - 1
+    removed = []
+
+    def remove():
+        removed.append(int((checkpoints / "best").read_text()))
+        shutil.rmtree(checkpoints / f"step-{removed[0]:08d}")
+
+    # In the last epoch it goes while the run trains, and then the run is killed and started again.
+    with monkeypatch.context() as patch:
+        before_call(patch, Engine, "train_block", number, remove)
+        before_call(patch, loop._Run, "_finish", 1, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    again = train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    for name in ("best", "steps", "state_sha256"):
+        assert again[name] == result[name], name
+    # The mark is on the step of the result if there is such a checkpoint, and otherwise there is none.
+    (gone,) = removed
+    assert (checkpoints / "best").exists() == (result["best"]["accuracy"]["step"] != gone)
+
+
 @pytest.mark.parametrize(
     ("metric", "value", "than", "better"),
     [
@@ -410,10 +525,13 @@ def test_a_removed_best_checkpoint_does_no_harm(stopped_early, tmp_path, data_di
         ("loss", 0.9, 0.8, False),
         ("calibration_error", 0.1, 0.2, True),
         ("loss", float("nan"), 1.0, False),
+        ("loss", 1.0, float("nan"), True),
+        ("accuracy", 0.0, float("nan"), True),
+        ("accuracy", float("nan"), float("nan"), False),
     ],
 )
 def test_what_is_better(metric, value, than, better):
-    assert loop.is_better(metric, value, than) == better
+    assert is_better(metric, value, than) == better
 
 
 def test_averaged_weights_are_evaluated_and_saved(tmp_path, data_dir):
@@ -434,7 +552,7 @@ def test_raw_and_averaged_weights_go_on(tmp_path, data_dir, monkeypatch):
     config = dataclasses.replace(CONFIG, ema_decay=0.9)
     result = train_and_evaluate(config, str(tmp_path / "whole"), data_dir=data_dir)
     with monkeypatch.context() as patch:
-        stop_before_block(patch, 3, kill)
+        before_call(patch, Engine, "train_block", 3, kill)
         with pytest.raises(Killed):
             train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
     assert (
@@ -447,3 +565,12 @@ def test_a_trace_of_some_steps(tmp_path, data_dir):
     train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir, profile_steps=(2, 4))
     (trace,) = (tmp_path / "run" / "tensorboard" / "plugins" / "profile").glob("*/*.xplane.pb")
     assert trace.stat().st_size > 1000
+
+
+def test_a_trace_that_cannot_be_written_does_not_stop_a_run(finished, tmp_path, data_dir, capsys):
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "tensorboard").write_text("a file")
+    result = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir, profile_steps=(2, 4))
+    assert result["state_sha256"] == finished[1]["state_sha256"]
+    errors = capsys.readouterr().err
+    assert errors.count(f"warning: no trace in {tmp_path}/run/tensorboard: ") == 1

@@ -97,3 +97,11 @@ def test_rows_past_a_step_and_a_torn_row_are_dropped(tmp_path):
         file.write(b'\xff\n{"step": null}\n')
     folder.truncate_metrics(3)
     assert [json.loads(line) for line in folder.metrics.read_text().splitlines()] == rows[:3]
+
+
+def test_the_row_of_an_evaluation_to_come_is_dropped_and_the_training_row_stays(tmp_path):
+    folder = Workdir(tmp_path)
+    rows = [{"step": step, "split": split} for step in (3, 6) for split in ("train", "test")]
+    folder.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    folder.truncate_metrics(6, "test")
+    assert [json.loads(line) for line in folder.metrics.read_text().splitlines()] == rows[:3]

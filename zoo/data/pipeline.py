@@ -18,8 +18,8 @@ from zoo.data import randomness
 from zoo.data.batches import EvaluationBatches, TrainBatches
 
 # A block's images are at most so many numbers (of a byte each, or of four where images are mixed), and a block has at
-# most so many steps: long enough that the call costs nothing, short enough that a signal is answered within seconds on
-# a slow machine.
+# most so many steps: long enough that the call costs nothing, and no longer, since a signal is answered at the end of a
+# block only, however long a large net takes for one on a slow machine.
 MAX_BLOCK_SIZE = 4 * 2**20
 MAX_BLOCK_STEPS = 128
 # Larger batches are made in pieces of this size.

@@ -53,6 +53,9 @@ class Checkpoints:
     def save(self, step: int, state: State, progress: dict[str, Any]) -> None:
         """Writes a checkpoint, replaces one of the same step, and removes the oldest beyond `keep`.
 
+        Newer ones are removed too: who writes this step went back beyond them, since they were damaged, and will write
+        them anew.
+
         Raises:
             RunError: the system refuses to write, as on a full disk; the checkpoints before are untouched, and
                 nothing is left that takes space.
@@ -69,10 +72,15 @@ class Checkpoints:
                 raise
             # Without this a rename may be lost with the power.
             sync(self._folder)
-            best = self.best()
-            for old in self.steps()[: -self._keep]:
-                if old != best:
-                    shutil.rmtree(self._path(old))
+            self._remove_others(step)
+
+    def _remove_others(self, step: int) -> None:
+        """Leaves the last ones up to a step, and the best of them."""
+        steps, best = self.steps(), self.best()
+        last = [other for other in steps if other <= step][-self._keep :]
+        for other in steps:
+            if other > step or (other not in last and other != best):
+                shutil.rmtree(self._path(other))
 
     def _write(self, folder: Path, state: State, progress: dict[str, Any]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -92,9 +100,18 @@ class Checkpoints:
         except (OSError, ValueError):
             return None
 
-    def mark_best(self, step: int) -> None:
-        """Says that the checkpoint of a step is the best so far."""
-        write_atomically(self._folder / "best", f"{step}\n".encode())
+    def mark_best(self, step: int | None) -> None:
+        """Says that the checkpoint of a step is the best so far; None: that none is.
+
+        Raises:
+            RunError: the system refuses to write.
+        """
+        mark = self._folder / "best"
+        if step is not None:
+            write_atomically(mark, f"{step}\n".encode())
+            return
+        with writing(mark):
+            mark.unlink(missing_ok=True)
 
     def restore(self) -> tuple[int, State, dict[str, Any]] | None:
         """The newest whole checkpoint: its step, state and progress; None where none was ever written.

@@ -2,11 +2,9 @@
 
 import contextlib
 import dataclasses
-import os
-import signal
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import numpy as np
@@ -18,7 +16,9 @@ from zoo.training.data import MEMORY_GIB
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.files import replacing
 from zoo.training.profiling import Profiler
+from zoo.training.progress import Progress
 from zoo.training.provenance import provenance
+from zoo.training.signals import Asked, deferred_signals
 from zoo.training.workdir import Workdir, now
 from zoo.training.workers import SharedCheckpoints, SharedWorkdir
 from zoo.training.writers import Console, JsonLines, Silent, TensorBoard, Writer
@@ -126,44 +126,6 @@ def evaluate(
     }
 
 
-@dataclasses.dataclass
-class _Progress:
-    """What a run must remember beside its variables; saved with every checkpoint.
-
-    Attributes:
-        wall_seconds: from start to end, all parts of the run together.
-        train_seconds: of that, in training blocks.
-        timed_steps, timed_seconds: of the blocks that did not have to be compiled first.
-        logged_step, logged_seconds: of the last training row, and train_seconds at that time.
-        sums: of loss and metrics over the steps since then.
-        metrics: the last value of everything that was measured, by `<split>/<name>`.
-        best: by metric its best `value`, the `step` of that, and how many `evaluations_since` were not better.
-    """
-
-    wall_seconds: float = 0.0
-    train_seconds: float = 0.0
-    timed_steps: int = 0
-    timed_seconds: float = 0.0
-    logged_step: int = 0
-    logged_seconds: float = 0.0
-    sums: dict[str, float] = dataclasses.field(default_factory=dict)
-    metrics: dict[str, float] = dataclasses.field(default_factory=dict)
-    best: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
-
-    def note(self, metric: str, value: float, step: int) -> None:
-        """Takes in the value of a metric of `best` after an evaluation."""
-        best = self.best.get(metric)
-        if best is None or is_better(metric, value, best["value"]):
-            self.best[metric] = {"value": value, "step": step, "evaluations_since": 0}
-        else:
-            best["evaluations_since"] += 1
-
-
-def is_better(metric: str, value: float, than: float) -> bool:
-    """Whether a metric's value is better: of losses and errors the lower one, of all others the higher."""
-    return value < than if metric.endswith(("loss", "error")) else value > than
-
-
 # Evaluation blocks that take less are made once for all evaluations of a run.
 MAX_KEPT_BYTES = 2**30
 
@@ -182,11 +144,12 @@ class _Run:
             self._folder.checkpoints, self._workers, keep=self._config.keep_checkpoints, warn=_warn
         )
         self._profiler = Profiler(
-            self._folder.tensorboard, *(profile_steps if self._workers.is_chief else None) or (0, 0)
+            self._folder.tensorboard, *(profile_steps if self._workers.is_chief else None) or (0, 0), warn=_warn
         )
-        self._progress = _Progress()
-        self._saved_step = 0
-        self._evaluation_blocks: list | None = None
+        self._progress = Progress()
+        self._step = self._saved_step = 0
+        self._received: list[int] = []
+        self._kept_blocks: list | None = None
         self._answers: dict[str, np.ndarray] | None = None
 
     def execute(self) -> dict[str, Any]:
@@ -200,31 +163,36 @@ class _Run:
         if first_step:
             self._check_provenance(recorded, source)
         self._folder.write_run(**source, started=[*recorded.get("started", []), now()])
-        self._folder.truncate_metrics(first_step)
-        self._console, self._writers = self._open_writers(first_step)
-        if first_step:
-            self._console.note(f"going on from the checkpoint of step {first_step} in {self._folder.path}")
-        for part in recorded.get("extended", []):
-            if part["to"] == self._config.epochs and first_step <= part["step"]:
-                self._console.note(
-                    f"the run had {part['from']} epochs; its schedule is that of {part['to']} from here on"
-                )
-        try:
-            with _deferred_signals() as received:
-                self._train(first_step, received)
-        finally:
-            self._profiler.stop()
-            for writer in self._writers:
-                writer.close()
+        self._folder.truncate_metrics(first_step, self._config.eval_split if self._progress.evaluation_due else "")
+        self._mark_best()
+        with contextlib.ExitStack() as closing:
+            self._console, self._writers = self._open_writers(first_step, closing)
+            closing.callback(self._profiler.close)
+            if first_step:
+                self._console.note(f"going on from the checkpoint of step {first_step} in {self._folder.path}")
+            for part in recorded.get("extended", []):
+                if part["to"] == self._config.epochs and first_step <= part["step"]:
+                    self._console.note(
+                        f"the run had {part['from']} epochs; its schedule is that of {part['to']} from here on"
+                    )
+            with deferred_signals() as self._received:
+                self._train(first_step)
         return self._finish()
 
-    def _open_writers(self, first_step: int) -> tuple[Console | Silent, list[Writer]]:
+    def _open_writers(self, first_step: int, closing: contextlib.ExitStack) -> tuple[Console | Silent, list[Writer]]:
         """The console and all writers, it among them; of several workers only the chief has any."""
         if not self._workers.is_chief:
             return Silent(), []
-        console = Console(first_step, self._experiment.total_steps, self._config.batch_size, self._config.epochs)
-        files = [JsonLines(self._folder.metrics), TensorBoard(self._folder.tensorboard, first_step, warn=_warn)]
-        return console, [*files, console]
+
+        def opened(writer):
+            return closing.enter_context(contextlib.closing(writer))
+
+        console = opened(
+            Console(first_step, self._experiment.total_steps, self._config.batch_size, self._config.epochs)
+        )
+        rows = opened(JsonLines(self._folder.metrics))
+        events = opened(TensorBoard(self._folder.tensorboard, first_step, warn=_warn))
+        return console, [rows, events, console]
 
     def _restore(self) -> int:
         """Takes up the newest whole checkpoint and returns its step; 0 where there is none."""
@@ -236,8 +204,8 @@ class _Run:
             self._engine.restore(state)
         except ValueError as error:
             raise RequestError(f"the checkpoint of step {step} in {self._folder.path} does not fit: {error}") from error
-        self._progress = _Progress(**progress)
-        self._saved_step = step
+        self._progress = Progress(**progress)
+        self._step = self._saved_step = step
         return step
 
     def _check_provenance(self, recorded: dict[str, Any], source: dict[str, Any]) -> None:
@@ -255,39 +223,53 @@ class _Run:
                 f"the run began with other {' and '.join(changed)} (see run.json): it is no longer exactly repeatable"
             )
 
-    def _train(self, first_step: int, received: list[int]) -> None:
+    def _train(self, first_step: int) -> None:
+        """Takes the steps that are left. A signal to one worker stops all at the same step, which is saved."""
+        try:
+            if self._progress.evaluation_due:
+                self._evaluate_now()
+            self._train_blocks(first_step)
+        except Asked as asked:
+            self._save()
+            # Nobody leaves before the chief has written.
+            self._workers.gather(0)
+            raise Interrupted(
+                asked.number,
+                f"stopped at step {self._step} of {self._experiment.total_steps}, which is saved; the same command "
+                "goes on",
+            ) from None
+
+    def _train_blocks(self, first_step: int) -> None:
         plan, total_steps = self._experiment.block_plan(), self._experiment.total_steps
         lengths_seen: set[int] = set()
-        step = first_step
         if self._stalled():
             return
+        ready = time.perf_counter()
         # Strict, so that pipeline and loop cannot disagree on how many blocks there are.
         for end, block in zip(plan.ends(first_step), self._experiment.training_blocks(plan, first_step), strict=True):
+            step, waited = self._step, time.perf_counter() - ready
             self._profiler.before(step, end)
             began = time.perf_counter()
             metrics = self._engine.train_block(block)
-            self._count(step, end, metrics, time.perf_counter() - began, compiled=end - step in lengths_seen)
+            seconds = waited + time.perf_counter() - began
+            self._count(step, end, metrics, seconds, compiled=end - step in lengths_seen)
             lengths_seen.add(end - step)
+            self._step = end
             self._profiler.after(end)
             self._console.advance(end - step, self._epoch(step))
-            self._log(step, end)
-            if self._due(step, end, self._config.checkpoint_every_steps):
-                self._save(end)
-            self._keep_if_best(end)
-            step = end
-            if self._stalled() and step < total_steps:
-                self._console.note(f"stopped early at step {step}: {self._config.early_stop_metric} got no better")
+            self._record(step, end)
+            if self._stalled() and end < total_steps:
+                self._console.note(f"stopped early at step {end}: {self._config.early_stop_metric} got no better")
                 break
-            # A signal to one worker stops all at this step.
-            stop = max(self._workers.gather(received[0] if received else 0))
-            if stop:
-                self._save(step)
-                self._workers.gather(0)
-                raise Interrupted(
-                    stop,
-                    f"stopped at step {step} of {total_steps}, which is saved; the same command goes on",
-                )
-        self._save(step)
+            self._stop_if_asked()
+            ready = time.perf_counter()
+        self._save()
+
+    def _stop_if_asked(self) -> None:
+        """Raises `Asked` in every worker where a signal has come to one of them."""
+        number = max(self._workers.gather(self._received[0] if self._received else 0))
+        if number:
+            raise Asked(number)
 
     def _count(self, step: int, end: int, metrics: dict[str, np.ndarray], seconds: float, *, compiled: bool) -> None:
         """Adds a block to the sums; a loss that is no number ends the run."""
@@ -305,15 +287,14 @@ class _Run:
             progress.timed_steps += end - step
             progress.timed_seconds += seconds
 
-    def _log(self, step: int, end: int) -> None:
-        """Writes what is due after a block: a training row, an evaluation row."""
+    def _record(self, step: int, end: int) -> None:
+        """What is due after a block: a training row, an evaluation, a checkpoint."""
         evaluation_due = self._due(step, end, self._config.eval_every_epochs * self._experiment.steps_per_epoch)
         if evaluation_due or self._due(step, end, self._config.log_every_steps):
             progress = self._progress
             steps = end - progress.logged_step
             images = steps * self._config.batch_size
             self._write(
-                end,
                 "train",
                 {name: value / steps for name, value in progress.sums.items()},
                 learning_rate=float(self._experiment.learning_rate(end - 1)),
@@ -322,40 +303,73 @@ class _Run:
             progress.sums = {}
             progress.logged_step, progress.logged_seconds = end, progress.train_seconds
         if evaluation_due:
-            self._answers = self._evaluate()
-            summary = self._experiment.task.summary(self._answers)
-            self._write(end, self._config.eval_split, summary)
-            for metric in dict.fromkeys((self._config.keep_best, self._config.early_stop_metric)):
-                if metric:
-                    self._progress.note(metric, summary[metric], end)
+            self._evaluate_now()
+        if self._due(step, end, self._config.checkpoint_every_steps):
+            self._save()
 
-    def _keep_if_best(self, step: int) -> None:
-        best = self._progress.best.get(self._config.keep_best)
-        if best and best["step"] == step:
-            self._save(step)
-            self._checkpoints.mark_best(step)
+    def _evaluate_now(self) -> None:
+        """Evaluates, writes the row, and keeps the checkpoint if it is the best.
+
+        A signal ends it before it is done, and nothing is written: then the progress says that it is due.
+        """
+        self._progress.evaluation_due = True
+        self._stop_if_asked()
+        self._answers = self._evaluate(self._between_blocks)
+        self._progress.evaluation_due = False
+        summary = self._experiment.task.summary(self._answers)
+        self._write(self._config.eval_split, summary)
+        for metric in dict.fromkeys((self._config.keep_best, self._config.early_stop_metric)):
+            if metric:
+                self._progress.note(metric, summary[metric], self._step)
+        if self._progress.best.get(self._config.keep_best, {}).get("step") == self._step:
+            self._save()
+            self._mark_best()
+
+    def _between_blocks(self, done: int) -> None:
+        """Is called within an evaluation, of which so many examples are done."""
+        self._console.evaluating(done, self._experiment.evaluation_batches.num_examples)
+        self._stop_if_asked()
+
+    def _mark_best(self) -> None:
+        """Marks the checkpoint that the progress says is the best.
+
+        At the start of a part of a run too: the one before may have ended between a checkpoint and its mark, or have
+        marked one beyond the step that this part goes on from.
+        """
+        best = self._progress.best.get(self._config.keep_best, {}).get("step")
+        marked = best if best in self._checkpoints.steps() else None
+        if marked != self._checkpoints.best():
+            self._checkpoints.mark_best(marked)
 
     def _stalled(self) -> bool:
         """Whether the run is to end early."""
         best = self._progress.best.get(self._config.early_stop_metric)
         return bool(best) and best["evaluations_since"] >= self._config.early_stop_patience
 
-    def _evaluate(self) -> dict[str, np.ndarray]:
-        """Answers to the evaluation split, whose blocks are kept for the next time where they are small."""
-        blocks = self._evaluation_blocks
-        if blocks is None:
-            blocks = self._experiment.evaluation_blocks()
-            if self._experiment.evaluation_bytes <= MAX_KEPT_BYTES:
-                blocks = self._evaluation_blocks = list(blocks)
-        return _answers_to(self._experiment, blocks)
+    def _evaluate(self, between_blocks: Callable[[int], None] = lambda done: None) -> dict[str, np.ndarray]:
+        return _answers_to(self._experiment, self._evaluation_blocks(), between_blocks)
 
-    def _write(self, step: int, split: str, metrics: dict[str, float], **more: float) -> None:
+    def _evaluation_blocks(self) -> Iterator:
+        """The blocks of the evaluation split, which are kept for the next time where they are small."""
+        if self._kept_blocks is not None:
+            yield from self._kept_blocks
+            return
+        blocks = []
+        for block in self._experiment.evaluation_blocks():
+            if self._experiment.evaluation_bytes <= MAX_KEPT_BYTES:
+                blocks.append(block)
+            yield block
+        self._kept_blocks = blocks or None
+
+    def _write(self, split: str, metrics: dict[str, float], **more: float) -> None:
         self._progress.metrics.update({f"{split}/{name}": value for name, value in metrics.items()})
-        row = {"step": step, "epoch": self._epoch(step, exact=True), "split": split, **metrics, **more}
+        row = {"step": self._step, "epoch": self._epoch(self._step, exact=True), "split": split, **metrics, **more}
         for writer in self._writers:
             writer.write(row)
 
-    def _save(self, step: int) -> None:
+    def _save(self) -> None:
+        """Saves the step that the run is at, if it is not saved yet."""
+        step = self._step
         if step == self._saved_step:
             return
         state = self._engine.state()
@@ -429,45 +443,27 @@ def _same_examples(recorded: dict[str, Any], found: dict[str, Any]) -> bool:
     return all(recorded.get(name) == found.get(name) for name in {*recorded, *found} if comparable(name))
 
 
-def _answers_to(experiment: Experiment, blocks: Iterable) -> dict[str, np.ndarray]:
-    """The task's answers to every example of the evaluation split, in order."""
+def _answers_to(
+    experiment: Experiment, blocks: Iterable, between_blocks: Callable[[int], None] = lambda done: None
+) -> dict[str, np.ndarray]:
+    """The task's answers to every example of the evaluation split, in order.
+
+    Args:
+        experiment: model and task.
+        blocks: those of the evaluation split.
+        between_blocks: is called after each block but the last, with how many examples are done; what it raises ends
+            the evaluation.
+    """
+    parts, done, expected = [], 0, experiment.evaluation_batches.num_examples
     with experiment.engine.averaged():
-        parts = [experiment.engine.evaluate_block(block) for block in blocks]
-    answers = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    counted, expected = len(answers["loss"]), experiment.evaluation_batches.num_examples
-    if counted != expected:
-        raise RunError(f"evaluation counted {counted} examples of {expected}")
-    return answers
-
-
-@contextlib.contextmanager
-def _deferred_signals() -> Iterator[list[int]]:
-    """Collects SIGINT and SIGTERM while a block runs; a second one is taken as it always is."""
-    received: list[int] = []
-    previous = {}
-
-    def note(number, frame):
-        received.append(number)
-        restore()
-        with contextlib.suppress(OSError):
-            # `print` must not be called here: it may be what was interrupted.
-            os.write(2, b"\nstopping as soon as the state is saved; once more to stop at once\n")
-
-    def restore():
-        for number, handler in previous.items():
-            signal.signal(number, handler)
-        previous.clear()
-
-    # Only the main thread may set handlers; elsewhere signals are the caller's business.
-    with contextlib.suppress(ValueError):
-        for number in (signal.SIGINT, signal.SIGTERM):
-            # Who started us in the background may have had it ignored.
-            if signal.getsignal(number) is not signal.SIG_IGN:
-                previous[number] = signal.signal(number, note)
-    try:
-        yield received
-    finally:
-        restore()
+        for block in blocks:
+            parts.append(experiment.engine.evaluate_block(block))
+            done += len(parts[-1]["loss"])
+            if done < expected:
+                between_blocks(done)
+    if done != expected:
+        raise RunError(f"evaluation counted {done} examples of {expected}")
+    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _warn(message: str) -> None:

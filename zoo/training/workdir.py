@@ -195,13 +195,23 @@ class Workdir:
             table.writerows([name, *row] for name, row in zip(class_names[label], counts.tolist(), strict=True))
             write_atomically(self.path / f"confusion_{label}.csv", text.getvalue().encode())
 
-    def truncate_metrics(self, last_step: int) -> None:
-        """Drops the rows of `metrics.jsonl` past a step, and what is no row, such as one that was cut short."""
+    def truncate_metrics(self, last_step: int, split_to_come: str = "") -> None:
+        """Drops the rows of `metrics.jsonl` past a step, and what is no row, such as one that was cut short.
+
+        Args:
+            last_step: the last one of which rows stay.
+            split_to_come: of which no row of `last_step` stays either, since it will be written anew; empty: of none.
+        """
         try:
             lines = self.metrics.read_bytes().splitlines()
         except FileNotFoundError:
             return
-        kept = [line for line in lines if _step_of(line) <= last_step]
+        places = map(_place_of, lines)
+        kept = [
+            line
+            for line, (step, split) in zip(lines, places, strict=True)
+            if step < last_step or (step == last_step and split != split_to_come)
+        ]
         write_atomically(self.metrics, b"".join(line + b"\n" for line in kept))
 
     def _holds_results(self) -> bool:
@@ -221,8 +231,10 @@ def now() -> str:
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
-def _step_of(line: bytes) -> float:
+def _place_of(line: bytes) -> tuple[float, str | None]:
+    """Step and split of a row; of what is no row a step past all others."""
     try:
-        return float(json.loads(line)["step"])
+        row = json.loads(line)
+        return float(row["step"]), row.get("split")
     except (ValueError, TypeError, KeyError):
-        return float("inf")
+        return float("inf"), None

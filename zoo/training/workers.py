@@ -175,10 +175,10 @@ class SharedWorkdir(Workdir):
         if self._workers.is_chief:
             super().write_evaluation(*evaluation)
 
-    def truncate_metrics(self, last_step: int) -> None:
+    def truncate_metrics(self, *place: Any) -> None:
         """As in `Workdir`."""
         if self._workers.is_chief:
-            super().truncate_metrics(last_step)
+            super().truncate_metrics(*place)
 
 
 class SharedCheckpoints(Checkpoints):
@@ -199,7 +199,7 @@ class SharedCheckpoints(Checkpoints):
         if self._workers.is_chief:
             super().save(step, state, progress)
 
-    def mark_best(self, step: int) -> None:
+    def mark_best(self, step: int | None) -> None:
         """As in `Checkpoints`."""
         if self._workers.is_chief:
             super().mark_best(step)
