@@ -28,8 +28,8 @@ RUN_FLAGS = (
     (
         "strategy",
         "one_device",
-        "one_device; mirrored: every GPU; mirrored:N: N GPUs, or N logical CPU devices; multi_worker_mirrored: every "
-        "GPU of several processes; tpu; auto: a TPU, else every GPU, else the CPU",
+        "one_device; mirrored: every GPU; mirrored:N: N GPUs, or where there is none N logical CPU devices; "
+        "multi_worker_mirrored: every GPU of several processes; tpu; auto: a TPU, else every GPU, else the CPU",
     ),
     ("tpu", "", "with --strategy=tpu or auto: the TPU's address, or local"),
     (

@@ -13,6 +13,16 @@ def test_names():
     assert make_strategy("mirrored:2").num_replicas_in_sync == 2
 
 
+@pytest.mark.parametrize(("gpus", "count"), [(1, "1 GPU; take mirrored:1"), (2, "2 GPUs; take mirrored:2")])
+def test_cpu_devices_stand_in_for_no_missing_gpu(gpus, count, monkeypatch):
+    physical = tf.config.list_physical_devices
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda kind: [object()] * gpus if kind == "GPU" else physical(kind)
+    )
+    with pytest.raises(ValueError, match=f"strategy is 'mirrored:4'; there (is|are) {count}"):
+        make_strategy.__wrapped__("mirrored:4")
+
+
 def test_auto_takes_the_cpu_where_there_is_nothing_else_and_says_so():
     assert make_strategy("auto") is tf.distribute.get_strategy()
     assert describe(make_strategy("auto")) == "1 CPU"
