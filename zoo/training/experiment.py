@@ -21,7 +21,7 @@ from zoo.errors import RequestError, RunError, unknown
 from zoo.tasks import Task
 from zoo.training.cluster import MULTI_WORKER, find_cluster, is_chief
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
-from zoo.training.engine import Engine, all_layers
+from zoo.training.engine import Engine, all_layers, synchronizes
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
 from zoo.training.strategy import describe, is_tpu, make_strategy, set_cpu_threads, strategy_name
 from zoo.training.workers import Workers
@@ -172,6 +172,7 @@ def make_experiment(
     keras.utils.set_random_seed(config.seed)
     with placement.scope():
         model = _build_model(config, data, placement.num_replicas_in_sync)
+        _check_jit(config, model, placement)
         optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables)
     names = _output_names(model)
     task = data.task(config, info.loss_weights, names)
@@ -270,6 +271,16 @@ def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.M
         if isinstance(layer, keras.layers.BatchNormalization) and replicas > 1:
             layer.synchronized = config.sync_batch_norm
     return model
+
+
+def _check_jit(config: ExperimentConfig, model: keras.Model, placement: tf.distribute.Strategy) -> None:
+    """Refuses to compile what cannot be; a TPU compiles everything, and synchronises within."""
+    several = placement.num_replicas_in_sync > 1 and not is_tpu(placement)
+    if several and config.jit == "on" and synchronizes(model):
+        raise RequestError(
+            "jit=on and sync_batch_norm do not go together on several replicas, since XLA cannot compile what "
+            "synchronises within; leave one of them out"
+        )
 
 
 def _check_ends(config: ExperimentConfig, data: Data, model: keras.Model) -> None:

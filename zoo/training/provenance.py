@@ -46,7 +46,8 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
         "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
         "strategy": experiment.strategy_name,
         "replicas": experiment.strategy.num_replicas_in_sync,
-        "xla": experiment.engine.jit,
+        # A TPU compiles everything with XLA, whoever asks.
+        "xla": experiment.engine.jit or experiment.strategy_name == "tpu",
         "seed": experiment.config.seed,
         "command": sys.argv,
     }
