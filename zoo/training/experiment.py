@@ -19,6 +19,7 @@ from zoo.data.sources import ExampleSource
 from zoo.data.transform import Statistics
 from zoo.errors import RequestError, RunError, unknown
 from zoo.tasks import Task
+from zoo.training import provenance
 from zoo.training.cluster import MULTI_WORKER, find_cluster, is_chief
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engine import Engine, all_layers, synchronizes
@@ -158,15 +159,24 @@ def make_experiment(
         statistics: see `open_data`.
 
     Raises:
-        ValueError: a name is unknown, or values do not fit together; the message says what to change.
+        ValueError: a name is unknown, or values or workers do not fit together; the message says what to change.
+        RunError: a worker was lost.
     """
     if keras.backend.backend() != "tensorflow":
         raise RequestError(f"Keras runs on {keras.backend.backend()}; training needs KERAS_BACKEND=tensorflow")
-    info = registry.model_info(config.model)
+    registry.model_info(config.model)
     placement, workers = _place(config, strategy)
-    # Preparing a dataset writes to data_dir.
-    with workers.chief_first():
-        data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
+    # Several workers make every variable together.
+    with workers.losses_named():
+        # Preparing a dataset writes to data_dir.
+        with workers.chief_first("prepare the data"):
+            data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
+        _check_workers(workers, data)
+        return _built(config, data, placement, workers)
+
+
+def _built(config: ExperimentConfig, data: Data, placement: tf.distribute.Strategy, workers: Workers) -> Experiment:
+    """Builds what the data go into."""
     _check_batch(config, data.train.num_examples, placement.num_replicas_in_sync)
     steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
@@ -175,7 +185,7 @@ def make_experiment(
         _check_jit(config, model, placement)
         optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables)
     names = _output_names(model)
-    task = data.task(config, info.loss_weights, names)
+    task = data.task(config, registry.model_info(config.model).loss_weights, names)
     _check_metrics(config, task)
     train_batches, evaluation_batches = data.train_batches(triplets="anchor" in names), data.evaluation_batches()
     engine = Engine(
@@ -227,6 +237,30 @@ def _place(config: ExperimentConfig, strategy: str) -> tuple[tf.distribute.Strat
     if odd is not None:
         raise RequestError(f"worker {odd} has another config than worker 0; start all with the same flags")
     return placement, workers
+
+
+def _check_workers(workers: Workers, data: Data) -> None:
+    """Refuses workers that have other examples or other versions than worker 0."""
+    if workers.count == 1:
+        return
+    for name, value in provenance.examples(data).items():
+        # A split that one worker holds in memory and another reads by index has fingerprints of two kinds.
+        kind = value.rpartition(":")[0] if name.endswith("sha256") else ""
+        what = f"{name} of {data.train.name}"
+        _check_same(workers, what, value, kind, remedy="give all workers the same data")
+    for name, value in provenance.versions().items():
+        kind = ""
+        if name == "zoo_commit":
+            # An installed zoo has none, and what was changed since cannot be told from other changes.
+            value, kind = (value or "").partition("+")[0], str(value is None)
+        _check_same(workers, name, value, kind, remedy="give all workers the same versions")
+
+
+def _check_same(workers: Workers, name: str, value: Any, kind: str, *, remedy: str) -> None:
+    odd = workers.odd_one(json.dumps(value), kind)
+    if odd is not None:
+        here = "" if isinstance(value, dict) else f", worker {workers.index} has {value}"
+        raise RequestError(f"worker {odd} has another {name} than worker 0{here}; {remedy}")
 
 
 def _announced(strategy: str) -> tf.distribute.Strategy:
