@@ -3,7 +3,9 @@ import json
 import pytest
 import tensorflow as tf
 
-from zoo.training.cluster import find_cluster, is_chief, strategy_of_flags
+from zoo.errors import RequestError, RunError
+from zoo.training import experiment
+from zoo.training.cluster import find_cluster, is_chief, refusals_told, strategy_of_flags
 from zoo.training.strategy import describe, make_strategy, set_cpu_threads
 
 
@@ -50,6 +52,18 @@ def test_clusters(monkeypatch):
     assert find_cluster(flags).hosts == ("a:1", "b:2")
     with pytest.raises(ValueError, match="--worker_hosts and --worker_index go together"):
         strategy_of_flags("a:1", "")
+
+
+def test_only_one_of_several_joins_to_refuse(monkeypatch):
+    joined = []
+    monkeypatch.setattr(experiment, "join_to_refuse", joined.append)
+    for strategy in ("one_device", "mirrored:2", "multi_worker_mirrored:1@a:1,b:2"):
+        with pytest.raises(RequestError, match="there is no run"), refusals_told(strategy):
+            raise RequestError("there is no run")
+        # What went wrong is no answer of the workdir.
+        with pytest.raises(RunError), refusals_told(strategy):
+            raise RunError
+    assert joined == ["multi_worker_mirrored:1@a:1,b:2"]
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from zoo.data.transform import Statistics
 from zoo.errors import RequestError, RunError, unknown
 from zoo.tasks import Task
 from zoo.training import provenance
-from zoo.training.cluster import MULTI_WORKER, find_cluster, is_chief
+from zoo.training.cluster import find_cluster, is_chief, of_several
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engine import Engine, all_layers, synchronizes
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
@@ -235,8 +235,20 @@ def _place(config: ExperimentConfig, strategy: str) -> tuple[tf.distribute.Strat
     workers = Workers(placement)
     odd = workers.odd_one(json.dumps(dataclasses.asdict(config)))
     if odd is not None:
-        raise RequestError(f"worker {odd} has another config than worker 0; start all with the same flags")
+        raise RequestError(
+            f"worker {odd} has another config than worker 0; start all with the same flags, in the same workdir"
+        )
     return placement, workers
+
+
+def join_to_refuse(strategy: str) -> None:
+    """Joins the other workers as one that has no config, so that `make_experiment` refuses them too.
+
+    Args:
+        strategy: see `make_strategy`.
+    """
+    with contextlib.suppress(RunError):
+        Workers(_announced(strategy)).odd_one("")
 
 
 def _check_workers(workers: Workers, data: Data) -> None:
@@ -266,11 +278,11 @@ def _check_same(workers: Workers, name: str, value: Any, kind: str, *, remedy: s
 def _announced(strategy: str) -> tf.distribute.Strategy:
     """Makes a strategy; where it is not the user alone who decides what it takes, a line says what it took."""
     name = strategy.partition(":")[0]
-    if name == MULTI_WORKER and is_chief(strategy):
+    if of_several(strategy) and is_chief(strategy):
         cluster = find_cluster(strategy)
         _say(f"worker 0 of {len(cluster.hosts)} waits for the others of {cluster.source}: {', '.join(cluster.hosts)}")
     placement = make_strategy(strategy)
-    if name in ("auto", "tpu") or (name == MULTI_WORKER and is_chief(strategy)):
+    if name in ("auto", "tpu") or (of_several(strategy) and is_chief(strategy)):
         _say(f"strategy {name} took {describe(placement)}")
     return placement
 
