@@ -28,8 +28,8 @@ RUN_FLAGS = (
     (
         "strategy",
         "one_device",
-        "one_device; mirrored: every GPU; mirrored:N: N GPUs, or N logical CPU devices; multi_worker_mirrored: every "
-        "GPU of several processes; tpu; auto: a TPU, else every GPU, else the CPU",
+        "one_device; mirrored: every GPU; mirrored:N: N GPUs, or where there is none N logical CPU devices; "
+        "multi_worker_mirrored: every GPU of several processes; tpu; auto: a TPU, else every GPU, else the CPU",
     ),
     ("tpu", "", "with --strategy=tpu or auto: the TPU's address, or local"),
     (
@@ -72,8 +72,10 @@ def train(given: flags.FlagValues) -> None:
     config = configs.with_flags(configs.load_config(given.config) if given.config else ExperimentConfig(), given)
     workdir = given.workdir or default_workdir(given.config, config)
     folder = Workdir(workdir)
-    folder.check(config)
-    result = folder.finished(config)
+    prepare_to_tell(place["strategy"])
+    with cluster.refusals_told(place["strategy"]):
+        folder.check(config)
+        result = folder.finished(config)
     if result is None:
         console.import_tensorflow()
         from zoo.training.loop import train_and_evaluate
@@ -125,6 +127,12 @@ def strategy_of(given: flags.FlagValues) -> str:
     return given.strategy
 
 
+def prepare_to_tell(strategy: str) -> None:
+    """Imports TensorFlow where there are other workers to tell, see `zoo.training.cluster.refusals_told`."""
+    if cluster.of_several(strategy):
+        console.import_tensorflow()
+
+
 def profile_steps(text: str) -> tuple[int, int] | None:
     """Reads `10:20`."""
     first, _, end = text.partition(":")
@@ -144,15 +152,17 @@ def evaluate(given: flags.FlagValues) -> None:
         workdir = default_workdir(given.config, configs.with_flags(configs.load_config(given.config), given))
     if not workdir:
         raise RequestError("--mode=evaluate needs --workdir")
-    recorded = Workdir(workdir).config()
-    if recorded is None:
-        raise RequestError(f"there is no run in {workdir}; train first")
     if given.checkpoint not in ("", "best") and not given.checkpoint.isdecimal():
         raise RequestError(f"checkpoint is {given.checkpoint!r}; it must be a step, or best")
+    place = where(given)
+    prepare_to_tell(place["strategy"])
+    with cluster.refusals_told(place["strategy"]):
+        recorded = Workdir(workdir).config()
+        if recorded is None:
+            raise RequestError(f"there is no run in {workdir}; train first")
     console.import_tensorflow()
     from zoo.training.loop import evaluate as evaluate_checkpoint
 
-    place = where(given)
     result = evaluate_checkpoint(
         configs.with_flags(recorded, given),
         workdir,

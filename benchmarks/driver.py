@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 from unittest import mock
 
-from benchmarks.loopback import free_ports
+from benchmarks import loopback
 from zoo import console
 from zoo.config import ExperimentConfig, load_config
 
@@ -294,10 +294,7 @@ def images_per_second(batch: int, cores: list[int], steps: int = 60) -> tuple[fl
         }
         command = [sys.executable, "train.py", f"--workdir={folder}/run"]
         command += [f"--{name}={value}" for name, value in fields.items()]
-        if len(cores) > 1:
-            hosts = ",".join(f"127.0.0.1:{port}" for port in free_ports(len(cores)))
-            command += ["--strategy=multi_worker_mirrored", f"--worker_hosts={hosts}"]
-        run_pinned([[*command, f"--worker_index={i}"] if len(cores) > 1 else command for i in range(len(cores))], cores)
+        run_pinned(loopback.commands(command, len(cores)), cores)
         lines = Path(folder, "run", "metrics.jsonl").read_text().splitlines()
     rates = [row["images_per_second"] for row in map(json.loads, lines) if row["split"] == "train"][1:]
     return statistics.median(rates), max(rates)
@@ -307,7 +304,7 @@ def run_pinned(commands: list[list[str]], cores: list[int]) -> None:
     """Runs commands at the same time, each on its core, and waits for all.
 
     Raises:
-        SystemExit: one failed; the others are killed.
+        RuntimeError: one failed, or took too long.
     """
     ours = os.sched_getaffinity(0)
     processes = []
@@ -315,12 +312,11 @@ def run_pinned(commands: list[list[str]], cores: list[int]) -> None:
         for command, core in zip(commands, cores, strict=True):
             # A child has the affinity of its parent, and TensorFlow makes as many threads as it may use cores.
             os.sched_setaffinity(0, {core})
-            processes.append(subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE))
+            processes.append(
+                subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            )
         os.sched_setaffinity(0, ours)
-        for process in processes:
-            _, complaint = process.communicate(timeout=PATIENCE)
-            if process.returncode:
-                raise SystemExit(f"{' '.join(process.args)} failed:\n{complaint.decode()[-2000:]}")
+        loopback.finish(processes, PATIENCE)
     finally:
         os.sched_setaffinity(0, ours)
         for process in processes:

@@ -20,7 +20,7 @@ from pathlib import Path
 
 import numpy as np
 
-from benchmarks.loopback import free_ports
+from benchmarks import loopback
 from zoo import console
 
 ROOT = Path(__file__).parents[1]
@@ -46,6 +46,8 @@ WAYS = {
     "4 logical devices": "mirrored:4",
     "2 processes": "multi_worker_mirrored",
 }
+# Longest that a run may take, in seconds.
+PATIENCE = 900
 # A second order of the same batches: what a step is made of stays, its sums are taken the other way round.
 TURNED = """
 import sys, tensorflow as tf
@@ -125,20 +127,17 @@ def trained(workdir: Path, way: str, model: str = "simple_cnn", rate: float = RA
     if way == TURNED_ROUND:
         start = ["-c", TURNED]
     fields = [f"--model={model}", f"--learning_rate={rate}", f"--strategy={strategy}", f"--workdir={workdir}"]
-    command = [sys.executable, *start, *fields, *COMMON]
-    commands = [command]
-    if strategy == "multi_worker_mirrored":
-        hosts = ",".join(f"localhost:{port}" for port in free_ports(2))
-        commands = [[*command, f"--worker_hosts={hosts}", f"--worker_index={index}"] for index in range(2)]
+    commands = loopback.commands(
+        [sys.executable, *start, *fields, *COMMON], 2 if strategy == "multi_worker_mirrored" else 1
+    )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    workers = [
-        subprocess.Popen(one, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-        for one in commands
-    ]
-    for worker in workers:
-        _, errors = worker.communicate()
-        if worker.returncode:
-            raise SystemExit(f"{' '.join(worker.args)} ended with status {worker.returncode}: {errors}")
+    loopback.finish(
+        [
+            subprocess.Popen(one, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for one in commands
+        ],
+        PATIENCE,
+    )
     console.import_tensorflow()
     import zoo
 

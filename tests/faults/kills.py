@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from benchmarks.loopback import free_ports
+from benchmarks.loopback import End, commands, ends, finish
 
 ROOT = Path(__file__).parents[2]
 # 44 steps an epoch, 176 in all; a checkpoint every 4 steps, so that much of the time goes into writing them.
@@ -30,6 +30,8 @@ TRAIN = (
 )  # fmt: skip
 TOTAL_STEPS = 176
 MOMENTS = ("start", "training", "checkpoint", "end")
+# What the chief says when all have come together.
+JOINED = "strategy multi_worker_mirrored took"
 # A run must have ended by then, and what is left of a job whose process was killed by the second.
 LIMIT_SECONDS, LOST_SECONDS = 300, 60
 
@@ -102,17 +104,9 @@ class Job:
 
     def start(self) -> list[subprocess.Popen]:
         """Starts the processes."""
-        argv = [sys.executable, *self._flags]
-        together = [()]
-        if self._processes > 1:
-            hosts = ",".join(f"localhost:{port}" for port in free_ports(self._processes))
-            together = [
-                ("--strategy=multi_worker_mirrored", f"--worker_hosts={hosts}", f"--worker_index={index}")
-                for index in range(self._processes)
-            ]
         return [
-            subprocess.Popen([*argv, *more], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
-            for more in together
+            subprocess.Popen(argv, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+            for argv in commands([sys.executable, *self._flags], self._processes)
         ]
 
     def finish(self) -> None:
@@ -121,49 +115,54 @@ class Job:
         Raises:
             RuntimeError: one of them failed, or has not ended.
         """
-        processes = self.start()
-        if not ended(processes, LIMIT_SECONDS):
-            raise RuntimeError(f"not ended after {LIMIT_SECONDS} s")
-        for process in processes:
-            if process.returncode:
-                raise RuntimeError(f"status {process.returncode}: {process.errors}")
+        finish(self.start(), LIMIT_SECONDS)
 
     def kill(self, kill: Kill) -> bool:
         """Starts the processes, kills one at the moment, and waits for the others; False if it came too late.
 
         Raises:
-            RuntimeError: the others did not end, or not with an error. Those that still wait for one that was killed
-                while it started may be waiting, and are killed too.
+            RuntimeError: the moment did not come, one failed before it, or the others did not end as `wrong` has it.
         """
         processes = self.start()
         reached = moment(self.workdir, kill)
         deadline = time.monotonic() + LIMIT_SECONDS
-        while not reached() and all(process.poll() is None for process in processes) and time.monotonic() < deadline:
+        while not reached() and all(process.poll() is None for process in processes):
+            if time.monotonic() > deadline:
+                ends(processes, 0)
+                raise RuntimeError(f"{kill}: not come to in {LIMIT_SECONDS} s")
             time.sleep(0.0005)
         time.sleep(kill.delay)
         victim = processes[kill.process]
         in_time = victim.poll() is None
         victim.kill()
-        waiting = not ended(processes, LOST_SECONDS)
-        if waiting and kill.moment != "start":
-            raise RuntimeError(f"the others went on for {LOST_SECONDS} s after process {kill.process} was killed")
-        for process in processes:
-            if process is not victim and not waiting and process.returncode not in (0, 1):
-                raise RuntimeError(f"{kill}: another ended with status {process.returncode}: {process.errors}")
+        ended = ends(processes, LOST_SECONDS)
+        joined = self._processes == 1 or JOINED in ended[0].errors
+        done = (self.workdir / "result.json").exists()
+        for index, end in enumerate(ended):
+            why = "" if in_time and index == kill.process else wrong(end, killed=in_time, joined=joined, done=done)
+            if why:
+                raise RuntimeError(f"{kill}, process {kill.process}: process {index} {why}: {end.errors[-2000:]}")
         return in_time
 
 
-def ended(processes: list[subprocess.Popen], seconds: float) -> bool:
-    """Waits for processes and takes their `errors`; those that have not ended by then are killed, and it is False."""
-    deadline, in_time = time.monotonic() + seconds, True
-    for process in processes:
-        try:
-            process.errors = process.communicate(timeout=max(deadline - time.monotonic(), 0))[1]
-        except subprocess.TimeoutExpired:
-            in_time = False
-            process.kill()
-            process.errors = process.communicate()[1]
-    return in_time
+def wrong(end: End, *, killed: bool, joined: bool, done: bool) -> str:
+    """What is wrong with the end of a process that was not killed; empty where nothing is.
+
+    Args:
+        end: of the process; its status is None where it had to be ended after LOST_SECONDS.
+        killed: whether another one was killed.
+        joined: whether the processes had come together. Until then one waits for the others as long as it takes.
+        done: whether the run has a result.
+    """
+    if end.status == 0:
+        return "" if done else "ended with status 0 and without a result"
+    if not killed:
+        return f"ended with status {end.status}, and none was killed"
+    if end.status is None:
+        return f"went on for {LOST_SECONDS} s" if joined else ""
+    last = (end.errors.splitlines() or [""])[-1]
+    said = " was lost" in last or (not joined and "could not join" in last)
+    return "" if end.status == 1 and last.startswith("error: ") and said else f"ended with status {end.status}"
 
 
 def moment(workdir: Path, kill: Kill) -> Callable[[], bool]:

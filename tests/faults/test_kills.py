@@ -3,9 +3,10 @@
 import random
 
 import pytest
-from kills import MOMENTS, TOTAL_STEPS, TRAIN, Job, Kill, difference, draw, run
+from kills import MOMENTS, TOTAL_STEPS, TRAIN, Job, Kill, difference, draw, run, wrong
 
 import train
+from benchmarks.loopback import End
 from zoo import console
 
 # In this process TensorFlow has been imported, and the number of threads set, already.
@@ -80,3 +81,32 @@ def test_what_is_left_behind_is_seen(finished, tmp_path):
         (tmp_path / file).write_text((finished / file).read_text())
     (tmp_path / "checkpoints" / ".7.tmp").mkdir(parents=True)
     assert difference(tmp_path, finished) == ".7.tmp left behind"
+
+
+LOST = "error: worker 0 of 2 was lost; start all of them again\n"
+ALONE = "error: worker 1, localhost:1, could not join the 2 workers of --worker_hosts: gone\n"
+
+
+@pytest.mark.parametrize(
+    ("status", "errors", "fine"),
+    [
+        # What is right when all had come together, when they had not, when the run was done, when none was killed.
+        (1, f"epoch 1\n{LOST}", "joined apart done"),
+        (1, ALONE, "apart"),
+        (1, "Traceback (most recent call last):\nInternalError: connection reset\n", ""),
+        (1, f"{LOST}Segmentation fault\n", ""),
+        (2, LOST, ""),
+        (-6, "", ""),
+        (0, "", "done unhurt"),
+        (None, "", "apart"),
+    ],
+)
+def test_how_a_survivor_may_end(status, errors, fine):
+    cases = {
+        "joined": {"killed": True, "joined": True, "done": False},
+        "apart": {"killed": True, "joined": False, "done": False},
+        "done": {"killed": True, "joined": True, "done": True},
+        "unhurt": {"killed": False, "joined": True, "done": True},
+    }
+    right = {name for name, case in cases.items() if not wrong(End(status, "", errors), **case)}
+    assert right == set(fine.split())

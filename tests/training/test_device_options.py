@@ -93,6 +93,11 @@ def test_batch_norm_sees_a_part_at_a_time():
     [
         ({"batch_size": 30, "accumulate_steps": 4}, "one_device", "must divide the batch_size, 30"),
         ({"batch_size": 12, "accumulate_steps": 4}, "mirrored:2", "must divide each replica's share of the batch, 6"),
+        (
+            {"model": "simple_cnn", "jit": "on", "sync_batch_norm": True},
+            "mirrored:2",
+            "jit=on and sync_batch_norm do not",
+        ),
         ({"accumulate_steps": 2, "sync_batch_norm": True}, "mirrored:2", "do not go together on several replicas"),
         ({"keep_best": "acuracy"}, "one_device", "'acuracy'.*did you mean accuracy"),
         ({"early_stop_metric": "top5"}, "one_device", "metric in early_stop_metric 'top5'"),

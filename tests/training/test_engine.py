@@ -180,6 +180,13 @@ def test_two_replicas_take_the_step_of_one(name, kwargs):
         np.testing.assert_allclose(answers[key], expected, rtol=1e-3, atol=1e-4)
 
 
+def test_an_engine_knows_whether_it_compiles():
+    strategy = make_strategy("mirrored:2")
+    assert make_engine("simple_cnn", strategy=strategy, jit="on")[0].jit
+    assert not make_engine("simple_cnn", strategy=strategy, jit="on", sync=True)[0].jit
+    assert make_engine("simple_cnn", jit="on", sync=True)[0].jit
+
+
 def test_statistics_that_each_replica_gathers_alone_are_averaged():
     """The mean over the batch is that of the means over its halves; so one device is the reference."""
     strategy = make_strategy("mirrored:2")

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,20 +12,14 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.loopback import free_ports
+import train
+from benchmarks import loopback
+from zoo import config as configs
 from zoo.config import ExperimentConfig
 from zoo.training.loop import train_and_evaluate
 
 ROOT = Path(__file__).parents[2]
 # 22 steps an epoch of 64 examples; the last evaluation batch is not full.
-CONFIG = ExperimentConfig(
-    model="mlp",
-    model_args={"hidden_sizes": [16], "dropout": 0.2, "batch_norm": True},
-    batch_size=64,
-    epochs=2,
-    checkpoint_every_steps=10,
-    jit="off",
-)
 ARGV = [
     "--model=mlp",
     "--model_args=hidden_sizes=[16],dropout=0.2,batch_norm=true",
@@ -33,21 +28,26 @@ ARGV = [
     "--checkpoint_every_steps=10",
     "--jit=off",
 ]
+TRAIN = """
+import sys, train
+from zoo import console
+sys.exit(console.run(train.main, sys.argv[1:]))
+"""
 LONG = [*ARGV, "--epochs=100", "--eval_every_epochs=25", "--checkpoint_every_steps=100"]
 
 
 @contextlib.contextmanager
-def job(workdir, data_dir, argv, count=2, *, of_one=()):
-    """Starts the workers of a job, worker 1 with more flags; whatever still runs at the end is killed."""
-    hosts = ",".join(f"localhost:{port}" for port in free_ports(count))
-    command = [sys.executable, str(ROOT / "train.py"), f"--data_dir={data_dir}", "--strategy=multi_worker_mirrored"]
-    command += [f"--worker_hosts={hosts}", *argv]
+def job(workdir, data_dir, argv, count=2, *, of_one=(), code_of_one=""):
+    """Starts the workers of a job, worker 1 with more flags or after some code; whatever runs at the end is killed."""
+    flags = [f"--data_dir={data_dir}", f"--workdir={workdir}", *argv]
     workers = []
     try:
-        for index in range(count):
+        for index, one in enumerate(loopback.commands(flags, count)):
+            start = ["-c", f"{code_of_one}{TRAIN}"] if index == 1 and code_of_one else [str(ROOT / "train.py")]
             workers.append(
                 subprocess.Popen(
-                    [*command, f"--worker_index={index}", f"--workdir={workdir}", *(of_one if index == 1 else ())],
+                    [sys.executable, *start, *one, *(of_one if index == 1 else ())],
+                    cwd=ROOT,
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
@@ -64,8 +64,13 @@ def job(workdir, data_dir, argv, count=2, *, of_one=()):
 
 def ends(workers, timeout=120):
     """Exit status, output and errors of each worker."""
-    spoken = [worker.communicate(timeout=timeout) for worker in workers]
-    return [(worker.returncode, *said) for worker, said in zip(workers, spoken, strict=True)]
+    return loopback.ends(workers, timeout)
+
+
+def in_this_process(argv, workdir, data_dir):
+    """The result of the same flags with two devices in one process."""
+    config = configs.with_flags(ExperimentConfig(), train.parse_flags(argv))
+    return train_and_evaluate(config, str(workdir), strategy="mirrored:2", data_dir=data_dir)
 
 
 def wait_for_checkpoint(workdir, workers, timeout=120):
@@ -104,7 +109,7 @@ def test_two_processes_give_the_bits_of_one_with_two_devices(finished, tmp_path,
     """Order, masks, statistics and sums are the same, and each example of an evaluation counts once."""
     workdir, _ = finished
     result = json.loads((workdir / "result.json").read_text())
-    one = train_and_evaluate(CONFIG, str(tmp_path / "one"), strategy="mirrored:2", data_dir=data_dir)
+    one = in_this_process(ARGV, tmp_path / "one", data_dir)
     assert result["metrics"] == pytest.approx(one["metrics"], rel=1e-5)
     assert result["state_sha256"] == one["state_sha256"]
 
@@ -185,6 +190,95 @@ def test_workers_that_do_not_fit_together_are_refused(tmp_path, data_dir):
         ARGV,
         of_one=[f"--workdir={tmp_path / 'another'}"],
     )
+
+
+@pytest.mark.slow
+def test_device_options_give_the_bits_of_one_process_too(tmp_path, data_dir):
+    """Float16, averages, parts of a batch, the best checkpoint, an early stop and a trace, all in one run."""
+    argv = [
+        *ARGV,
+        "--epochs=8",
+        "--precision=float16",
+        "--ema_decay=0.9",
+        "--accumulate_steps=2",
+        "--keep_best=accuracy",
+        "--early_stop_metric=accuracy",
+        "--early_stop_patience=1",
+        "--learning_rate=0.03",
+    ]
+    workdir = tmp_path / "two"
+    with job(workdir, data_dir, [*argv, "--profile_steps=10:20"]) as workers:
+        (status, _, err), other = ends(workers)
+    assert (status, other) == (0, (0, "", "")), err
+    result = json.loads((workdir / "result.json").read_text())
+    one = in_this_process(argv, tmp_path / "one", data_dir)
+    for field in ("state_sha256", "steps", "best", "stopped_early"):
+        assert result[field] == one[field], field
+    assert result["stopped_early"]
+    assert (workdir / "checkpoints" / f"step-{result['best']['accuracy']['step']:08d}").is_dir()
+    assert list(workdir.glob("tensorboard/plugins/profile/*/*"))
+
+
+@pytest.mark.slow
+def test_several_evaluate_what_several_trained_and_write_nothing(finished, data_dir):
+    workdir, ((_, trained, _), _) = finished
+
+    def content():
+        return {path: (path.stat().st_mtime_ns, path.read_bytes()) for path in workdir.rglob("*") if path.is_file()}
+
+    before = content()
+    with job(workdir, data_dir, ["--mode=evaluate"]) as workers:
+        (status, out, err), other = ends(workers)
+    assert (status, other) == (0, (0, "", "")), err
+    *metrics, step = out.splitlines()
+    assert {*map(str.strip, metrics)} <= {*map(str.strip, trained.splitlines())}
+    assert metrics
+    assert step.split() == ["step", "44"]
+    assert content() == before
+
+
+@pytest.mark.slow
+def test_a_worker_that_sees_another_folder_tells_the_others(finished, tmp_path, data_dir):
+    """Each of these is refused before it has joined, where the others would wait for it for ever."""
+    workdir, _ = finished
+
+    def refused(message, argv, of_one):
+        with job(workdir, data_dir, argv, of_one=of_one) as workers:
+            (status, out, err), (other_status, _, other) = ends(workers)
+        assert (status, out, other_status) == (2, "", 2)
+        assert err.splitlines()[-1] == (
+            "error: worker 1 has another config than worker 0; start all with the same flags, in the same workdir"
+        )
+        assert message in other.splitlines()[-1]
+
+    elsewhere = f"--workdir={tmp_path}"
+    refused(f"error: there is no run in {tmp_path}; train first", ["--mode=evaluate"], [elsewhere])
+    shutil.copy(workdir / "config.json", tmp_path)
+    refused("error: there is no checkpoint of step 44", ["--mode=evaluate", "--checkpoint=44"], [elsewhere])
+    (tmp_path / "config.json").write_text("{")
+    (tmp_path / "checkpoints").mkdir()
+    refused("error: ", [*ARGV, "--epochs=3"], [elsewhere])
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("hanging", [0, 1])
+def test_when_a_worker_hangs_the_other_says_so(tmp_path, data_dir, hanging):
+    workdir = tmp_path / "run"
+    with job(workdir, data_dir, LONG) as workers:
+        wait_for_checkpoint(workdir, workers)
+        workers[hanging].send_signal(signal.SIGSTOP)
+        ((status, _, err),) = ends([workers[1 - hanging]], timeout=60)
+    assert status == 1
+    assert err.splitlines()[-1].startswith(f"error: worker {hanging} of 2 was lost; start all of them again")
+
+
+@pytest.mark.slow
+def test_when_a_worker_is_lost_while_the_others_build_the_model_they_say_so(tmp_path, data_dir):
+    dies = "import os, signal, zoo.training.experiment as e; e._built = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
+    with job(tmp_path / "run", data_dir, ARGV, code_of_one=dies) as workers:
+        (status, out, err), other = ends(workers)
+    assert (status, out, other.status) == (1, "", -signal.SIGKILL)
+    assert err.splitlines()[-1].startswith("error: worker 1 of 2 was lost; start all of them again"), err
 
 
 @pytest.mark.slow

@@ -3,7 +3,9 @@ import json
 import pytest
 import tensorflow as tf
 
-from zoo.training.cluster import find_cluster, is_chief, strategy_of_flags
+from zoo.errors import RequestError, RunError
+from zoo.training import experiment
+from zoo.training.cluster import find_cluster, is_chief, refusals_told, strategy_of_flags
 from zoo.training.strategy import describe, make_strategy, set_cpu_threads
 
 
@@ -11,6 +13,16 @@ def test_names():
     assert make_strategy("one_device") is tf.distribute.get_strategy()
     assert make_strategy("mirrored").num_replicas_in_sync == 2  # no GPU, two logical CPU devices
     assert make_strategy("mirrored:2").num_replicas_in_sync == 2
+
+
+@pytest.mark.parametrize(("gpus", "count"), [(1, "1 GPU; take mirrored:1"), (2, "2 GPUs; take mirrored:2")])
+def test_cpu_devices_stand_in_for_no_missing_gpu(gpus, count, monkeypatch):
+    physical = tf.config.list_physical_devices
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda kind: [object()] * gpus if kind == "GPU" else physical(kind)
+    )
+    with pytest.raises(ValueError, match=f"strategy is 'mirrored:4'; there (is|are) {count}"):
+        make_strategy.__wrapped__("mirrored:4")
 
 
 def test_auto_takes_the_cpu_where_there_is_nothing_else_and_says_so():
@@ -40,6 +52,18 @@ def test_clusters(monkeypatch):
     assert find_cluster(flags).hosts == ("a:1", "b:2")
     with pytest.raises(ValueError, match="--worker_hosts and --worker_index go together"):
         strategy_of_flags("a:1", "")
+
+
+def test_only_one_of_several_joins_to_refuse(monkeypatch):
+    joined = []
+    monkeypatch.setattr(experiment, "join_to_refuse", joined.append)
+    for strategy in ("one_device", "mirrored:2", "multi_worker_mirrored:1@a:1,b:2"):
+        with pytest.raises(RequestError, match="there is no run"), refusals_told(strategy):
+            raise RequestError("there is no run")
+        # What went wrong is no answer of the workdir.
+        with pytest.raises(RunError), refusals_told(strategy):
+            raise RunError
+    assert joined == ["multi_worker_mirrored:1@a:1,b:2"]
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,14 @@
 """The processes of a job over several machines: where each listens, and which of them this one is.
 
-It imports no TensorFlow, save to read the hosts of a SLURM job.
+It imports no TensorFlow, save to read the hosts of a SLURM job and to join only to say no.
 """
 
+import contextlib
 import dataclasses
 import json
 import os
 import re
+from collections.abc import Iterator
 
 from zoo.errors import RequestError
 
@@ -52,13 +54,22 @@ def strategy_of_flags(hosts: str, index: str) -> str:
     return f"{MULTI_WORKER}:{index}@{hosts}"
 
 
+def of_several(strategy: str) -> bool:
+    """Whether a strategy is one of several processes.
+
+    Args:
+        strategy: see `zoo.training.strategy.make_strategy`.
+    """
+    return strategy.partition(":")[0] == MULTI_WORKER
+
+
 def is_chief(strategy: str) -> bool:
     """Whether this process is the one that writes; known before TensorFlow is there.
 
     Args:
         strategy: see `zoo.training.strategy.make_strategy`.
     """
-    if strategy.partition(":")[0] != MULTI_WORKER:
+    if not of_several(strategy):
         return True
     if _by_slurm(strategy):
         return os.environ["SLURM_PROCID"] == "0"
@@ -85,6 +96,27 @@ def find_cluster(strategy: str) -> Cluster:
         f"strategy {name} finds no cluster; give --worker_hosts=host:port,host:port and --worker_index, set TF_CONFIG, "
         "or start it with srun"
     )
+
+
+@contextlib.contextmanager
+def refusals_told(strategy: str) -> Iterator[None]:
+    """Where a request is refused in here, one worker of several joins the others first, to tell them.
+
+    They would wait for it for ever. It is for what may differ between workers with the same flags, as each looks into
+    the workdir for itself, and for the time before they have joined. With other flags than the rest a worker is refused
+    at once, and the others wait until it is started again.
+
+    Args:
+        strategy: see `zoo.training.strategy.make_strategy`.
+    """
+    try:
+        yield
+    except RequestError:
+        if of_several(strategy):
+            from zoo.training.experiment import join_to_refuse
+
+            join_to_refuse(strategy)
+        raise
 
 
 def _by_slurm(strategy: str) -> bool:

@@ -36,6 +36,9 @@ class Engine:
         accumulate_steps: a replica's share of a batch goes through the model in so many parts.
         ema_decay: of the moving average of the trainable variables; 0: none. After n updates it is
             (1 + n) / (10 + n) where that is less, as in `tf.train.ExponentialMovingAverage`.
+
+    Attributes:
+        jit: whether XLA compiles anything of a training step.
     """
 
     def __init__(
@@ -76,14 +79,14 @@ class Engine:
                     for number, v in enumerate(model.trainable_variables)
                 ]
         self._names = ("loss", *task.metric_names)
-        self.jit = uses_xla(model, jit)
         # XLA takes the whole block on one replica. On several it takes the gradients alone, since the
         # all-reduce lies outside, and nothing at all where batch norm reduces across replicas within.
         one = strategy.num_replicas_in_sync == 1
-        around_gradients = self.jit and not one and not synchronizes(model)
-        self._own_statistics = [] if one or synchronizes(model) else _statistics(model)
+        alone = one or not synchronizes(model)
+        self.jit = alone and uses_xla(model, jit)
+        self._own_statistics = _statistics(model) if alone and not one else []
         gradients = self._accumulated_gradients_of if accumulate_steps > 1 else self._gradients_of
-        self._gradients = _compiled(gradients, jit=True) if around_gradients else gradients
+        self._gradients = _compiled(gradients, jit=True) if self.jit and not one else gradients
         self._train_block = _compiled(self._train_block_of, jit=self.jit and one)
         self._evaluate_block = _compiled(self._evaluate_block_of, jit=self.jit and one)
 

@@ -19,9 +19,10 @@ from zoo.data.sources import ExampleSource
 from zoo.data.transform import Statistics
 from zoo.errors import RequestError, RunError, unknown
 from zoo.tasks import Task
-from zoo.training.cluster import MULTI_WORKER, find_cluster, is_chief
+from zoo.training import provenance
+from zoo.training.cluster import find_cluster, is_chief, of_several
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
-from zoo.training.engine import Engine, all_layers
+from zoo.training.engine import Engine, all_layers, synchronizes
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
 from zoo.training.strategy import describe, is_tpu, make_strategy, set_cpu_threads, strategy_name
 from zoo.training.workers import Workers
@@ -158,23 +159,33 @@ def make_experiment(
         statistics: see `open_data`.
 
     Raises:
-        ValueError: a name is unknown, or values do not fit together; the message says what to change.
+        ValueError: a name is unknown, or values or workers do not fit together; the message says what to change.
+        RunError: a worker was lost.
     """
     if keras.backend.backend() != "tensorflow":
         raise RequestError(f"Keras runs on {keras.backend.backend()}; training needs KERAS_BACKEND=tensorflow")
-    info = registry.model_info(config.model)
+    registry.model_info(config.model)
     placement, workers = _place(config, strategy)
-    # Preparing a dataset writes to data_dir.
-    with workers.chief_first():
-        data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
+    # Several workers make every variable together.
+    with workers.losses_named():
+        # Preparing a dataset writes to data_dir.
+        with workers.chief_first("prepare the data"):
+            data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
+        _check_workers(workers, data)
+        return _built(config, data, placement, workers)
+
+
+def _built(config: ExperimentConfig, data: Data, placement: tf.distribute.Strategy, workers: Workers) -> Experiment:
+    """Builds what the data go into."""
     _check_batch(config, data.train.num_examples, placement.num_replicas_in_sync)
     steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
     with placement.scope():
         model = _build_model(config, data, placement.num_replicas_in_sync)
+        _check_jit(config, model, placement)
         optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables)
     names = _output_names(model)
-    task = data.task(config, info.loss_weights, names)
+    task = data.task(config, registry.model_info(config.model).loss_weights, names)
     _check_metrics(config, task)
     train_batches, evaluation_batches = data.train_batches(triplets="anchor" in names), data.evaluation_batches()
     engine = Engine(
@@ -224,18 +235,54 @@ def _place(config: ExperimentConfig, strategy: str) -> tuple[tf.distribute.Strat
     workers = Workers(placement)
     odd = workers.odd_one(json.dumps(dataclasses.asdict(config)))
     if odd is not None:
-        raise RequestError(f"worker {odd} has another config than worker 0; start all with the same flags")
+        raise RequestError(
+            f"worker {odd} has another config than worker 0; start all with the same flags, in the same workdir"
+        )
     return placement, workers
+
+
+def join_to_refuse(strategy: str) -> None:
+    """Joins the other workers as one that has no config, so that `make_experiment` refuses them too.
+
+    Args:
+        strategy: see `make_strategy`.
+    """
+    with contextlib.suppress(RunError):
+        Workers(_announced(strategy)).odd_one("")
+
+
+def _check_workers(workers: Workers, data: Data) -> None:
+    """Refuses workers that have other examples or other versions than worker 0."""
+    if workers.count == 1:
+        return
+    for name, value in provenance.examples(data).items():
+        # A split that one worker holds in memory and another reads by index has fingerprints of two kinds.
+        kind = value.rpartition(":")[0] if name.endswith("sha256") else ""
+        what = f"{name} of {data.train.name}"
+        _check_same(workers, what, value, kind, remedy="give all workers the same data")
+    for name, value in provenance.versions().items():
+        kind = ""
+        if name == "zoo_commit":
+            # An installed zoo has none, and what was changed since cannot be told from other changes.
+            value, kind = (value or "").partition("+")[0], str(value is None)
+        _check_same(workers, name, value, kind, remedy="give all workers the same versions")
+
+
+def _check_same(workers: Workers, name: str, value: Any, kind: str, *, remedy: str) -> None:
+    odd = workers.odd_one(json.dumps(value), kind)
+    if odd is not None:
+        here = "" if isinstance(value, dict) else f", worker {workers.index} has {value}"
+        raise RequestError(f"worker {odd} has another {name} than worker 0{here}; {remedy}")
 
 
 def _announced(strategy: str) -> tf.distribute.Strategy:
     """Makes a strategy; where it is not the user alone who decides what it takes, a line says what it took."""
     name = strategy.partition(":")[0]
-    if name == MULTI_WORKER and is_chief(strategy):
+    if of_several(strategy) and is_chief(strategy):
         cluster = find_cluster(strategy)
         _say(f"worker 0 of {len(cluster.hosts)} waits for the others of {cluster.source}: {', '.join(cluster.hosts)}")
     placement = make_strategy(strategy)
-    if name in ("auto", "tpu") or (name == MULTI_WORKER and is_chief(strategy)):
+    if name in ("auto", "tpu") or (of_several(strategy) and is_chief(strategy)):
         _say(f"strategy {name} took {describe(placement)}")
     return placement
 
@@ -270,6 +317,16 @@ def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.M
         if isinstance(layer, keras.layers.BatchNormalization) and replicas > 1:
             layer.synchronized = config.sync_batch_norm
     return model
+
+
+def _check_jit(config: ExperimentConfig, model: keras.Model, placement: tf.distribute.Strategy) -> None:
+    """Refuses to compile what cannot be; a TPU compiles everything, and synchronises within."""
+    several = placement.num_replicas_in_sync > 1 and not is_tpu(placement)
+    if several and config.jit == "on" and synchronizes(model):
+        raise RequestError(
+            "jit=on and sync_batch_norm do not go together on several replicas, since XLA cannot compile what "
+            "synchronises within; leave one of them out"
+        )
 
 
 def _check_ends(config: ExperimentConfig, data: Data, model: keras.Model) -> None:

@@ -12,6 +12,7 @@ import numpy as np
 from zoo.config import ExperimentConfig
 from zoo.errors import Interrupted, RequestError, RunError
 from zoo.training.checkpoints import Checkpoints, DamagedError, state_sha256
+from zoo.training.cluster import refusals_told
 from zoo.training.data import MEMORY_GIB
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.files import replacing
@@ -55,12 +56,15 @@ def train_and_evaluate(
     if config.eval_split == "train":
         raise RequestError("eval_split is 'train', which is what the rows of training are called; write train[:100%]")
     folder = Workdir(workdir)
-    folder.check(config)
-    finished = folder.finished(config)
-    if finished is not None:
-        return finished
+    with refusals_told(strategy):
+        folder.check(config)
+        finished = folder.finished(config)
+        if finished is not None:
+            # It joins nobody: one of several that was lost at the very end is started again alone.
+            return finished
+        statistics = folder.statistics()
     experiment = make_experiment(
-        config, strategy=strategy, data_dir=data_dir, memory_gib=memory_gib, statistics=folder.statistics()
+        config, strategy=strategy, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics
     )
     with experiment.workers.losses_named():
         return _Run(experiment, workdir, started, profile_steps).execute()
@@ -93,15 +97,10 @@ def evaluate(
     """
     folder = Workdir(workdir)
     checkpoints = Checkpoints(folder.checkpoints)
-    if step == "best":
-        step = checkpoints.best()
-        if step is None:
-            raise RequestError(f"there is no best checkpoint in {workdir}; keep_best names the metric to keep one by")
-    if step is not None and step not in checkpoints.steps():
-        known = ", ".join(map(str, checkpoints.steps())) or "none"
-        raise RequestError(f"there is no checkpoint of step {step} in {workdir}; there is {known}")
+    with refusals_told(strategy):
+        step, statistics = _step_of(checkpoints, step, workdir), folder.statistics()
     experiment = make_experiment(
-        config, strategy=strategy, data_dir=data_dir, memory_gib=memory_gib, statistics=folder.statistics()
+        config, strategy=strategy, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics
     )
     workers = experiment.workers
     if step is None:
@@ -124,6 +123,18 @@ def evaluate(
         "step": step,
         "metrics": {f"{config.eval_split}/{name}": value for name, value in metrics.items()},
     }
+
+
+def _step_of(checkpoints: Checkpoints, step: int | str | None, workdir: str) -> int | None:
+    """The step of the checkpoint that is asked for, see `evaluate`."""
+    if step == "best":
+        step = checkpoints.best()
+        if step is None:
+            raise RequestError(f"there is no best checkpoint in {workdir}; keep_best names the metric to keep one by")
+    if step is not None and step not in checkpoints.steps():
+        known = ", ".join(map(str, checkpoints.steps())) or "none"
+        raise RequestError(f"there is no checkpoint of step {step} in {workdir}; there is {known}")
+    return step
 
 
 # Evaluation blocks that take less are made once for all evaluations of a run.

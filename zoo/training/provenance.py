@@ -11,30 +11,17 @@ from typing import TYPE_CHECKING, Any
 from zoo.version import __version__
 
 if TYPE_CHECKING:
-    # It needs TensorFlow, which whoever asks for the processor alone may do without.
+    # They need TensorFlow, which whoever asks for the processor alone may do without.
+    from zoo.training.data import Data
     from zoo.training.experiment import Experiment
 
 
 def provenance(experiment: "Experiment") -> dict[str, Any]:
     """What `run.json` says of a run beside its config."""
     data = experiment.data
-    train = data.train
     return {
-        "versions": {
-            "python": platform.python_version(),
-            **{name: metadata.version(name) for name in ("tensorflow", "keras", "tensorflow-datasets", "numpy")},
-            "zoo": __version__,
-            "zoo_commit": _commit(),
-        },
-        "dataset": {
-            "name": train.name,
-            "version": train.version,
-            "train_examples": train.num_examples,
-            "train_sha256": train.fingerprint,
-            "eval_examples": data.evaluation.num_examples,
-            "eval_sha256": data.evaluation.fingerprint,
-            "class_names": {label: list(names) for label, names in data.class_names().items()},
-        },
+        "versions": versions(),
+        "dataset": examples(data),
         # What a picture must go through before the model can take it: resize, then (pixels - mean) / deviation.
         "preprocessing": {
             "image_size": data.sizing.size,
@@ -46,9 +33,34 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
         "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
         "strategy": experiment.strategy_name,
         "replicas": experiment.strategy.num_replicas_in_sync,
-        "xla": experiment.engine.jit,
+        # A TPU compiles everything with XLA, whoever asks.
+        "xla": experiment.engine.jit or experiment.strategy_name == "tpu",
         "seed": experiment.config.seed,
         "command": sys.argv,
+    }
+
+
+def versions() -> dict[str, str | None]:
+    """Of what computes a result; None is the commit of an installed zoo."""
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in ("tensorflow", "keras", "tensorflow-datasets", "numpy")},
+        "zoo": __version__,
+        "zoo_commit": _commit(),
+    }
+
+
+def examples(data: "Data") -> dict[str, Any]:
+    """Of which examples a result is."""
+    train, evaluation = data.train, data.evaluation
+    return {
+        "name": train.name,
+        "version": train.version,
+        "train_examples": train.num_examples,
+        "train_sha256": train.fingerprint,
+        "eval_examples": evaluation.num_examples,
+        "eval_sha256": evaluation.fingerprint,
+        "class_names": {label: list(names) for label, names in data.class_names().items()},
     }
 
 

@@ -17,6 +17,8 @@ from zoo.training.cluster import MULTI_WORKER, Cluster, find_cluster
 
 STRATEGIES = ("auto", "one_device", "mirrored", MULTI_WORKER, "tpu")
 REFUSED = ("parameter_server", "central_storage")
+# How the lines begin with which a compiled function says where an operation was made.
+_TRACE = ("Graph execution error:", "Detected at node", "<stack traces unavailable>", '  File "', "    ")
 
 
 def set_cpu_threads(count: int) -> None:
@@ -44,8 +46,8 @@ def make_strategy(spec: str) -> tf.distribute.Strategy:
 
     Args:
         spec: `one_device`: the first GPU, or the CPU. `mirrored`: a replica on every GPU, or on every
-            logical CPU device where there is no GPU. `mirrored:N`: N replicas, on GPUs where there are that many,
-            else on logical devices that share the CPU. `multi_worker_mirrored`: every GPU, or the CPU, of each of
+            logical CPU device where there is no GPU. `mirrored:N`: N replicas, on as many GPUs, or where there is no
+            GPU on logical devices that share the CPU. `multi_worker_mirrored`: every GPU, or the CPU, of each of
             several processes, found as `zoo.training.cluster.find_cluster` says; it waits for all of them.
             `tpu:ADDRESS`: every core of a TPU; `tpu:local` of the one in this machine. `auto`: a TPU if there is one
             here or `auto:ADDRESS` names it, else `mirrored` where there are several GPUs, else `one_device`.
@@ -101,6 +103,16 @@ def is_tpu(strategy: tf.distribute.Strategy) -> bool:
     return isinstance(strategy, tf.distribute.TPUStrategy)
 
 
+def first_line(error: Exception) -> str:
+    """The first line of what TensorFlow says of an error, which may run to pages.
+
+    In front of it a compiled function says where in Python each of its operations was made.
+    """
+    lines = (line for line in str(error).splitlines() if line.strip() and not line.startswith(_TRACE))
+    # Behind it come the attributes of an operation.
+    return next(lines, type(error).__name__).strip().partition(" with these attrs")[0].rstrip(".")
+
+
 def _auto(address: str) -> tf.distribute.Strategy:
     if address or os.environ.get("TPU_NAME") or glob.glob("/dev/accel*"):
         return _tpu(address or os.environ.get("TPU_NAME") or "local")
@@ -110,8 +122,12 @@ def _auto(address: str) -> tf.distribute.Strategy:
 def _mirrored(count: int | None) -> tf.distribute.Strategy:
     # Physical devices first: asking for logical ones starts TensorFlow, and the CPU cannot be divided after that.
     gpus = len(tf.config.list_physical_devices("GPU"))
-    wanted = count or max(gpus, 1)
-    devices = tf.config.list_logical_devices("GPU") if gpus >= wanted else _cpus(wanted)
+    if gpus and (count or 0) > gpus:
+        raise RequestError(
+            f"strategy is 'mirrored:{count}'; there {'are' if gpus > 1 else 'is'} {gpus} GPU{'s' * (gpus > 1)}; take "
+            f"mirrored:{gpus}, or hide the GPUs with CUDA_VISIBLE_DEVICES= to share the CPU"
+        )
+    devices = tf.config.list_logical_devices("GPU") if gpus else _cpus(count or 1)
     return tf.distribute.MirroredStrategy([device.name for device in devices][:count])
 
 
@@ -129,7 +145,7 @@ def _tpu(address: str) -> tf.distribute.Strategy:
         tf.tpu.experimental.initialize_tpu_system(resolver)
         return tf.distribute.TPUStrategy(resolver)
     except (tf.errors.OpError, ImportError, OSError, RuntimeError, ValueError) as error:
-        raise RequestError(f"there is no TPU at {address!r}: {_first_line(error)}; see --tpu, --strategy") from error
+        raise RequestError(f"there is no TPU at {address!r}: {first_line(error)}; see --tpu, --strategy") from error
 
 
 def _check_listens(address: str) -> None:
@@ -153,7 +169,7 @@ def _multi_worker(cluster: Cluster) -> tf.distribute.Strategy:
     except tf.errors.OpError as error:
         raise RunError(
             f"worker {cluster.index}, {cluster.hosts[cluster.index]}, could not join the {len(cluster.hosts)} workers "
-            f"of {cluster.source}: {_first_line(error)}"
+            f"of {cluster.source}: {first_line(error)}"
         ) from error
 
 
@@ -185,9 +201,3 @@ def _cpus(count: int) -> list:
     except RuntimeError as error:
         raise RequestError(f"strategy needs {count} devices; TensorFlow has already started with fewer") from error
     return tf.config.list_logical_devices("CPU")
-
-
-def _first_line(error: Exception) -> str:
-    first, *_ = str(error).strip().splitlines()
-    # Behind it come the attributes of an operation.
-    return first.partition(" with these attrs")[0].rstrip(".")

@@ -16,6 +16,7 @@ from zoo.config import ExperimentConfig
 from zoo.errors import RequestError, RunError
 from zoo.training.checkpoints import Checkpoints, State
 from zoo.training.files import write_atomically
+from zoo.training.strategy import first_line
 from zoo.training.workdir import Workdir
 
 # What the operations that join the workers raise when one is gone.
@@ -66,35 +67,58 @@ class Workers:
             numbers[self.index] = number
             return self._sum(tf.constant(numbers)).numpy().tolist()
 
-    def odd_one(self, text: str) -> int | None:
-        """The first worker whose text is not that of worker 0; None where all have the same. See `gather`."""
-        digests = self.gather(int.from_bytes(hashlib.sha256(text.encode()).digest()[:7]))
-        return next((index for index, digest in enumerate(digests) if digest != digests[0]), None)
+    def odd_one(self, text: str, kind: str = "") -> int | None:
+        """The first worker whose text is not that of worker 0; None where all have the same. See `gather`.
+
+        Args:
+            text: what is compared.
+            kind: a text of another kind than that of worker 0 cannot be compared with it, and is left out.
+        """
+        kinds, texts = self.gather(_digest(kind)), self.gather(_digest(text))
+        return next((i for i in range(self.count) if kinds[i] == kinds[0] and texts[i] != texts[0]), None)
 
     @contextlib.contextmanager
-    def chief_first(self) -> Iterator[None]:
-        """Lets the others begin a block of statements when the chief has left it."""
+    def chief_first(self, what: str) -> Iterator[None]:
+        """Lets the others begin a block of statements when the chief has left it.
+
+        Args:
+            what: the chief does in it, as `prepare the data`.
+
+        Raises:
+            RunError: the chief failed in it, so the others do not begin it.
+        """
         if not self.is_chief:
-            self.gather(0)
+            if self.gather(0)[0]:
+                raise _chief_failed(what)
+            yield
+            return
+        failed = True
         try:
             yield
+            failed = False
         finally:
-            if self.is_chief:
-                self.gather(0)
+            self.gather(int(failed))
 
     @contextlib.contextmanager
     def losses_named(self) -> Iterator[None]:
-        """Makes a `RunError` of what TensorFlow raises when another worker is gone."""
+        """Makes a `RunError` of what TensorFlow raises when another worker is gone.
+
+        It raises the same where this worker failed by itself, so where it names no other the message holds its words.
+        """
         try:
             yield
         except _LOST as error:
             if self.count == 1:
                 raise
             others = {int(task) for task in re.findall(r"task:(\d+)", error.message)} - {self.index}
+            if not others and self.index and "CoordinationService" in error.message:
+                # That is where worker 0 hears from the others.
+                others = {0}
             who = f"worker {min(others)}" if len(others) == 1 else "another worker"
+            own = "" if others else f", or worker {self.index} failed by itself: {first_line(error)}"
             raise RunError(
-                f"{who} of {self.count} was lost; start all of them again with the same commands, and they go on from "
-                "the last checkpoint"
+                f"{who} of {self.count} was lost{own}; start all of them again with the same commands, and they go on "
+                "from the last checkpoint"
             ) from error
 
     def _sum_of(self, numbers: tf.Tensor) -> tf.Tensor:
@@ -106,6 +130,15 @@ class Workers:
         return self._strategy.reduce(
             tf.distribute.ReduceOp.SUM, self._strategy.run(once_per_worker, args=(numbers,)), axis=None
         )
+
+
+def _digest(text: str) -> int:
+    """A number that `Workers.gather` takes, another one for another text."""
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
+
+
+def _chief_failed(what: str) -> RunError:
+    return RunError(f"worker 0 could not {what}; its own message says why")
 
 
 class SharedWorkdir(Workdir):
@@ -126,7 +159,7 @@ class SharedWorkdir(Workdir):
 
         Raises:
             ValueError: as `Workdir.open`, or a worker does not see the folder.
-            RunError: the chief could not open it, and says why.
+            RunError: as `Workdir.open`, or the chief could not open it, and says why.
         """
         if self._workers.count == 1:
             with super().open(config):
@@ -138,13 +171,13 @@ class SharedWorkdir(Workdir):
                 try:
                     stack.enter_context(super().open(config))
                     write_atomically(self.path / ".job", f"{token}".encode())
-                except (OSError, RequestError) as error:
+                except (RequestError, RunError) as error:
                     failure = error
             opened, *_ = self._workers.gather(0 if failure else token)
             if failure is not None:
                 raise failure
             if not opened:
-                raise RunError("worker 0 could not open the workdir; its own message says why")
+                raise _chief_failed("open the workdir")
             self._check_seen(opened)
             yield
 
