@@ -12,6 +12,8 @@ steps. TMPDIR says on which disk. `memory`: the resident memory of the MLP on di
 and checkpoints as in the recipe, after the first 1,000 steps and after every 1,000. `scaling`: `train.py` on
 ResNet-20 in one process, and in two on loopback (`multi_worker_mirrored`, batch norm not synchronised), each process
 with one thread and pinned to a core of its own. Two processes share the batch of the one, and then have one each.
+Beside what was measured stands what the formula of `benchmarks.scaling` makes of the time that one process alone takes
+for such a share, and of the bandwidth and latency of a socket on loopback.
 
 Each work but `scaling` runs in a process of its own. Ratios are medians of the ratios of the turns; beside them
 stands the ratio of each side's fastest turn, for a machine whose neighbours come and go. The first turn, which
@@ -37,6 +39,7 @@ from typing import Any
 from unittest import mock
 
 from benchmarks import loopback
+from benchmarks.scaling import Link, all_reduce, gradient_bytes
 from zoo import console
 from zoo.config import ExperimentConfig, load_config
 
@@ -253,21 +256,27 @@ def scaling(rounds: int) -> None:
     cores = sorted(os.sched_getaffinity(0))[:2]
     if len(cores) < 2:
         raise SystemExit("scaling needs two cores")
-    sides = ((1, 128), (2, 128), (2, 256))
+    sides = ((1, 128), (1, 64), (2, 128), (2, 256))
+    link = Link("loopback", *loopback.bandwidth_and_latency())
     rows = []
     for number in range(rounds):
         # One process takes turns on the cores, in case one of them is slower.
         order = cores if number % 2 else cores[::-1]
         rows.append([images_per_second(batch, order[:processes]) for processes, batch in sides])
-    print("scaling        batch   images/s   times one process: median (least - most)   fastest blocks")
     columns = list(zip(*rows, strict=True))
+    rates = {side: statistics.median(rate for rate, _ in column) for side, column in zip(sides, columns, strict=True)}
     fastest = [max(most for _, most in column) for column in columns]
-    for side, (processes, batch) in enumerate(sides):
-        ratios = sorted(row[side][0] / row[0][0] for row in rows)
+    print(f"loopback: {link.bandwidth / 1e9:.2f} GB/s, {1e6 * link.latency:.1f} us a message")
+    print("scaling        batch   images/s   times one process: median (least - most)   fastest blocks   by formula")
+    for number, (processes, batch) in enumerate(sides):
+        ratios = sorted(row[number][0] / row[0][0] for row in rows)
+        share = batch // processes
+        step = share / rates[1, share] + all_reduce(gradient_bytes("resnet20"), processes, link)
         print(
             f"{processes} process{'es' if processes > 1 else '':<4} {batch:>6} "
-            f"{statistics.median(rate for rate, _ in columns[side]):>10.1f} {statistics.median(ratios):>26.2f} "
-            f"({ratios[0]:.2f} - {ratios[-1]:.2f}) {fastest[side] / fastest[0]:>16.2f}",
+            f"{rates[processes, batch]:>10.1f} {statistics.median(ratios):>26.2f} "
+            f"({ratios[0]:.2f} - {ratios[-1]:.2f}) {fastest[number] / fastest[0]:>16.2f} "
+            f"{batch / step / rates[sides[0]]:>16.2f}",
             flush=True,
         )
 

@@ -2,7 +2,9 @@
 
 import contextlib
 import socket
+import statistics
 import subprocess
+import time
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple
@@ -29,6 +31,41 @@ def free_ports(count: int) -> list[int]:
     with contextlib.ExitStack() as stack:
         sockets = [stack.enter_context(socket.create_server(("127.0.0.1", 0))) for _ in range(count)]
         return [each.getsockname()[1] for each in sockets]
+
+
+def bandwidth_and_latency(size: int = 2**26, pings: int = 1000) -> tuple[float, float]:
+    """What a socket does between two threads here: bytes per second in one direction, seconds of a short message.
+
+    Args:
+        size: bytes by which the bandwidth is measured.
+        pings: round trips of one byte; half the median one is the latency.
+    """
+
+    def read(end: socket.socket, count: int) -> None:
+        while count:
+            count -= len(end.recv(min(count, 2**20)))
+
+    def answer(server: socket.socket) -> None:
+        end, _ = server.accept()
+        with end:
+            for asked in (*[1] * pings, size):
+                read(end, asked)
+                end.sendall(b".")
+
+    def seconds(end: socket.socket, message: bytes) -> float:
+        began = time.perf_counter()
+        end.sendall(message)
+        read(end, 1)
+        return time.perf_counter() - began
+
+    with socket.create_server(("127.0.0.1", 0)) as server, ThreadPoolExecutor(1) as executor:
+        answered = executor.submit(answer, server)
+        with socket.create_connection(server.getsockname()) as end:
+            end.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            latency = statistics.median(seconds(end, b".") for _ in range(pings)) / 2
+            bandwidth = size / seconds(end, bytes(size))
+        answered.result()
+    return bandwidth, latency
 
 
 def commands(command: Sequence[str], count: int) -> list[list[str]]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks import scaling
+from benchmarks import loopback, scaling
 
 TEXT = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text()
 
@@ -14,6 +14,10 @@ TEXT = (Path(__file__).parents[1] / "docs" / "scaling.md").read_text()
 def test_the_tables_are_those_of_the_command():
     shown = TEXT.partition("<!-- tables -->")[2].partition("<!-- end of tables -->")[0]
     assert shown.strip() == scaling.tables()
+
+
+def test_a_socket_on_loopback_has_a_bandwidth_and_a_latency():
+    assert min(loopback.bandwidth_and_latency(size=2**16, pings=3)) > 0
 
 
 @pytest.mark.parametrize("replicas", [1, 2, 8, 13])
