@@ -226,20 +226,20 @@ def test_runs_again_what_is_asked_for_and_what_has_changed(training):
 
 
 def test_the_document_says_what_is_shown_and_what_is_not(training, tmp_path, capsys):
-    assert run("--seeds=10", "mlp_digits") == run("--seeds=3", "lenet5_digits") == 0
+    assert run(f"--seeds={same_accuracy.SEEDS}", "mlp_digits") == run("--seeds=3", "lenet5_digits") == 0
     capsys.readouterr()
     assert run("--seeds=0", f"--output={tmp_path / 'same.md'}") == 0
     assert run("--seeds=0") == 0
     text = capsys.readouterr().out
     assert text == (tmp_path / "same.md").read_text()
     rows = {name: next(line for line in text.splitlines() if line.startswith(f"| `{name}`")) for name in RECIPES}
-    # Five times 0.90 and five times 0.91: deviation 0.01 / 2 * sqrt(10 / 9), 18 degrees of freedom, whose quantile is
-    # 2.101.
+    # Ten times 0.90 and ten times 0.91: deviation 0.01 / 2 * sqrt(20 / 19), 38 degrees of freedom, whose quantile is
+    # 2.024.
     assert (
-        "| 0.9050 +- 0.0053 (10) | 0.9050 +- 0.0053 (10) | +0.0000 | -0.0050 to +0.0050 | yes | no |"
+        "| 0.9050 +- 0.0051 (20) | 0.9050 +- 0.0051 (20) | +0.0000 | -0.0033 to +0.0033 | yes | no |"
         in rows["mlp_digits"]
     )
-    assert "not yet 10 seeds" in rows["lenet5_digits"]
+    assert f"not yet {same_accuracy.SEEDS} seeds" in rows["lenet5_digits"]
     assert "not yet run here" in rows["resnet20_digits"]
 
 
