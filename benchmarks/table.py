@@ -37,7 +37,8 @@ Made by `python -m benchmarks` of `results/benchmarks.json`, and not by hand. Ev
 as its user would have it; all sides of a work take turns in one run, so that a machine that slows down slows all of
 them. Figures are medians over the rounds after the first, which is not counted.
 
-- **zoo**: its engine fed by its pipeline from uint8 images in memory, with the threads that the recipe names.
+- **zoo**: its engine fed by its pipeline from uint8 images in memory, with the threads that the recipe names. The
+  pipeline runs on from turn to turn, as it does from epoch to epoch in `train.py`.
 - **Keras**: the same net with Keras' own layers, `compile(optimizer, loss, metrics)` and `fit(x, y, batch_size)` or
   `predict` on float32 arrays in memory, and nothing else set. **Tuned**: with `steps_per_execution`, XLA where there
   are no convolutions, and, for tiny nets, the better of its own number of threads and the zoo's. Where a step takes
