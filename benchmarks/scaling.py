@@ -3,13 +3,19 @@
     python -m benchmarks.scaling
 
 A step takes the time of its computation and then that of its all-reduce, `Setup.compute` and `all_reduce`; nothing
-overlaps. Each input has its source beside it. Nothing is measured here.
+overlaps. Rates of the zoo are those of results/benchmarks.json; each other input has its source beside it. Nothing is
+measured here.
 """
 
 import dataclasses
+import functools
+import json
+import sys
+from pathlib import Path
 
 import zoo
 from zoo import console
+from zoo.errors import RequestError
 
 REPLICAS = (1, 8, 64, 512)
 FLOAT32 = 4
@@ -91,55 +97,71 @@ class Setup:
         return min(replicas, self.per_host) * self.rate / self.input_rate
 
 
-# Medians on 2 cores, measured as `python -m benchmarks` does: seconds per step, images per second of the pipeline.
-RESNET20_RATE, RESNET50_RATE = 128 / 0.240, 16 / 2.907
-CIFAR_INPUT_RATE, JPEG_INPUT_RATE = 180_033 / 2, 1_595 / 2
+# What `python -m benchmarks` measured, and the cores of its machine.
+RECORD, CORES = Path(__file__).parents[1] / "results" / "benchmarks.json", 2
 # NVIDIA DeepLearningExamples, ResNet50 v1.5 for TensorFlow, DGX A100, TF32 with XLA: images per second of one GPU, of
 # eight together, and the batch of a GPU.
 A100_RATE, A100_RATE_OF_8, A100_SHARE = 909, 7_000, 256
-SETUPS = (
-    Setup(
-        "ResNet-20 on CIFAR-10, a replica is a host with 2 cores",
-        "resnet20",
-        batch=128,
-        # He et al. 2015, arXiv:1512.03385, section 4.2.
-        largest_batch=128,
-        rate=RESNET20_RATE,
-        share=128,
-        input_rate=CIFAR_INPUT_RATE,
-        per_host=1,
-        cores=2,
-        within=ETHERNET_25,
-        between=ETHERNET_25,
-    ),
-    Setup(
-        "ResNet-50 on ImageNet, a replica is a host with 2 cores",
-        "resnet50",
-        batch=256,
-        # Goyal et al. 2017, arXiv:1706.02677, with the learning rate scaled and warmed up.
-        largest_batch=8192,
-        rate=RESNET50_RATE,
-        share=16,
-        input_rate=JPEG_INPUT_RATE,
-        per_host=1,
-        cores=2,
-        within=ETHERNET_25,
-        between=ETHERNET_25,
-    ),
-    Setup(
-        "ResNet-50 on ImageNet, a replica is an A100, 8 in a host of 128 cores",
-        "resnet50",
-        batch=256,
-        largest_batch=8192,
-        rate=A100_RATE,
-        share=A100_SHARE,
-        input_rate=JPEG_INPUT_RATE,
-        per_host=8,
-        cores=128,
-        within=NVLINK,
-        between=ETHERNET_100,
-    ),
-)
+
+
+def measured(work: str) -> float:
+    """Images per second of the zoo in a work of `python -m benchmarks`, from its record.
+
+    Raises:
+        ValueError: the work is not recorded.
+    """
+    try:
+        return json.loads(RECORD.read_text())["works"][work]["sides"]["zoo"]["images_per_second"]
+    except (OSError, KeyError) as error:
+        raise RequestError(f"{RECORD} has no {work}; run python -m benchmarks {work}") from error
+
+
+@functools.cache
+def setups() -> tuple[Setup, ...]:
+    """The recipes and machines of the tables."""
+    return (
+        Setup(
+            "ResNet-20 on CIFAR-10, a replica is a host with 2 cores",
+            "resnet20",
+            batch=128,
+            # He et al. 2015, arXiv:1512.03385, section 4.2.
+            largest_batch=128,
+            rate=measured("resnet20"),
+            share=128,
+            input_rate=measured("input_memory") / CORES,
+            per_host=1,
+            cores=2,
+            within=ETHERNET_25,
+            between=ETHERNET_25,
+        ),
+        Setup(
+            "ResNet-50 on ImageNet, a replica is a host with 2 cores",
+            "resnet50",
+            batch=256,
+            # Goyal et al. 2017, arXiv:1706.02677, with the learning rate scaled and warmed up.
+            largest_batch=8192,
+            rate=measured("resnet50"),
+            share=16,
+            input_rate=measured("input_jpeg") / CORES,
+            per_host=1,
+            cores=2,
+            within=ETHERNET_25,
+            between=ETHERNET_25,
+        ),
+        Setup(
+            "ResNet-50 on ImageNet, a replica is an A100, 8 in a host of 128 cores",
+            "resnet50",
+            batch=256,
+            largest_batch=8192,
+            rate=A100_RATE,
+            share=A100_SHARE,
+            input_rate=measured("input_jpeg") / CORES,
+            per_host=8,
+            cores=128,
+            within=NVLINK,
+            between=ETHERNET_100,
+        ),
+    )
 
 
 def gradient_bytes(model: str) -> int:
@@ -202,13 +224,18 @@ def setup_table(setup: Setup) -> list[str]:
 
 def tables() -> str:
     """All tables, as they stand in docs/scaling.md."""
-    a100 = SETUPS[-1]
+    a100 = setups()[-1]
     modelled, stated = 1 - a100.loss(8, a100.share), A100_RATE_OF_8 / (8 * A100_RATE)
-    parts = [all_reduce_table(), *map(setup_table, SETUPS)]
+    parts = [all_reduce_table(), *map(setup_table, setups())]
     check = f"Eight A100 in one host: {modelled:.1%} by the formula, {stated:.1%} as NVIDIA measured it."
     return "\n\n".join(["\n".join(part) for part in parts] + [check])
 
 
-if __name__ == "__main__":
+def main(argv: list[str]) -> None:
+    """Prints the tables."""
     console.import_tensorflow()
     print(tables())
+
+
+if __name__ == "__main__":
+    sys.exit(console.run(main, sys.argv[1:]))

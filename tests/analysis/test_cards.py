@@ -201,9 +201,10 @@ def test_speed_is_that_of_the_record(monkeypatch, tmp_path):
     assert cards.benchmarks_table() == ""
     cards.BENCHMARKS.write_text(json.dumps(record))
     assert cards.benchmarks_table().splitlines() == [
-        "| work | zoo, images/s | times faster than Keras | times faster than PyTorch | of matmul |",
-        "|---|---:|---|---|---|",
-        "| MLP | 1,234 | 2.00 (1.50 to 22.2) | - | 0.654 |",
+        "| work | zoo, images/s | times faster than Keras | times faster than PyTorch | times faster than JAX "
+        "| of matmul |",
+        "|---|---:|---|---|---|---|",
+        "| MLP | 1,234 | 2.00 (1.50 to 22.2) | - | - | 0.654 |",
     ]
 
 
