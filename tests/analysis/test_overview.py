@@ -9,6 +9,8 @@ import pytest
 from test_runs import record
 
 import zoo
+from zoo import baselines
+from zoo.__main__ import known_recipes
 from zoo.analysis import overview, runs, tables
 from zoo.errors import RequestError
 
@@ -38,11 +40,11 @@ def side(title, median, ratio=None, skipped=None):
 BENCHMARKS = {
     "machine": {"processor": "<cpu>", "cores": 2, "matmul_gflops": 301.4},
     "versions": {"tensorflow": "2.21.0"},
-    "rounds": 7,
     "works": {
         "mlp": {
             "title": "MLP",
             "kind": "train",
+            "rounds": 7,
             "sides": {
                 "zoo": side("zoo", 0.0421),
                 "keras": side("Keras `fit`", 0.916, 21.75),
@@ -53,6 +55,7 @@ BENCHMARKS = {
         "start": {
             "title": "`train.py <1>`",
             "kind": "start",
+            "rounds": 3,
             "sides": {"zoo": side("zoo", 3.5), "keras": side("Keras", 7.0, 2.0)},
         },
     },
@@ -161,6 +164,13 @@ def test_throughput_is_that_of_the_file(whole):
     assert "<code>train.py &lt;1&gt;</code>" in page.source
     assert tables.NO_SUCH_SIDE not in page.source
     assert "`" not in page.source
+
+
+@pytest.mark.slow
+def test_the_records_of_the_repository_make_a_page(tmp_path):
+    page = made.Page(overview.write_overview(baselines.RESULTS, tmp_path, known_recipes()))
+    assert "Medians of " in page.source
+    assert "resnet20_digits" in page.source
 
 
 def test_what_is_missing_is_said(tmp_path):

@@ -199,7 +199,9 @@ def throughput(benchmarks: dict[str, Any] | None, output: Path) -> list[Markup]:
         return [page.paragraph("There is no benchmarks.json; python -m benchmarks makes it.")]
     machine, works = benchmarks["machine"], list(benchmarks["works"].values())
     versions = ", ".join(f"{name} {version}" for name, version in benchmarks["versions"].items())
-    text = f"Medians of {benchmarks['rounds']} rounds, in turn on {machine['processor']}, {machine['cores']} cores"
+    rounds = sorted({work["rounds"] for work in works})
+    text = f"Medians of {' or '.join(map(str, rounds))} rounds, " if rounds else ""
+    text += f"in turn on {machine['processor']}, {machine['cores']} cores"
     if machine["matmul_gflops"]:
         text += f", which multiply matrices at {machine['matmul_gflops']:,.0f} GFLOP/s"
     kinds = dict.fromkeys(work["kind"] for work in works)
@@ -228,6 +230,7 @@ def throughput(benchmarks: dict[str, Any] | None, output: Path) -> list[Markup]:
 
 def ratios(kind: str, works: Sequence[dict[str, Any]], output: Path) -> Markup | None:
     """A plot of how many times as long as the zoo the peers take for works of a kind; None where there are no peers."""
+    works = [work for work in works if any(side["times_slower"] for side in work["sides"].values())]
     sides = tables.slower(works)
     if not sides:
         return None
