@@ -21,10 +21,9 @@ from typing import Any
 from benchmarks import table
 from benchmarks.turns import ROOT, Dropped, play
 from benchmarks.works import WORKS, Work
-from zoo import console
+from zoo import console, processor
 from zoo.errors import RequestError, RunError, unknown
 from zoo.training.files import write_json
-from zoo.training.provenance import processor
 
 
 def main(argv: Sequence[str]) -> None:
@@ -132,7 +131,7 @@ def read(results: Path) -> dict[str, Any]:
     Raises:
         RequestError: it is no record.
     """
-    machine = {"processor": processor(), "cores": os.cpu_count(), "matmul_gflops": None}
+    machine = {"processor": processor.name(), "cores": os.cpu_count(), "matmul_gflops": None}
     if not results.exists():
         return {"machine": machine, "versions": {}, "works": {}}
     try:
@@ -144,7 +143,7 @@ def read(results: Path) -> dict[str, Any]:
 
 def check_machine(recorded: dict[str, Any], results: Path) -> None:
     """Raises RequestError where a record is of another machine: its figures do not go with those of this one."""
-    here = {"processor": processor(), "cores": os.cpu_count()}
+    here = {"processor": processor.name(), "cores": os.cpu_count()}
     there = {name: recorded["machine"].get(name) for name in here}
     if there != here:
         was = f"{there['cores']} cores of {there['processor']}"

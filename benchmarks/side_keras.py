@@ -10,9 +10,11 @@ import time
 from collections.abc import Callable
 from importlib import metadata
 
+# Before the zoo, which would switch oneDNN on: who uses Keras has it as TensorFlow itself decides.
+import tensorflow as tf
+
 from benchmarks.commands import script_turn
 from benchmarks.works import CLASSES, Prepared, Work, examples
-from zoo import console
 
 STEPS_PER_EXECUTION = 50
 # The zoo's layers that stand in for those of Keras.
@@ -24,9 +26,6 @@ def prepare(side: str, work: Work, threads: int) -> Prepared:
     versions = {name: metadata.version(name) for name in ("tensorflow", "keras")}
     if work.kind == "start":
         return Prepared(script_turn("minimal_keras.py", work), "a script with `fit`", versions, peak_of="children")
-    console.import_tensorflow()
-    import tensorflow as tf
-
     tf.config.threading.set_intra_op_parallelism_threads(threads)
     if work.kind == "input":
         from benchmarks import input_pipeline

@@ -2,6 +2,8 @@
 
 import os
 
+import zoo  # noqa: F401 - first: it decides on oneDNN for the TensorFlow that comes after it
+
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 
 import pytest

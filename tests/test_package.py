@@ -13,12 +13,13 @@ FILES = [*sorted((ROOT / "zoo").rglob("*.py")), ROOT / "train.py"]
 # Room -> the rooms of the zoo that it may import. Arrows point down only.
 ROOMS = {
     "zoo.errors": set(),
+    "zoo.processor": {"zoo.errors"},
     "zoo.version": set(),
     "zoo.layers": set(),
     "zoo.metrics": set(),
     "zoo.tasks": {"zoo.tasks", "zoo.metrics"},
     "zoo.config": {"zoo.errors"},
-    "zoo.registry": {"zoo.errors", "zoo.layers"},  # the layers when a saved model is loaded
+    "zoo.registry": {"zoo.errors", "zoo.processor", "zoo.layers"},  # the layers when a saved model is loaded
     # A family may build on another one's blocks, as Wide ResNet does on ResNet-v2's.
     "zoo.models": {"zoo.models", "zoo.layers", "zoo.registry"},
     "zoo.data": {"zoo.data", "zoo.errors"},
@@ -30,6 +31,7 @@ ROOMS = {
         "zoo.registry",
         "zoo.config",
         "zoo.errors",
+        "zoo.processor",
         "zoo.version",
     },
     "zoo.analysis": {
@@ -42,7 +44,7 @@ ROOMS = {
         "zoo.config",
         "zoo.errors",
     },
-    "zoo.console": {"zoo.errors"},
+    "zoo.console": {"zoo.errors", "zoo.processor"},
     "zoo.baselines": {"zoo.training", "zoo.config", "zoo.errors"},
     "zoo.__main__": {
         "zoo.console",
@@ -53,7 +55,7 @@ ROOMS = {
         "zoo.registry",
         "zoo.errors",
     },
-    "zoo": {"zoo.config", "zoo.errors", "zoo.registry", "zoo.version"},
+    "zoo": {"zoo.config", "zoo.errors", "zoo.processor", "zoo.registry", "zoo.version"},
     "train": {"zoo.console", "zoo.training", "zoo.config", "zoo.errors"},
 }
 # Room -> packages beside the standard library that it may import. Models know Keras and nothing else.

@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Callable, Iterator
 from typing import NoReturn
 
+from zoo import processor
 from zoo.errors import Interrupted, RequestError, RunError
 
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
@@ -64,7 +65,11 @@ def import_tensorflow() -> None:
 
     A second is saved too: Keras takes scikit-learn and pyplot along wherever they are installed, for wrappers and
     galleries that no command has a use for, and the garbage collector finds nothing in a million new objects.
+
+    Raises:
+        RequestError: the environment has a value for TensorFlow that it would pass over.
     """
+    processor.check_environment()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     with _stderr_held_back(), _hidden("sklearn", "matplotlib"), _uncollected():
         import tensorflow as tf

@@ -18,11 +18,13 @@ import inspect
 import numbers
 import pkgutil
 import re
+import sys
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import metadata
 from typing import TYPE_CHECKING, Any
 
+from zoo import processor
 from zoo.errors import RequestError, unknown
 
 if TYPE_CHECKING:
@@ -316,6 +318,8 @@ def _discover() -> None:
     global _discovered
     if _discovered:
         return
+    if "tensorflow" not in sys.modules:
+        processor.check_environment()
     _discovered = True  # first, since a family that looks a model up must not start over
     try:
         for style in STYLES:

@@ -8,10 +8,11 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from zoo import processor
 from zoo.version import __version__
 
 if TYPE_CHECKING:
-    # They need TensorFlow, which whoever asks for the processor alone may do without.
+    # They need TensorFlow, which whoever asks for the versions alone may do without.
     from zoo.training.data import Data
     from zoo.training.experiment import Experiment
 
@@ -30,7 +31,12 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
             "mean": data.normalization.mean,
             "deviation": data.normalization.deviation,
         },
-        "hardware": {"processor": processor(), "cores": os.cpu_count(), "system": platform.platform()},
+        "hardware": {
+            "processor": processor.name(),
+            "cores": os.cpu_count(),
+            "system": platform.platform(),
+            **processor.facts(),
+        },
         "strategy": experiment.strategy_name,
         "replicas": experiment.strategy.num_replicas_in_sync,
         # A TPU compiles everything with XLA, whoever asks.
@@ -76,15 +82,3 @@ def _commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):
         return None
     return f"{commit}+changes" if status.strip() else commit
-
-
-def processor() -> str:
-    """The processor's name; Linux tells it in a file, other systems through `platform`."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor()
-    return next(
-        (line.partition(":")[2].strip() for line in lines if line.startswith("model name")),
-        platform.machine(),
-    )
