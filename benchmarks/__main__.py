@@ -14,7 +14,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -38,37 +38,53 @@ def main(argv: Sequence[str]) -> None:
         return
     if not options.steps:
         check_machine(recorded, results)
-    failed = play_all(options, results, recorded)
-    if failed:
-        raise RunError(f"not recorded: {', '.join(failed)}")
+    works = {name: shortened(WORKS[name], options.steps) for name in options.works}
+
+    def keep(name: str, work: dict[str, Any]) -> None:
+        nonlocal recorded
+        recorded = merged(recorded, name, work, WORKS)
+        results.parent.mkdir(parents=True, exist_ok=True)
+        write_json(results, recorded)
+        table.write_all(recorded, options.output)
+
+    play_all(works, options, None if options.steps else keep)
 
 
-def play_all(options: argparse.Namespace, results: Path, recorded: dict[str, Any]) -> list[str]:
-    """Plays the works one after the other; returns the names of those that could not be played."""
+def play_all(
+    works: dict[str, Work], options: argparse.Namespace, keep: Callable[[str, dict[str, Any]], None] | None
+) -> None:
+    """Plays works one after the other.
+
+    Args:
+        works: by name.
+        options: `rounds` and `peer_python`.
+        keep: takes the name and the record of each work when it is done; None: nothing is recorded.
+
+    Raises:
+        RunError: some could not be played.
+    """
     failed = []
-    for number, name in enumerate(options.works, 1):
+    for number, (name, one) in enumerate(works.items(), 1):
         began = time.monotonic()
 
-        def say(text: str, head: str = f"{name} ({number} of {len(options.works)})", began: float = began) -> None:
+        def say(text: str, head: str = f"{name} ({number} of {len(works)})", began: float = began) -> None:
             print(f"{head}, {time.monotonic() - began:.0f} s: {text}", flush=True)
 
         try:
-            work = play(shortened(WORKS[name], options.steps), options.rounds, options.peer_python, say)
+            work = play(one, options.rounds, options.peer_python, say)
         except Dropped as error:
             failed.append(name)
             say(f"not recorded: {error}")
             continue
         except KeyboardInterrupt:
-            say(f"stopped and not recorded; what was finished is in {results}")
+            say(f"stopped and not recorded; what was finished is in {options.output / 'results'}")
             raise
-        if not options.steps:
-            recorded = merged(recorded, name, work)
-            results.parent.mkdir(parents=True, exist_ok=True)
-            write_json(results, recorded)
-            table.write_all(recorded, options.output)
+        if keep:
+            keep(name, work)
         for line in table.lines(work):
             say(line)
-    return failed
+    if failed:
+        raise RunError(f"not recorded: {', '.join(failed)}")
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -77,47 +93,62 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     Raises:
         RequestError: one of them is wrong.
     """
+    parser = make_parser("python -m benchmarks", __doc__, WORKS, rounds=5)
+    parser.add_argument("--steps", type=int, default=0, help="a turn has at most so many; not recorded")
+    parser.add_argument("--tables", action="store_true", help="run nothing, make tables and plot of what is recorded")
+    options = checked(parser.parse_args(argv), WORKS)
+    if options.steps < 0:
+        raise RequestError(f"steps is {options.steps}; it must be at least 1, or 0 for those of each work")
+    return options
+
+
+def make_parser(program: str, description: str, works: Iterable[str], *, rounds: int) -> console.Parser:
+    """A parser of what every command of benchmarks takes: works, rounds, the peers' Python, where records go."""
     parser = console.Parser(
-        prog="python -m benchmarks",
-        description=__doc__,
-        epilog=f"Works: {', '.join(WORKS)}.",
+        prog=program,
+        description=description,
+        epilog=f"Works: {', '.join(works)}.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("works", nargs="*", default=["*"], metavar="WORK", help="or a pattern, 'resnet*'; default: all")
-    parser.add_argument("--rounds", type=int, default=5, help="counted turns of each side; default: 5")
+    parser.add_argument("--rounds", type=int, default=rounds, help=f"counted turns of each side; default: {rounds}")
     parser.add_argument(
         "--peer_python",
         default=os.environ.get("PEER_PYTHON", sys.executable),
         help="the Python that has PyTorch and JAX; default: PEER_PYTHON of the environment, else this one",
     )
-    parser.add_argument("--steps", type=int, default=0, help="a turn has at most so many; not recorded")
-    parser.add_argument("--tables", action="store_true", help="run nothing, make tables and plot of what is recorded")
     parser.add_argument(
         "--output", type=Path, default=ROOT, help="the folder of results/ and docs/; default: the zoo's"
     )
-    options = parser.parse_args(argv)
+    return parser
+
+
+def checked(options: argparse.Namespace, works: Iterable[str]) -> argparse.Namespace:
+    """The options of `make_parser`, with whole names of works and an absolute peer_python.
+
+    Raises:
+        RequestError: one of them is wrong.
+    """
     if options.rounds < 1:
         raise RequestError(f"rounds is {options.rounds}; it must be at least 1")
-    if options.steps < 0:
-        raise RequestError(f"steps is {options.steps}; it must be at least 1, or 0 for those of each work")
     found = shutil.which(options.peer_python)
     if found is None:
         raise RequestError(f"peer_python is {options.peer_python!r}; there is no such program")
     options.peer_python = os.path.abspath(found)
-    options.works = matching(options.works)
+    options.works = matching(options.works, works)
     return options
 
 
-def matching(patterns: Sequence[str]) -> list[str]:
-    """The works whose names fit any of the patterns, in the order of the table.
+def matching(patterns: Sequence[str], works: Iterable[str]) -> list[str]:
+    """Those of the works whose names fit any of the patterns, in their order.
 
     Raises:
         RequestError: a pattern fits none.
     """
     for pattern in patterns:
-        if not fnmatch.filter(WORKS, pattern):
-            raise unknown("work", pattern, WORKS)
-    return [name for name in WORKS if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
+        if not fnmatch.filter(works, pattern):
+            raise unknown("work", pattern, works)
+    return [name for name in works if any(fnmatch.fnmatchcase(name, pattern) for pattern in patterns)]
 
 
 def shortened(work: Work, steps: int) -> Work:
@@ -125,13 +156,17 @@ def shortened(work: Work, steps: int) -> Work:
     return dataclasses.replace(work, steps=min(work.steps, steps or work.steps))
 
 
-def read(results: Path) -> dict[str, Any]:
+def read(results: Path, **machine: Any) -> dict[str, Any]:
     """What has been recorded; no works where there is nothing yet.
+
+    Args:
+        results: the file.
+        machine: what a new record says of the machine beside its CPU.
 
     Raises:
         RequestError: it is no record.
     """
-    machine = {"processor": processor.name(), "cores": os.cpu_count(), "matmul_gflops": None}
+    machine = {**here(), "matmul_gflops": None, **machine}
     if not results.exists():
         return {"machine": machine, "versions": {}, "works": {}}
     try:
@@ -141,19 +176,23 @@ def read(results: Path) -> dict[str, Any]:
         raise RequestError(f"{results} is not what python -m benchmarks writes: {error!r}; move it away") from error
 
 
+def here() -> dict[str, Any]:
+    """What figures go together with."""
+    return {"processor": processor.name(), "cores": os.cpu_count()}
+
+
 def check_machine(recorded: dict[str, Any], results: Path) -> None:
     """Raises RequestError where a record is of another machine: its figures do not go with those of this one."""
-    here = {"processor": processor.name(), "cores": os.cpu_count()}
-    there = {name: recorded["machine"].get(name) for name in here}
-    if there != here:
+    there = {name: recorded["machine"].get(name) for name in here()}
+    if there != here():
         was = f"{there['cores']} cores of {there['processor']}"
         raise RequestError(f"{results} is of another machine, {was}; move it away, or name another --output")
 
 
-def merged(recorded: dict[str, Any], name: str, work: dict[str, Any]) -> dict[str, Any]:
-    """The record with a work in place of what stood there of it."""
+def merged(recorded: dict[str, Any], name: str, work: dict[str, Any], order: Iterable[str]) -> dict[str, Any]:
+    """The record with a work in place of what stood there of it, and all works in an order."""
     works = recorded["works"] | {name: work}
-    works = {name: works[name] for name in WORKS if name in works}
+    works = {name: works[name] for name in order if name in works}
     rates = [work["matmul_gflops"] for work in works.values() if work["matmul_gflops"]]
     versions: dict[str, set[str]] = {}
     for one in works.values():

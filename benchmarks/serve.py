@@ -13,7 +13,7 @@ import resource
 import sys
 from pathlib import Path
 
-from benchmarks.works import SIDES, Unfit, Work
+from benchmarks.works import PRODUCT, SIDES, Unfit, Work
 
 
 def main(side: str, work_json: str, threads: str) -> None:
@@ -25,17 +25,17 @@ def main(side: str, work_json: str, threads: str) -> None:
         print(json.dumps(message), file=replies, flush=True)
 
     try:
-        play = importlib.import_module(SIDES[side])
+        play = importlib.import_module((SIDES | PRODUCT)[side])
         prepared = play.prepare(side, Work(**json.loads(work_json)), int(threads))
     except (ImportError, Unfit) as error:
         reply(skipped=" ".join(str(error).split()))
         return
     ready = {field.name: getattr(prepared, field.name) for field in dataclasses.fields(prepared)}
-    del ready["turn"]
+    del ready["turn"], ready["measured"]
     reply(**ready)
     for _ in sys.stdin:
         seconds = prepared.turn()
-        reply(seconds=seconds, peak_gib=peak_gib(prepared.peak_of))
+        reply(seconds=seconds, peak_gib=peak_gib(prepared.peak_of), **prepared.measured())
 
 
 def peak_gib(whose: str) -> float:

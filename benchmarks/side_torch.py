@@ -25,22 +25,45 @@ def prepare(side: str, work: Work, threads: int) -> Prepared:
     if threads:
         torch.set_num_threads(threads)
     compiled = side == "torch_compile"
+    if work.device == "GPU":
+        if not torch.cuda.is_available():
+            raise Unfit("PyTorch sees no GPU")
+        # What its own guide to performance says: try algorithms once, and let products take TF32 as convolutions do.
+        torch.backends.cudnn.benchmark = True
+        torch.set_float32_matmul_precision("high")
     if compiled and not any(map(shutil.which, ("g++", "c++", "clang++"))):
         raise Unfit("torch.compile needs a C++ compiler, and there is none")
     torch.manual_seed(0)
     net, origin = torch_nets.build(work)
     versions |= origin
-    net = net.to(memory_format=torch.channels_last)
+    net = net.to(device_of(work), memory_format=torch.channels_last)
     parameters = sum(parameter.numel() for parameter in net.parameters())
     turn = training_turn(work, net, compiled) if work.kind == "train" else inference_turn(work, net, compiled)
     title = "PyTorch, torch.compile" if compiled else "PyTorch eager, channels last"
-    return Prepared(turn, title, versions, parameters)
+    title += "" if work.precision == "float32" else f", autocast to {work.precision}"
+    return Prepared(turn, title, versions, parameters, measured=lambda: gpu_memory(work))
+
+
+def gpu_memory(work: Work) -> dict[str, float]:
+    """The most memory of the card that PyTorch has had in use, in GiB; nothing on a CPU."""
+    return {"gpu_peak_gib": torch.cuda.max_memory_allocated() / 2**30} if work.device == "GPU" else {}
+
+
+def device_of(work: Work) -> str:
+    """PyTorch's name for the device of a work."""
+    return "cuda" if work.device == "GPU" else "cpu"
+
+
+def autocast(work: Work) -> torch.autocast:
+    """Where half precision is asked for, operations that allow it are computed in it."""
+    return torch.autocast(device_of(work), torch.bfloat16, enabled=work.precision == "bfloat16")
 
 
 def tensors(work: Work) -> tuple[list[torch.Tensor], torch.Tensor]:
-    """Images (n, height, width, channels) and labels."""
+    """Images (n, height, width, channels) and labels, on the device."""
     inputs, labels = examples(work)
-    return [torch.from_numpy(array) for array in inputs], torch.from_numpy(labels)
+    device = device_of(work)
+    return [torch.from_numpy(array).to(device) for array in inputs], torch.from_numpy(labels).to(device)
 
 
 def channels_first(images: torch.Tensor) -> torch.Tensor:
@@ -57,7 +80,8 @@ def training_turn(work: Work, net: nn.Module, compiled: bool) -> Callable[[], fl
     optimizer = make(net.parameters(), lr=1e-3, fused=True, **settings)
 
     def loss_of(batch, wanted):
-        return criterion(net(*map(channels_first, batch)), wanted)
+        with autocast(work):
+            return criterion(net(*map(channels_first, batch)), wanted)
 
     if compiled:
         loss_of = torch.compile(loss_of)
@@ -65,8 +89,8 @@ def training_turn(work: Work, net: nn.Module, compiled: bool) -> Callable[[], fl
 
     def turn() -> float:
         began = time.perf_counter()
-        order = torch.randperm(len(labels))
-        total = torch.zeros(())
+        order = torch.randperm(len(labels), device=labels.device)
+        total = torch.zeros((), device=labels.device)
         for start in range(0, len(labels), work.batch_size):
             chosen = order[start : start + work.batch_size]
             optimizer.zero_grad(set_to_none=True)
@@ -85,7 +109,8 @@ def inference_turn(work: Work, net: nn.Module, compiled: bool) -> Callable[[], f
     inputs, labels = tensors(work)
 
     def outputs_of(batch):
-        return net(*map(channels_first, batch))
+        with autocast(work):
+            return net(*map(channels_first, batch))
 
     if compiled:
         outputs_of = torch.compile(outputs_of)
@@ -98,7 +123,8 @@ def inference_turn(work: Work, net: nn.Module, compiled: bool) -> Callable[[], f
             outputs_of([images[start : start + work.batch_size] for images in inputs])
             for start in range(0, len(labels), work.batch_size)
         ]
-        torch.cat(outputs)
+        # Copying them back waits for the device.
+        torch.cat(outputs).cpu()
         return time.perf_counter() - began
 
     return turn

@@ -9,13 +9,15 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.commands import command_turn
-from benchmarks.works import CLASSES, Prepared, Work, arrays
+from benchmarks.works import CLASSES, Prepared, Unfit, Work, arrays
 from zoo import console
 from zoo.version import __version__
 
 ROOT = Path(__file__).parents[1]
 # More than anybody plays.
 MOST_TURNS = 10**6
+# Blocks that may lie ready when a turn begins: on the device, behind it, and in the making.
+MOST_READY = 8
 
 
 def prepare(side: str, work: Work, threads: int) -> Prepared:
@@ -24,6 +26,8 @@ def prepare(side: str, work: Work, threads: int) -> Prepared:
     if work.kind == "start" and work.model != "resume":
         return Prepared(command_turn(command_of(work)), "`train.py`", versions, peak_of="children")
     console.import_tensorflow()
+    if work.device == "GPU":
+        check_gpu()
     from zoo.training.strategy import set_cpu_threads
 
     set_cpu_threads(threads)
@@ -31,8 +35,31 @@ def prepare(side: str, work: Work, threads: int) -> Prepared:
         from benchmarks import input_pipeline
 
         return Prepared(input_pipeline.zoo_turn(work), "zoo", versions)
-    turn, model = engine_turn(work)
-    return Prepared(turn, "zoo", versions, *size_of(model))
+    turn, model, waited = engine_turn(work)
+    title = "zoo" if work.precision == "float32" else f"zoo, {work.precision}"
+    title += "" if work.jit == "auto" else f", jit={work.jit}"
+    return Prepared(
+        turn, title, versions, *size_of(model), measured=lambda: {"waiting": waited[-1], **gpu_memory(work)}
+    )
+
+
+def check_gpu() -> None:
+    """Raises `Unfit` where TensorFlow sees no GPU."""
+    import tensorflow as tf
+
+    if not tf.config.list_physical_devices("GPU"):
+        raise Unfit("TensorFlow sees no GPU")
+
+
+def gpu_memory(work: Work) -> dict[str, float]:
+    """The most memory of the card that TensorFlow has had in use, in GiB; nothing on a CPU."""
+    import tensorflow as tf
+
+    return (
+        {"gpu_peak_gib": tf.config.experimental.get_memory_info("GPU:0")["peak"] / 2**30}
+        if work.device == "GPU"
+        else {}
+    )
 
 
 def command_of(work: Work) -> Callable[[Path, int], list[str]]:
@@ -53,10 +80,11 @@ def engine_turn(work: Work):
     """One epoch of training or one pass of evaluation, by the engine of zoo.training.
 
     The blocks of training run on from turn to turn, as those of a run do from epoch to epoch: a run starts its pipeline
-    once. So up to four blocks lie ready when a turn begins, which is less than 2 % of any turn's work.
+    once. So up to four blocks lie ready when a turn begins, which is less than 2 % of any turn's work on a CPU. On a
+    GPU it may be all of it, so there as many blocks are trained on before the clock starts.
 
     Returns:
-        The turn and the model.
+        The turn, the model, and a list to which each turn adds the share of its time spent waiting for the pipeline.
     """
     import keras
     import tensorflow as tf
@@ -68,12 +96,16 @@ def engine_turn(work: Work):
     from zoo.data.transform import make_normalization
     from zoo.training.engine import Engine
     from zoo.training.optimizers import make_optimizer
+    from zoo.training.strategy import ahead_on_device
 
-    config = ExperimentConfig(optimizer=work.optimizer, batch_size=work.batch_size)
+    config = ExperimentConfig(optimizer=work.optimizer, batch_size=work.batch_size, precision=work.precision)
     source = InMemorySource(arrays(work), name="random")
     keras.utils.set_random_seed(0)
     classes = None if work.pairs else CLASSES
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if work.precision == "float32" else f"mixed_{work.precision}")
     model = zoo.build_model(work.model, work.image_shape, classes, **work.model_args)
+    keras.config.set_dtype_policy(policy)
     task, batches = task_and_batches(work, source)
     engine = Engine(
         model,
@@ -83,23 +115,32 @@ def engine_turn(work: Work):
         batch_size=work.batch_size,
         normalize=make_normalization(source, "unit"),
         image_names=batches.image_names,
+        jit=work.jit,
     )
+    waited = [0.0]
     if work.kind == "train":
         longest = pipeline.longest_block(batches, work.batch_size, config.log_every_steps)
         plan = pipeline.BlockPlan.of(work.steps * MOST_TURNS, work.steps, longest)
-        blocks = iter(pipeline.training_blocks(batches, batch_size=work.batch_size, seed=0, plan=plan))
+        blocks = iter(ahead_on_device(pipeline.training_blocks(batches, batch_size=work.batch_size, seed=0, plan=plan)))
         count, play = plan.block_of(work.steps), engine.train_block
     else:
-        blocks = pipeline.evaluation_blocks(batches, batch_size=work.batch_size)
+        blocks = ahead_on_device(pipeline.evaluation_blocks(batches, batch_size=work.batch_size))
         count, play = None, engine.evaluate_block
 
     def turn() -> float:
-        began = time.perf_counter()
+        if work.device == "GPU" and work.kind == "train":
+            for block in itertools.islice(blocks, MOST_READY):
+                play(block)
+        waiting, began = 0.0, time.perf_counter()
+        ready = began
         for block in itertools.islice(blocks, count):
+            waiting += time.perf_counter() - ready
             play(block)
-        return time.perf_counter() - began
+            ready = time.perf_counter()
+        waited.append(waiting / (ready - began))
+        return ready - began
 
-    return turn, model
+    return turn, model, waited
 
 
 def task_and_batches(work: Work, source):

@@ -4,6 +4,7 @@ All of it is made of results/benchmarks.json alone.
 """
 
 import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -52,18 +53,32 @@ them. Figures are medians over the rounds after the first, which is not counted.
 `of matmul` is the rate of the step, 3 x 2 x the forward multiply-accumulates in training and 2 x in inference, divided
 by that of a float32 matrix product by NumPy which takes its turn in every round. Memory is the largest resident size of
 the process, data and libraries included."""
+GPU_INTRODUCTION = """Made by `python -m benchmarks.gpu` of `results/gpu.json`. All sides of a work hold the same
+card at the same time and take turns on it. **zoo**: its engine, compiled with XLA, fed by its pipeline from uint8
+images in the machine's memory; before the clock starts it trains on as many blocks as its pipeline may hold ready.
+**PyTorch**: eager and by `torch.compile`, channels last, fused optimizer, cuDNN's algorithms tried once
+(`cudnn.benchmark`), TF32 allowed (`set_float32_matmul_precision("high")`), autocast for bfloat16; its data lie on
+the card as normalised float32 before the clock starts. In float32 both compute products and convolutions in TF32.
+`of matmul` is the rate of the step divided by that of a matrix product of 8192 x 8192 in the same precision by
+TensorFlow, which takes its turn in every round."""
 
 
 def write_all(recorded: Record, folder: Path) -> None:
-    """Writes tables and plot. The README's table is made by `python -m zoo document`."""
-    docs = folder / "docs"
+    """Writes tables and plot. The README's table is made by `python -m zoo document`.
+
+    Args:
+        recorded: results/benchmarks.json.
+        folder: where docs/ stands, and results/gpu.json if there is one.
+    """
+    docs, on_gpu = folder / "docs", folder / "results" / "gpu.json"
     docs.mkdir(parents=True, exist_ok=True)
-    write_atomically(docs / "benchmarks.md", document(recorded).encode())
+    gpu = json.loads(on_gpu.read_text()) if on_gpu.exists() else None
+    write_atomically(docs / "benchmarks.md", document(recorded, gpu).encode())
     write_atomically(docs / "benchmarks.svg", plot(recorded))
 
 
-def document(recorded: Record) -> str:
-    """docs/benchmarks.md."""
+def document(recorded: Record, gpu: Record | None = None) -> str:
+    """docs/benchmarks.md, of the records of CPU and GPU."""
     machine, works = recorded["machine"], recorded["works"]
     rate = machine["matmul_gflops"]
     where = f"{machine['cores']} cores of {machine['processor']}"
@@ -75,6 +90,7 @@ def document(recorded: Record) -> str:
         if any(work["kind"] == kind for work in works.values()):
             rows = net_table(recorded, kind, OTHERS) if kind in ("train", "inference") else plain_table(recorded, kind)
             parts += [f"## {title}", "\n".join(rows)]
+    parts += ["## On a GPU", *on_gpu(gpu)]
     parts += ["## Targets", "\n".join(target_table(works))]
     parts += ["## How each side was set up, and when", "\n".join(setup_table(works)), *absent(works)]
     return "\n\n".join(parts) + "\n"
@@ -92,6 +108,41 @@ def net_table(recorded: Record, kind: str, others: tuple[str, ...]) -> list[str]
         cells = [number(sides["zoo"]["images_per_second"]), *(spread(sides[side]["times_slower"]) for side in others)]
         rows.append([work["title"], *cells, number(sides["zoo"]["fraction_of_matmul"]), peaks])
     return markdown(["work", *heads], rows)
+
+
+def on_gpu(recorded: Record | None) -> list[str]:
+    """What is said of GPUs: a paragraph, and tables where there is a record."""
+    if not recorded:
+        return ["Not run on a GPU. `python -m benchmarks.gpu` is how it is done, and writes this part."]
+    machine, works = recorded["machine"], recorded["works"]
+    versions = ", ".join(f"{name} {version}" for name, version in sorted(recorded["versions"].items()))
+    others = ("torch", "torch_compile")
+    rows = []
+    for work in works.values():
+        sides = work["sides"]
+        peaks = ", ".join(number(sides[side].get("gpu_peak_gib")) for side in ("zoo", *others))
+        waiting = sides["zoo"].get("waiting")
+        rows.append(
+            [
+                work["title"],
+                number(sides["zoo"]["images_per_second"]),
+                *(spread(sides[side]["times_slower"]) for side in others),
+                number(sides["zoo"]["fraction_of_matmul"]),
+                "-" if waiting is None else f"{100 * waiting:.1f} %",
+                peaks,
+                f"{work['matmul_gflops'] / 1000:,.0f}",
+            ]
+        )
+    heads = ["work", "zoo, images/s", *(f"times faster than {SIDES[side]}" for side in others), "of matmul"]
+    heads += ["waiting for input", "peak GiB of the card: zoo, PyTorch, torch.compile", "matmul, TFLOP/s"]
+    return [
+        GPU_INTRODUCTION,
+        f"Card: {machine['card']}, with {machine['cores']} cores of {machine['processor']}.\nVersions: {versions}.",
+        "\n".join(markdown(heads, rows)),
+        "### How each side was set up, and when",
+        "\n".join(setup_table(works)),
+        *absent(works),
+    ]
 
 
 def plain_table(recorded: Record, kind: str) -> list[str]:

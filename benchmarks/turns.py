@@ -8,6 +8,7 @@ NumPy's float32 matrix product takes its turn with them.
 import contextlib
 import dataclasses
 import datetime
+import functools
 import json
 import math
 import os
@@ -24,7 +25,9 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks import side_product
 from benchmarks.works import NO_SUCH_SIDE, PEERS, SIDES, TUNABLE, Work, flops
+from zoo import processor
 
 ROOT = Path(__file__).parents[1]
 # Seconds after which a side that does not answer is given up: torch.compile takes minutes for a large net.
@@ -32,7 +35,7 @@ PATIENCE = 900
 MATRIX = 2048
 SIDE_FIELDS = (
     *("title", "median", "least", "most", "images_per_second", "peak_gib"),
-    *("fraction_of_matmul", "times_slower", "skipped"),
+    *("fraction_of_matmul", "times_slower", "gpu_peak_gib", "waiting", "skipped"),
 )
 Say = Callable[[str], None]
 
@@ -56,6 +59,7 @@ class Player:
         self.side, self.threads = side, threads
         self.seconds: list[float] = []
         self.peak_gib = 0.0
+        self.measured: dict[str, float] = {}
         self.ready: dict[str, Any] = {}
         self._errors = (folder / f"{side}-{threads}").open("w+")
         # Compiled nets are kept from one run to the next, as they are for a user.
@@ -63,7 +67,7 @@ class Player:
         self._process = subprocess.Popen(
             [python, "-m", "benchmarks.serve", side, json.dumps(dataclasses.asdict(work)), str(threads)],
             cwd=ROOT,
-            env=cache | os.environ | {"TMPDIR": str(folder), "TF_CPP_MIN_LOG_LEVEL": "3"},
+            env=cache | processor.environment_of_user() | {"TMPDIR": str(folder), "TF_CPP_MIN_LOG_LEVEL": "3"},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=self._errors,
@@ -93,11 +97,24 @@ class Player:
         Raises:
             Dropped: it has crashed.
         """
+        self.ask()
+        self.hear()
+
+    def ask(self) -> None:
+        """Lets it begin a turn."""
         with contextlib.suppress(OSError):  # the answer will be missing
             print("turn", file=self._process.stdin, flush=True)
+
+    def hear(self) -> None:
+        """Waits until it has played the turn that it was asked for.
+
+        Raises:
+            Dropped: it has crashed.
+        """
         answer = self._answer()
-        self.seconds.append(answer["seconds"])
-        self.peak_gib = answer["peak_gib"]
+        self.seconds.append(answer.pop("seconds"))
+        self.peak_gib = answer.pop("peak_gib")
+        self.measured = answer
 
     def end(self) -> None:
         """Ends the process and what it has started."""
@@ -145,10 +162,22 @@ def play(work: Work, rounds: int, peer_python: str, say: Say) -> dict[str, Any]:
                 players.append(Player(side, work, threads, python, Path(folder)))
                 stack.callback(players[-1].end)
         players = each(players, Player.begin, skipped, say)
+        product = matrix_product
+        if work.device == "GPU":
+            player = Player("product", work, 0, sys.executable, Path(folder))
+            stack.callback(player.end)
+            player.begin()
+            product = functools.partial(product_of, player, work)
         for number in range(rounds + 1):
             if work.kind in ("train", "inference"):
-                products.append(matrix_product())
-            players = each(players, Player.turn, skipped, say)[::-1]
+                products.append(product())
+            if work.device == "GPU" and not number:
+                # Nothing is timed yet, and compiling for a GPU takes each side a minute of other cores.
+                for player in players:
+                    player.ask()
+                players = each(players, Player.hear, skipped, say)[::-1]
+            else:
+                players = each(players, Player.turn, skipped, say)[::-1]
             say(f"round {number} of {rounds}" if number else "warm")
     return record(work, rounds, players, skipped, products[1:])
 
@@ -194,6 +223,12 @@ def matrix_product() -> float:
         np.matmul(matrix, matrix)
         seconds.append(time.perf_counter() - began)
     return 2 * MATRIX**3 / min(seconds)
+
+
+def product_of(player: Player, work: Work) -> float:
+    """What the device of a work does in a matrix product of its precision: operations per second."""
+    player.turn()
+    return side_product.operations(work) / player.seconds[-1]
 
 
 def record(
@@ -252,6 +287,7 @@ def side_record(work: Work, player: Player, zoo: Player, products: list[float]) 
         "peak_gib": significant(player.peak_gib),
         "fraction_of_matmul": fraction,
         "times_slower": None if player is zoo else spread(ratios),
+        **{name: significant(value) for name, value in player.measured.items()},
     }
 
 

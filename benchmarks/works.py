@@ -16,6 +16,8 @@ SIDES = {
     "torch_compile": "benchmarks.side_torch",
     "jax": "benchmarks.side_jax",
 }
+# Plays in every work on a GPU, beside the sides.
+PRODUCT = {"product": "benchmarks.side_product"}
 # These may live in another Python.
 PEERS = ("torch", "torch_compile", "jax")
 # Those of the sides whose number of threads a user would tune; the others keep what they come with.
@@ -39,6 +41,10 @@ class Work:
         optimizer: `adam` or `sgd` (momentum 0.9).
         threads: of the zoo's recipe; 0: all cores.
         sides: that know how.
+        device: `CPU` or `GPU`, which all sides then have for themselves in turn.
+        precision: `float32` or `bfloat16`, in which every side computes; its variables stay float32. On a GPU float32
+            products take TF32, as TensorFlow has it by default and PyTorch for convolutions.
+        jit: of the zoo, see `zoo.training.engine.Engine`.
     """
 
     title: str
@@ -51,6 +57,9 @@ class Work:
     optimizer: str = "sgd"
     threads: int = 0
     sides: tuple[str, ...] = ("zoo", "keras", "keras_tuned", "torch", "torch_compile")
+    device: str = "CPU"
+    precision: str = "float32"
+    jit: str = "auto"
 
     @property
     def pairs(self) -> bool:
@@ -73,6 +82,8 @@ class Prepared:
         parameters: trainable ones, by which it shows that all sides train one net; None: there is no net.
         forward_macs: multiply-accumulates of one example; None where the side does not count them.
         peak_of: whose memory is meant, `self` or `children`.
+        measured: asked after a turn, says by name what else was measured in it: `waiting`, the share of the turn
+            spent waiting for the input pipeline, and `gpu_peak_gib`, the most memory of the card that was in use.
     """
 
     turn: Callable[[], float]
@@ -81,6 +92,7 @@ class Prepared:
     parameters: int | None = None
     forward_macs: int | None = None
     peak_of: str = "self"
+    measured: Callable[[], dict[str, float]] = dict
 
 
 ALL = tuple(SIDES)
@@ -128,6 +140,20 @@ WITHOUT_NET = {
                        batch_size=32, sides=("zoo", "keras", "torch")),
     "start_run": Work("The whole run of configs/mlp_digits.py, 60 epochs", "start", "run",
                       batch_size=32, sides=("zoo", "keras", "torch")),
+}
+# What python -m benchmarks.gpu plays.
+ON_GPU = {
+    name: dataclasses.replace(TRAINING[work], device="GPU", threads=0, sides=("zoo", "torch", "torch_compile"), **how)
+    for name, work, how in (
+        ("mlp_digits", "mlp_digits", {}),
+        ("cnn_digits", "cnn_digits", {"steps": 1000}),
+        ("resnet20", "resnet20", {"steps": 200}),
+        ("resnet50", "resnet50", {"title": "ResNet-50, 224x224, batch 256", "batch_size": 256, "steps": 12}),
+        ("resnet50_bfloat16", "resnet50", {"title": "ResNet-50, 224x224, batch 256, bfloat16",
+                                           "batch_size": 256, "steps": 12, "precision": "bfloat16"}),
+        ("inception_v3_bfloat16", "inception_v3", {"title": "Inception-v3, 299x299, batch 128, bfloat16",
+                                                   "batch_size": 128, "steps": 12, "precision": "bfloat16"}),
+    )
 }
 # fmt: on
 WORKS = {**TRAINING, **INFERENCE, **WITHOUT_NET}

@@ -5,6 +5,8 @@ import os
 import zoo  # noqa: F401 - first: it decides on oneDNN for the TensorFlow that comes after it
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+# Processes of tests run beside each other.
+os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
 
 import pytest
 import tensorflow as tf
@@ -13,6 +15,17 @@ import tensorflow as tf
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
+
+
+# Tests hold float32 against float32; TF32 keeps ten of its 23 digits.
+tf.config.experimental.enable_tensor_float_32_execution(False)
+
+
+def pytest_report_header() -> str:
+    """Says whether the tests marked gpu have one."""
+    gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
+    names = ", ".join(each.get("device_name", "a GPU of unknown name") for each in gpus)
+    return f"GPU: {names or 'none; tests marked gpu are a rehearsal on the CPU'}"
 
 
 @pytest.fixture(scope="session")

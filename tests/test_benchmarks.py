@@ -11,8 +11,8 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import table, turns
-from benchmarks.works import NO_SUCH_SIDE, SIDES, WORKS, Work, flops
+from benchmarks import gpu, table, turns
+from benchmarks.works import NO_SUCH_SIDE, ON_GPU, SIDES, WORKS, Work, flops
 from zoo import console
 from zoo.analysis import tables
 
@@ -61,6 +61,40 @@ def test_the_tables_say_what_the_record_says():
     assert "- JAX: no such package" in text
 
 
+def test_the_part_on_gpus_is_made_of_its_own_record():
+    assert "Not run on a GPU" in table.document(made_up())
+    on_card = made_up()
+    on_card["machine"]["card"] = "Slide Rule"
+    work = on_card["works"]["resnet50"] | {"title": "ResNet-50 on it", "matmul_gflops": 5e5}
+    on_card["works"], sides = {"resnet50": work}, work["sides"]
+    sides["zoo"] |= {"waiting": 0.012, "gpu_peak_gib": 20.0}
+    text = table.document(made_up(), on_card)
+    assert "Not run on a GPU" not in text
+    assert "Card: Slide Rule, with 2 cores of Abacus" in text
+    cells = row(text.partition("\n### ")[0], "ResNet-50 on it", "On a GPU")
+    assert cells[1:] == ["1,234", "1.10 (0.550 to 2.20)", "-", "0.700", "1.2 %", "20.0, -, -", "500"]
+
+
+def test_a_gpu_that_is_not_there_is_one_line(tmp_path, capsys):
+    assert console.run(gpu.main, ["resnet20", f"--output={tmp_path}"]) == 2
+    assert "TensorFlow sees no GPU here; --rehearse plays the same" in capsys.readouterr().err
+    assert not [*tmp_path.iterdir()]
+    assert console.run(gpu.main, ["resnet21"]) == 2
+    assert "did you mean resnet20" in capsys.readouterr().err
+
+
+def test_a_rehearsal_is_small_and_on_the_cpu(tmp_path, monkeypatch, capsys):
+    played = []
+    monkeypatch.setattr(benchmarks, "play", lambda work, *_: played.append(work) or made_up()["works"]["resnet50"])
+    assert console.run(gpu.main, ["--rehearse", "--jit=off", f"--output={tmp_path}"]) == 0
+    assert len(played) == len(ON_GPU)
+    assert {(work.device, work.jit) for work in played} == {("CPU", "off")}
+    assert max(max(work.image_shape) for work in played) <= 139
+    assert {work.precision for work in played} == {"float32", "bfloat16"}
+    assert "a rehearsal on the CPU: nothing of this is recorded" in capsys.readouterr().out
+    assert not [*tmp_path.iterdir()]
+
+
 def test_targets_are_held_against_what_was_measured():
     def target_rows(works):
         return {tuple(row.split(" | ")[:2]): row.split(" | ")[2:] for row in table.target_table(works)[2:]}
@@ -102,7 +136,7 @@ def test_a_work_is_merged_into_the_record():
     before = copy.deepcopy(recorded)
     new = recorded["works"]["resnet50"] | {"rounds": 1, "date": "2001-01-01", "versions": {"keras": "4", "torch": "9"}}
     new["matmul_gflops"] = 100.0
-    after = benchmarks.merged(recorded, "mlp", new)
+    after = benchmarks.merged(recorded, "mlp", new, WORKS)
     assert list(after["works"]) == ["mlp", "resnet50", "start_run"]
     assert after["works"]["start_run"] == before["works"]["start_run"]
     assert [work["rounds"] for work in after["works"].values()] == [1, 5, 5]
@@ -115,7 +149,9 @@ def test_seconds_become_a_record():
     def player(name, seconds, threads=0):
         made = object.__new__(turns.Player)
         ready = {"title": name, "versions": {name: "1"}, "parameters": 5, "forward_macs": 1000}
-        vars(made).update(side=name, threads=threads, seconds=seconds, peak_gib=1.0, ready=ready)
+        vars(made).update(
+            side=name, threads=threads, seconds=seconds, peak_gib=1.0, ready=ready, measured={"waiting": 0.25}
+        )
         return made
 
     work = dataclasses.replace(TINY, sides=("zoo", "keras", "torch"))
@@ -132,6 +168,7 @@ def test_seconds_become_a_record():
     # 3 passes, 2 operations, 1000 MACs, 8 examples, 3 steps in 0.6 s.
     assert torch["fraction_of_matmul"] == pytest.approx(6 * 1000 * 8 * 3 / 0.6 / 1e6)
     assert torch["images_per_second"] == 40.0
+    assert torch["waiting"] == 0.25
     assert made["sides"]["keras"]["skipped"] == "gone"
     players[1].ready["parameters"] = players[2].ready["parameters"] = 6
     with pytest.raises(turns.Dropped, match="torch has another net: it has 6 parameters, that of the zoo 5"):

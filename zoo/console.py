@@ -71,6 +71,8 @@ def import_tensorflow() -> None:
     """
     processor.check_environment()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    # Otherwise TensorFlow takes all memory of every GPU at its first operation, even of `inspect`.
+    os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
     with _stderr_held_back(), _hidden("sklearn", "matplotlib"), _uncollected():
         import tensorflow as tf
 

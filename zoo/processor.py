@@ -38,6 +38,8 @@ _ALIASES = {
 _NO_LIMIT = ("", "ALL", "DEFAULT")
 # TensorFlow switches oneDNN on by itself where a CPU has one of these (the release notes of 2.9).
 _ONEDNN_BY_DEFAULT = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
+_X86_64 = ("x86_64", "amd64")
+_set_here = False
 _OTHERS_THAT_CHANGE_BITS = ("TF_DETERMINISTIC_OPS", "XLA_FLAGS")
 
 
@@ -47,8 +49,15 @@ def prefer_onednn() -> None:
     TensorFlow leaves it off on CPUs without AVX512_VNNI or its like. There Eigen computes instead: convolutions take
     up to twice as long, and the gradient of a grouped one does not exist. Only 64-bit x86 has been tried.
     """
-    if "tensorflow" not in sys.modules and platform.machine().lower() in ("x86_64", "amd64"):
-        os.environ.setdefault(ONEDNN, "1")
+    global _set_here
+    if ONEDNN not in os.environ and "tensorflow" not in sys.modules and platform.machine().lower() in _X86_64:
+        os.environ[ONEDNN] = "1"
+        _set_here = True
+
+
+def environment_of_user() -> dict[str, str]:
+    """The environment without what `prefer_onednn` has set: for a process that is to have TensorFlow as it comes."""
+    return {name: value for name, value in os.environ.items() if not (_set_here and name == ONEDNN)}
 
 
 def check_environment() -> None:

@@ -22,6 +22,8 @@ from zoo.data.batches import EvaluationBatches, TrainBatches
 # block only, however long a large net takes for one on a slow machine.
 MAX_BLOCK_SIZE = 4 * 2**20
 MAX_BLOCK_STEPS = 128
+# A GPU takes as long for so many numbers as a CPU for the fewer above, and waits for Python between two blocks.
+MAX_BLOCK_SIZE_OF_GPU = 128 * 2**20
 # Larger batches are made in pieces of this size.
 MAX_PIECE_SIZE = 5 * 2**19
 
@@ -84,7 +86,8 @@ class BlockPlan:
 
 def longest_block(batches: TrainBatches | EvaluationBatches, batch_size: int, *limits: int) -> int:
     """How many steps a block may have: by memory, by count and by the further `limits` given."""
-    return max(1, min(MAX_BLOCK_SIZE // (batches.example_size * batch_size), MAX_BLOCK_STEPS, *limits))
+    size = MAX_BLOCK_SIZE_OF_GPU if tf.config.list_physical_devices("GPU") else MAX_BLOCK_SIZE
+    return max(1, min(size // (batches.example_size * batch_size), MAX_BLOCK_STEPS, *limits))
 
 
 def training_blocks(

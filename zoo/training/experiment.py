@@ -23,8 +23,9 @@ from zoo.training import provenance
 from zoo.training.cluster import find_cluster, is_chief, of_several
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engine import Engine, all_layers, synchronizes
+from zoo.training.memory import is_out_of_memory, memory_losses_named
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
-from zoo.training.strategy import describe, is_tpu, make_strategy, set_cpu_threads, strategy_name
+from zoo.training.strategy import ahead_on_device, describe, is_tpu, make_strategy, set_cpu_threads, strategy_name
 from zoo.training.workers import Workers
 
 
@@ -120,7 +121,7 @@ class Experiment:
         """The blocks, for the replicas of this process where there are several."""
         replicas = self.strategy.num_replicas_in_sync
         if replicas == 1:
-            return make_dataset(None)
+            return ahead_on_device(make_dataset(None))
 
         def dataset_of(context):
             count = replicas // context.num_input_pipelines
@@ -137,6 +138,8 @@ class Experiment:
         try:
             yield from blocks
         except tf.errors.OpError as error:
+            if is_out_of_memory(error):
+                raise
             message = corrupt_image(source) or f"examples of {source.name} cannot be read: {error.message}"
             raise RunError(message) from error
 
@@ -172,7 +175,8 @@ def make_experiment(
         with workers.chief_first("prepare the data"):
             data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
         _check_workers(workers, data)
-        return _built(config, data, placement, workers)
+        with memory_losses_named(config):
+            return _built(config, data, placement, workers)
 
 
 def _built(config: ExperimentConfig, data: Data, placement: tf.distribute.Strategy, workers: Workers) -> Experiment:

@@ -16,6 +16,7 @@ from zoo.training.cluster import refusals_told
 from zoo.training.data import MEMORY_GIB
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.files import replacing
+from zoo.training.memory import memory_losses_named
 from zoo.training.profiling import Profiler
 from zoo.training.progress import Progress
 from zoo.training.provenance import provenance
@@ -117,7 +118,7 @@ def evaluate(
         experiment.engine.restore(state)
     except ValueError as error:
         raise RequestError(f"the checkpoint of step {step} in {workdir} does not fit: {error}") from error
-    with workers.losses_named():
+    with workers.losses_named(), memory_losses_named(config):
         metrics = experiment.task.summary(_answers_to(experiment, experiment.evaluation_blocks()))
     return {
         "step": step,
@@ -164,7 +165,7 @@ class _Run:
         self._answers: dict[str, np.ndarray] | None = None
 
     def execute(self) -> dict[str, Any]:
-        with self._folder.open(self._config):
+        with self._folder.open(self._config), memory_losses_named(self._config, self._last_good):
             return self._execute()
 
     def _execute(self) -> dict[str, Any]:

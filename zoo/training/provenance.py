@@ -36,6 +36,7 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
             "cores": os.cpu_count(),
             "system": platform.platform(),
             **processor.facts(),
+            "gpus": gpus(),
         },
         "strategy": experiment.strategy_name,
         "replicas": experiment.strategy.num_replicas_in_sync,
@@ -44,6 +45,24 @@ def provenance(experiment: "Experiment") -> dict[str, Any]:
         "seed": experiment.config.seed,
         "command": sys.argv,
     }
+
+
+def gpus() -> list[dict[str, str]]:
+    """The name and the compute capability of each GPU that TensorFlow sees, and the CUDA and cuDNN it was built for."""
+    import tensorflow as tf
+
+    found = tf.config.list_physical_devices("GPU")
+    built = tf.sysconfig.get_build_info() if found else {}
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in found]
+    return [
+        {
+            "name": each.get("device_name", "unknown"),
+            "compute_capability": ".".join(map(str, each.get("compute_capability", ()))),
+            "cuda": str(built.get("cuda_version", "")),
+            "cudnn": str(built.get("cudnn_version", "")),
+        }
+        for each in details
+    ]
 
 
 def versions() -> dict[str, str | None]:
