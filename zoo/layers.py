@@ -4,6 +4,8 @@ They are registered with Keras under the package name `zoo`: a saved model that 
 `zoo.load_model`, or with plain Keras after `import zoo.layers`.
 """
 
+import functools
+
 import keras
 
 
@@ -82,20 +84,23 @@ class GroupedConv2D(keras.layers.Conv2D):
 
     The weights, the configuration and the numbers are those of `keras.layers.Conv2D(groups=...)`. Keras
     sends groups through XLA, whose convolutions on a CPU take hundreds of times as long. Other backends than
-    TensorFlow, images with the channels first, and float64, which the kernel does not take, go Keras' own way.
+    TensorFlow and images with the channels first go Keras' own way.
+
+    The layer trains and predicts on every CPU, with oneDNN and without. A saved model that holds it has the same
+    operations wherever it was written, so it may be served on another kind of CPU. (Only a gradient through an exported
+    graph is the writer's: with oneDNN off it exists if it was off there. A `.keras` file has no graph.)
     """
 
     def call(self, inputs):
         """Convolves `inputs`, `(batch, height, width, channels)`."""
-        channels_last = self.data_format == "channels_last"
-        if keras.backend.backend() != "tensorflow" or not channels_last or self.compute_dtype == "float64":
+        if keras.backend.backend() != "tensorflow" or self.data_format != "channels_last":
             return super().call(inputs)
         import tensorflow as tf
 
-        # Not every CPU has the gradient of groups in half precision: there the rounded numbers meet in float32.
-        on_cpu = all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
-        dtype = "float32" if on_cpu else self.compute_dtype
-        outputs = tf.nn.conv2d(
+        # In half precision CPUs differ: some lack kernels, some round every sum. There the rounded numbers meet in
+        # float32, and what is summed is rounded once.
+        dtype = "float32" if self.compute_dtype != "float64" and _only_cpus() else self.compute_dtype
+        outputs = _grouped_convolution(
             tf.cast(inputs, dtype),
             tf.cast(tf.convert_to_tensor(self.kernel), dtype),
             strides=self.strides,
@@ -106,6 +111,96 @@ class GroupedConv2D(keras.layers.Conv2D):
         if self.use_bias:
             outputs = tf.nn.bias_add(outputs, tf.convert_to_tensor(self.bias))
         return self.activation(outputs)
+
+
+def _grouped_convolution(images, kernel, **settings):
+    """`tf.nn.conv2d` of as many groups as the kernel's shape says, on every device, with a gradient."""
+    import tensorflow as tf
+
+    @tf.custom_gradient
+    def convolve(images, kernel):
+        outputs = tf.nn.conv2d(images, kernel, **settings)
+        # Grappler fuses a convolution with the bias or the batch norm behind it, and without oneDNN the fused kernel
+        # takes no groups. It fuses across `tf.identity`, but not across this. The server of a saved model may be a
+        # CPU of another kind, so this is here on all of them.
+        outputs = tf.ensure_shape(outputs, outputs.shape)
+
+        def gradient(upstream):
+            if _has_grouped_gradient(outputs):
+                return _gradient_of_one_convolution(images, kernel, upstream, settings)
+            return _gradient_of_split(images, kernel, upstream, settings)
+
+        return outputs, gradient
+
+    return convolve(images, kernel)
+
+
+def _gradient_of_one_convolution(images, kernel, upstream, settings):
+    """The gradients of images and kernel by the kernels that take groups."""
+    import tensorflow as tf
+
+    height, width = settings["strides"]
+    rows, columns = settings["dilations"]
+    attributes = {
+        "out_backprop": upstream,
+        "strides": [1, height, width, 1],
+        "padding": settings["padding"],
+        "dilations": [1, rows, columns, 1],
+    }
+    return (
+        tf.raw_ops.Conv2DBackpropInput(input_sizes=tf.shape(images), filter=kernel, **attributes),
+        tf.raw_ops.Conv2DBackpropFilter(input=images, filter_sizes=tf.shape(kernel), **attributes),
+    )
+
+
+def _gradient_of_split(images, kernel, upstream, settings):
+    """The same where no kernel takes groups: each group is a convolution of its own."""
+    import tensorflow as tf
+
+    count = images.shape[-1] // kernel.shape[2]
+    parts, kernels = tf.split(images, count, axis=-1), tf.split(kernel, count, axis=-1)
+    with tf.GradientTape(watch_accessed_variables=False) as tape:
+        tape.watch([parts, kernels])
+        # Unlike `tf.nn.conv2d` it has a gradient with dilation on every CPU. In a graph only the gradient is computed.
+        outputs = [tf.nn.convolution(*pair, **settings) for pair in zip(parts, kernels, strict=True)]
+    gradients = tape.gradient(outputs, [parts, kernels], output_gradients=tf.split(upstream, count, axis=-1))
+    return tuple(tf.concat(part, axis=-1) for part in gradients)
+
+
+def _only_cpus() -> bool:
+    """Whether TensorFlow has no accelerator in this process."""
+    import tensorflow as tf
+
+    return all(device.device_type == "CPU" for device in tf.config.list_logical_devices())
+
+
+def _has_grouped_gradient(outputs) -> bool:
+    """Whether the device of a convolution's outputs has its gradient in groups, too: of the CPUs only some do."""
+    import tensorflow as tf
+
+    device = tf.DeviceSpec.from_string(outputs.device).device_type
+    # In a graph a tensor knows its device only where the user has named it.
+    on_cpu = device == "CPU" or (device is None and _only_cpus())
+    return not on_cpu or _cpu_has_grouped_gradient(outputs.dtype)
+
+
+@functools.cache
+def _cpu_has_grouped_gradient(dtype) -> bool:
+    """Tries the smallest one: what a CPU has follows from its kind, the environment and how TensorFlow was built."""
+    import tensorflow as tf
+
+    with tf.init_scope(), tf.device("CPU:0"):
+        try:
+            tf.raw_ops.Conv2DBackpropInput(
+                input_sizes=[1, 1, 1, 2],
+                filter=tf.ones([1, 1, 1, 2], dtype),
+                out_backprop=tf.ones([1, 1, 1, 2], dtype),
+                strides=[1, 1, 1, 1],
+                padding="VALID",
+            )
+        except tf.errors.OpError:
+            return False
+    return True
 
 
 @keras.saving.register_keras_serializable(package="zoo")

@@ -47,7 +47,7 @@ def prefer_onednn() -> None:
     """Switches oneDNN on for a TensorFlow that is yet to be imported, unless the user has decided.
 
     TensorFlow leaves it off on CPUs without AVX512_VNNI or its like. There Eigen computes instead: convolutions take
-    up to twice as long, and the gradient of a grouped one does not exist. Only 64-bit x86 has been tried.
+    up to twice as long, and the gradient of a grouped one is that of each group alone. Only 64-bit x86 has been tried.
     """
     global _set_here
     if ONEDNN not in os.environ and "tensorflow" not in sys.modules and platform.machine().lower() in _X86_64:
