@@ -10,6 +10,8 @@ import zoo
 from zoo import layers
 from zoo.layers import BatchNormalization, GroupedConv2D, LocalResponseNormalization
 
+pytestmark = pytest.mark.gpu
+
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(2.0, 3.0, (6, 5, 4, 7)).astype("float32")
 

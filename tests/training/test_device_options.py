@@ -65,7 +65,10 @@ def block(replicas=1):
 # Accumulation.
 
 
-@pytest.mark.parametrize(("replicas", "jit"), [(1, "on"), pytest.param(1, "off", marks=pytest.mark.slow), (2, "off")])
+@pytest.mark.parametrize(
+    ("replicas", "jit"),
+    [pytest.param(1, "on", marks=pytest.mark.gpu), pytest.param(1, "off", marks=pytest.mark.slow), (2, "off")],
+)
 def test_a_batch_in_parts_is_the_batch(replicas, jit):
     whole, one, _ = make_engine(l2=0.1, clip_norm=0.5)
     parts, other, _ = make_engine(replicas=replicas, jit=jit, l2=0.1, clip_norm=0.5, accumulate_steps=3)
@@ -76,6 +79,7 @@ def test_a_batch_in_parts_is_the_batch(replicas, jit):
         np.testing.assert_allclose(variable, same, rtol=1e-4, atol=1e-6, err_msg=variable.path)
 
 
+@pytest.mark.gpu
 def test_batch_norm_sees_a_part_at_a_time():
     engine, model, _ = make_engine("simple_cnn", accumulate_steps=3, learning_rate=1e-30)
     _, same, _ = make_engine("simple_cnn")
@@ -111,7 +115,10 @@ def test_what_does_not_fit_is_refused(data_dir, fields, strategy, message):
 # Averages.
 
 
-@pytest.mark.parametrize(("replicas", "jit"), [(1, "on"), pytest.param(1, "off", marks=pytest.mark.slow), (2, "off")])
+@pytest.mark.parametrize(
+    ("replicas", "jit"),
+    [pytest.param(1, "on", marks=pytest.mark.gpu), pytest.param(1, "off", marks=pytest.mark.slow), (2, "off")],
+)
 def test_averages_are_those_of_the_weights_after_each_step(replicas, jit):
     engine, model, _ = make_engine(replicas=replicas, jit=jit, ema_decay=0.2)
     plain, same, _ = make_engine()
@@ -131,6 +138,7 @@ def test_averages_are_those_of_the_weights_after_each_step(replicas, jit):
         np.testing.assert_allclose(variable, same_value, rtol=1e-4, atol=1e-6)
 
 
+@pytest.mark.gpu
 def test_averages_belong_to_the_state():
     engine, _, _ = make_engine(ema_decay=0.5)
     engine.train_block(BLOCK)
@@ -146,6 +154,7 @@ def test_averages_belong_to_the_state():
 # Precision.
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize(
     ("model", "precision"),
     [
@@ -170,7 +179,7 @@ def test_layers_compute_in_low_precision_and_variables_stay(data_dir, model, pre
     np.testing.assert_allclose(losses, expected, rtol=0.05)
 
 
-@pytest.mark.parametrize("replicas", [1, 2])
+@pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.gpu), 2])
 def test_a_gradient_that_is_not_finite_changes_nothing_but_the_scale(replicas):
     engine, model, optimizer = make_engine(replicas=replicas, precision="float16", l2=0.1, clip_norm=1.0)
     # Only the last replica's gradient overflows.
@@ -189,7 +198,7 @@ def test_a_gradient_that_is_not_finite_changes_nothing_but_the_scale(replicas):
         np.testing.assert_array_equal(variable, value)
 
 
-@pytest.mark.parametrize("replicas", [1, pytest.param(2, marks=pytest.mark.slow)])
+@pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.gpu), pytest.param(2, marks=pytest.mark.slow)])
 def test_scaling_the_loss_changes_no_update(replicas):
     scaled, model, _ = make_engine(replicas=replicas, l2=0.1, clip_norm=0.5)
     engine, same, wrapped = make_engine(replicas=replicas, l2=0.1, clip_norm=0.5)

@@ -68,6 +68,7 @@ def written_out(model, *, l2=0.0, clip=0.0, rate=0.1, momentum=0.9):
     return rows
 
 
+@pytest.mark.gpu
 @pytest.mark.parametrize("jit", ["on", "off"])
 @pytest.mark.parametrize(
     ("name", "kwargs", "reference"),
@@ -102,6 +103,7 @@ def test_the_split_into_blocks_changes_no_bit(name):
     assert len(digests) == 1
 
 
+@pytest.mark.gpu
 def test_state_holds_every_variable_and_restores():
     engine, _ = make_engine("mlp", model_args={"dropout": 0.5, "batch_norm": True})
     engine.train_block(BLOCK)
