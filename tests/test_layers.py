@@ -11,6 +11,7 @@ from zoo import layers
 from zoo.layers import BatchNormalization, GroupedConv2D, LocalResponseNormalization
 
 pytestmark = pytest.mark.gpu
+of_cpus = pytest.mark.skipif(bool(tf.config.list_physical_devices("GPU")), reason="it is about kernels that CPUs lack")
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.normal(2.0, 3.0, (6, 5, 4, 7)).astype("float32")
@@ -221,6 +222,7 @@ def test_grouped_convolution_is_split_and_concatenate(settings, policy):
     assert_is_split_and_concatenate(policy, settings, lambda step: tf.function(step, autograph=False)())
 
 
+@of_cpus
 @pytest.mark.parametrize("policy", UNITS)
 @pytest.mark.parametrize("settings", SETTINGS, ids=str)
 def test_grouped_convolution_where_no_kernel_has_its_gradient(settings, policy, monkeypatch):
@@ -241,6 +243,7 @@ def test_grouped_convolution_under_xla(policy, kernel_has_gradient, monkeypatch)
         )
 
 
+@of_cpus
 def test_the_kernel_s_gradient_is_taken_where_there_is_one(monkeypatch):
     """It is the faster one. This asks TensorFlow's own gradient, which fails where the CPU has none."""
     images, kernel = tf.ones([1, 3, 3, 4]), tf.ones([3, 3, 2, 4])

@@ -39,6 +39,9 @@ COMPILED = {"mlp", "simple_cnn", "resnet20", "resnext50_32x4d", "googlenet", "si
 # Rounding differs by the order of sums and by the algorithm: Winograd's convolutions lose up to two digits more. A
 # kernel that computes something else is off by as much as the values themselves.
 TIMES_THE_ROUNDING_OF_THE_CPU = 100
+# The gradient jumps where a rounded number lies on the other side of a ReLU's zero, or another pixel of a pool is the
+# largest: one unit of some ten thousand is a part in a hundred of the gradient's length. Which nets meet it is chance.
+KINKS = 0.03
 RNG = np.random.default_rng(0)
 
 
@@ -108,10 +111,14 @@ def test_a_net_computes_on_the_device_what_it_computes_on_the_cpu(name, jit, res
         model.set_weights(exact.get_weights())
         found = outputs_and_gradient(model, inputs, device, jit=jit and device == DEVICE)
         distances[device] = [distance(one, other) for one, other in zip(found, expected, strict=True)]
-    print(name, jit, distances)
-    for on_cpu, on_device in zip(distances["/CPU:0"], distances[DEVICE], strict=True):
-        # No float32 is nearer than its own rounding.
-        assert on_device <= TIMES_THE_ROUNDING_OF_THE_CPU * max(on_cpu, np.finfo(np.float32).eps)
+    for on_cpu, on_device, least in zip(
+        distances["/CPU:0"],
+        distances[DEVICE],
+        (np.finfo(np.float32).eps, KINKS / TIMES_THE_ROUNDING_OF_THE_CPU),
+        strict=True,
+    ):
+        # No output in float32 is nearer than its own rounding.
+        assert on_device <= TIMES_THE_ROUNDING_OF_THE_CPU * max(on_cpu, least)
 
 
 def train(workdir, data_dir, *flags, before="") -> subprocess.CompletedProcess:

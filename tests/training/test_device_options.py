@@ -219,3 +219,16 @@ def test_determinism_is_asked_of_tensorflow(data_dir, monkeypatch):
     for deterministic in (False, True):
         make_experiment(ExperimentConfig(model="mlp", deterministic=deterministic), data_dir=data_dir)
     assert asked == [True]
+
+
+def test_a_deterministic_run_on_a_gpu_is_not_compiled_by_xla(data_dir, monkeypatch):
+    """XLA has no deterministic gradient of max pooling there. A GPU is made up; nothing runs on it."""
+    monkeypatch.setattr(tf.config.experimental, "enable_op_determinism", lambda: None)
+    listed = tf.config.list_physical_devices
+    monkeypatch.setattr(
+        tf.config, "list_physical_devices", lambda kind=None: ["gpu"] if kind == "GPU" else listed(kind)
+    )
+    assert make_experiment(ExperimentConfig(), data_dir=data_dir).engine.jit
+    assert not make_experiment(ExperimentConfig(deterministic=True), data_dir=data_dir).engine.jit
+    with pytest.raises(ValueError, match="jit=on and deterministic do not go together on a GPU"):
+        make_experiment(ExperimentConfig(deterministic=True, jit="on"), data_dir=data_dir)

@@ -220,8 +220,9 @@ def _built(config: ExperimentConfig, data: Data, placement: tf.distribute.Strate
 def _engine_options(config: ExperimentConfig, model: keras.Model, placement: tf.distribute.Strategy) -> dict[str, Any]:
     """How the engine takes a step."""
     return {
-        # A TPU compiles everything with XLA, whoever asks.
-        "jit": "off" if is_tpu(placement) else config.jit,
+        # A TPU compiles everything with XLA, whoever asks. On a GPU XLA has no deterministic gradient of max pooling
+        # (tensorflow issue 69417); TensorFlow's own kernels have.
+        "jit": "off" if is_tpu(placement) or _deterministic_on_gpu(config) else config.jit,
         "l2": config.l2,
         "decayed": tuple(v for v in model.trainable_variables if decayed(v, config)),
         "clip_norm": config.grad_clip_norm,
@@ -325,12 +326,21 @@ def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.M
 
 def _check_jit(config: ExperimentConfig, model: keras.Model, placement: tf.distribute.Strategy) -> None:
     """Refuses to compile what cannot be; a TPU compiles everything, and synchronises within."""
+    if config.jit == "on" and _deterministic_on_gpu(config):
+        raise RequestError(
+            "jit=on and deterministic do not go together on a GPU, where XLA has no deterministic gradient of max "
+            "pooling; leave one of them out"
+        )
     several = placement.num_replicas_in_sync > 1 and not is_tpu(placement)
     if several and config.jit == "on" and synchronizes(model):
         raise RequestError(
             "jit=on and sync_batch_norm do not go together on several replicas, since XLA cannot compile what "
             "synchronises within; leave one of them out"
         )
+
+
+def _deterministic_on_gpu(config: ExperimentConfig) -> bool:
+    return config.deterministic and bool(tf.config.list_physical_devices("GPU"))
 
 
 def _check_ends(config: ExperimentConfig, data: Data, model: keras.Model) -> None:
