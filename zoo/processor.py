@@ -38,7 +38,13 @@ _ALIASES = {
 _NO_LIMIT = ("", "ALL", "DEFAULT")
 # TensorFlow switches oneDNN on by itself where a CPU has one of these (the release notes of 2.9).
 _ONEDNN_BY_DEFAULT = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
-_OTHERS_THAT_CHANGE_BITS = ("TF_DETERMINISTIC_OPS", "XLA_FLAGS")
+_OTHERS_THAT_CHANGE_BITS = (
+    "NPY_DISABLE_CPU_FEATURES",
+    "TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL",
+    "TF_DETERMINISTIC_OPS",
+    "TF_NUM_INTRAOP_THREADS",
+    "XLA_FLAGS",
+)
 
 
 def prefer_onednn() -> None:
