@@ -59,8 +59,10 @@ def kind(run: dict[str, Any], cpu_threads: int) -> dict[str, Any] | None:
 
     Returns:
         None where the kind is unknown: the file was written before it held these facts, or by a system that does not
-        tell vendor, family and model of its processor.
+        tell vendor, family and model of its processor; or the run went on where another kind of machine had begun it.
     """
+    if run.get("mixed_kinds"):
+        return None
     hardware = run.get("hardware", {})
     processor_facts = {name: hardware.get(name) for name in ("vendor", "family", "model", "instructions", "onednn")}
     if None in processor_facts.values():
