@@ -28,7 +28,7 @@ def environment(monkeypatch):
     """Nothing is set that would be looked at."""
     for name in [name for name in os.environ if name.startswith(("ONEDNN_", "DNNL_"))]:
         monkeypatch.delenv(name)
-    for name in ("TF_ENABLE_ONEDNN_OPTS", "TF_DETERMINISTIC_OPS", "XLA_FLAGS"):
+    for name in ("TF_ENABLE_ONEDNN_OPTS", *processor._OTHERS_THAT_CHANGE_BITS):
         monkeypatch.delenv(name, raising=False)
     return monkeypatch
 

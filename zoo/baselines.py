@@ -6,6 +6,11 @@ all that a run wrote about itself: `config` and `seed`, `fields` (the resolved c
 (run.json without the places of its data and its workdir), and `curve` (the rows of metrics.jsonl). All of it is written
 here and nowhere else.
 
+Bits repeat on one kind of machine, accuracy on all of them. So bands come from one set of runs, those of the records,
+while a record may also hold `digests`: what the same run ended with on other kinds of machines. Each is `kind` (see
+`zoo.training.provenance.kind`), `zoo_commit` and `state_sha256`. They lie beside the config that they belong to, so
+that nobody can change the one without the other.
+
 The rule by which a recipe holds is `compare`. No TensorFlow is imported here: a run is a process of its own.
 """
 
@@ -31,6 +36,7 @@ from typing import Any
 
 from zoo.config import EPISODES, ExperimentConfig, differences, load_config
 from zoo.errors import Interrupted, RequestError, RunError, unknown
+from zoo.training import provenance
 from zoo.training.files import write_atomically, writing
 from zoo.training.workdir import Workdir
 
@@ -325,16 +331,43 @@ class Outcome:
 
 
 def same_bits(records: list[dict[str, Any]], recorded: list[dict[str, Any]]) -> str:
-    """How runs compare with the records of the same seeds, digest by digest; empty where there are none."""
-    before = {record["seed"]: record for record in recorded}
-    pairs = [(record, before[record["seed"]]) for record in records if record["seed"] in before]
-    other = [pair for pair in pairs if len({record["result"]["state_sha256"] for record in pair}) > 1]
-    if not pairs:
+    """How the bits of runs compare with what is recorded of the same seeds; empty where there are no records of them.
+
+    Only digests of the same kind of machine can tell that something changed. Those of other and unknown kinds are
+    looked at where there are no others, since equal bits are worth knowing, and different ones mean nothing.
+    """
+    before = {record["seed"]: digests_of(record) for record in recorded}
+    runs = [(record["result"]["state_sha256"], kind_of(record), before.get(record["seed"])) for record in records]
+    runs = [(digest, kind, known) for digest, kind, known in runs if known]
+    if not runs:
         return ""
-    if not other:
-        return "same bits"
-    alike = [pair for pair in other if _made_by(pair[0]) == _made_by(pair[1])]
-    return f"other bits with the same versions and processor ({len(alike)} of {len(pairs)})" if alike else ""
+    alike = [(digest, _of_kind(known, kind)) for digest, kind, known in runs]
+    alike = [(digest, own["state_sha256"]) for digest, own in alike if own]
+    other = sum(digest != own for digest, own in alike)
+    if other:
+        return f"other bits than recorded on this kind of machine ({other} of {len(alike)})"
+    if alike:
+        return "same bits" if len(alike) == len(runs) else f"same bits ({len(alike)} of {len(runs)} are recorded)"
+    if all(digest in [own["state_sha256"] for own in known] for digest, _, known in runs):
+        return "no record of this kind of machine, but the same bits as recorded on another one"
+    return "no record of this kind of machine: bits not compared"
+
+
+def kind_of(record: dict[str, Any]) -> dict[str, Any] | None:
+    """The kind of machine of a record's own run, see `zoo.training.provenance.kind`; None where it is unknown."""
+    return provenance.kind(record["run"], record["fields"].get("cpu_threads", 0))
+
+
+def digests_of(record: dict[str, Any]) -> list[dict[str, Any]]:
+    """What a run ended with, on each kind of machine that its record knows; the kind of its own run may be None."""
+    commit = record["run"]["versions"].get("zoo_commit")
+    own = {"kind": kind_of(record), "zoo_commit": commit, "state_sha256": record["result"]["state_sha256"]}
+    return [own, *record.get("digests", [])]
+
+
+def _of_kind(digests: list[dict[str, Any]], kind: dict[str, Any] | None) -> dict[str, Any] | None:
+    """The digest of a kind of machine; None where there is none, or the kind is unknown."""
+    return next((digest for digest in digests if kind is not None and digest["kind"] == kind), None)
 
 
 def same_states(records: list[dict[str, Any]]) -> str:
@@ -344,12 +377,6 @@ def same_states(records: list[dict[str, Any]]) -> str:
         seeds.setdefault(record["result"]["state_sha256"], []).append(str(record["seed"]))
     groups = [f"seeds {', '.join(group)}" for group in seeds.values() if len(group) > 1]
     return f"{' and '.join(groups)} ended with the same variables: the seed had no effect" if groups else ""
-
-
-def _made_by(record: dict[str, Any]) -> tuple[Any, ...]:
-    run = record["run"]
-    versions = {name: version for name, version in run["versions"].items() if name != "zoo_commit"}
-    return versions, run["hardware"]["processor"]
 
 
 def reproduce(
@@ -512,17 +539,16 @@ def check_update(names: list[str], seeds: int) -> None:
 def update(outcome: Outcome) -> list[str]:
     """Writes the records of a recipe and, from them, band and time into its docstring; says what changed.
 
-    Nothing but the lines `Measured:` and `Time:` is touched; nothing at all where the outcome has a fault.
+    Nothing but the lines `Measured:` and `Time:` is touched; nothing at all where the outcome has a fault. Digests of
+    other kinds of machines stay where they still belong to the code, see `_kept_digests`.
     """
     name, file = outcome.recipe.name, CONFIGS / f"{outcome.recipe.name}.py"
     if outcome.fault:
         return []
-    folder = RESULTS / name
-    with writing(folder):
-        folder.mkdir(parents=True, exist_ok=True)
+    before = {record["seed"]: record for record in outcome.recorded}
     for record in outcome.records:
-        text = json.dumps(record, indent=1, sort_keys=True) + "\n"
-        write_atomically(folder / f"{record['seed']}.json", text.encode())
+        kept = _kept_digests(before[record["seed"]], record) if record["seed"] in before else []
+        _write_record(name, record | ({"digests": kept} if kept else {}))
     source = file.read_bytes().decode()
     written = stated(source, outcome.recipe, outcome.records)
     if written != source:
@@ -534,7 +560,65 @@ def update(outcome: Outcome) -> list[str]:
     ] or [f"{_shown(file)}: the same band"]
     if outcome.recipe.time != time_text(outcome.records):
         changed.append(f"{_shown(file)}: time {outcome.recipe.time or NOT_RUN} -> {time_text(outcome.records)}")
-    return [f"{_shown(folder)}: {len(outcome.records)} records", *changed]
+    return [f"{_shown(RESULTS / name)}: {len(outcome.records)} records", *changed]
+
+
+def _write_record(name: str, record: dict[str, Any]) -> None:
+    folder = RESULTS / name
+    with writing(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(record, indent=1, sort_keys=True) + "\n"
+    write_atomically(folder / f"{record['seed']}.json", text.encode())
+
+
+def _kept_digests(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any]]:
+    """The digests of an old record that stay in the new one: those of other kinds of machines.
+
+    None stays where the config changed, nor where the new run has other bits on a kind that the old record knows: then
+    the code changed them, and what other machines would end with now is not known.
+    """
+    known, kind = digests_of(old), kind_of(new)
+    same = _of_kind(known, kind)
+    if not _same_config(old, new) or (same and same["state_sha256"] != new["result"]["state_sha256"]):
+        return []
+    return [digest for digest in known if digest["kind"] not in (None, kind)]
+
+
+def _same_config(old: dict[str, Any], new: dict[str, Any]) -> bool:
+    """Whether two records are of one config; a field that an older record lacks has its default there."""
+    try:
+        return ExperimentConfig(**old["fields"]) == ExperimentConfig(**new["fields"])
+    except (TypeError, ValueError):
+        return False
+
+
+def add_digests(outcome: Outcome) -> list[str]:
+    """Adds what a recipe's runs ended with on this kind of machine to its records, which are else left as they are.
+
+    Returns:
+        Lines that say what was done, or why nothing was.
+    """
+    name, before = outcome.recipe.name, {record["seed"]: record for record in outcome.recorded}
+    if any(holds == "no" for *_, holds, _ in outcome.rows()):
+        return [f"{name}: nothing added, since it does not hold"]
+    if not all(record["seed"] in before for record in outcome.records):
+        return [f"{name}: nothing added, since it has records of {len(before)} seeds; --update makes them"]
+    added = {}
+    for record in outcome.records:
+        own, old = digests_of(record)[0], before[record["seed"]]
+        if own["kind"] is None:
+            return [f"{name}: nothing added, since this system does not tell what kind of processor it has"]
+        if not _same_config(old, record):
+            return [f"{name}: nothing added, since the config of its records is another one; --update replaces them"]
+        same = _of_kind(digests_of(old), own["kind"])
+        if same and same["state_sha256"] != own["state_sha256"]:
+            return [f"{name}: nothing added, since this kind of machine is recorded with other bits"]
+        if not same:
+            added[record["seed"]] = old | {"digests": [*old.get("digests", []), own]}
+    for record in added.values():
+        _write_record(name, record)
+    machine = provenance.machine_text(kind_of(outcome.records[0]) or {})
+    return [f"{_shown(RESULTS / name)}: {len(added)} digests added of {machine}"]
 
 
 def stated(source: str, recipe: Recipe, records: list[dict[str, Any]]) -> str:

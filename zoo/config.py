@@ -156,7 +156,11 @@ class ExperimentConfig:
         "of what layers compute; variables and losses stay float32. float16 scales the loss as far as it goes",
         choices=PRECISIONS,
     )
-    deterministic: bool = _option(False, "let TensorFlow use only operations that give the same bits in every run")
+    deterministic: bool = _option(
+        False,
+        "let TensorFlow use only operations that repeat to the bit; for GPUs: on a CPU runs repeat without it, and end "
+        "with other bits with it",
+    )
     sync_batch_norm: bool = _option(False, "batch statistics over all replicas together instead of each alone")
     jit: str = _option(
         "auto",

@@ -40,7 +40,13 @@ _NO_LIMIT = ("", "ALL", "DEFAULT")
 _ONEDNN_BY_DEFAULT = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
 _X86_64 = ("x86_64", "amd64")
 _set_here = False
-_OTHERS_THAT_CHANGE_BITS = ("TF_DETERMINISTIC_OPS", "XLA_FLAGS")
+_OTHERS_THAT_CHANGE_BITS = (
+    "NPY_DISABLE_CPU_FEATURES",
+    "TENSORFLOW_USE_CUSTOM_CONTRACTION_KERNEL",
+    "TF_DETERMINISTIC_OPS",
+    "TF_NUM_INTRAOP_THREADS",
+    "XLA_FLAGS",
+)
 
 
 def prefer_onednn() -> None:

@@ -56,6 +56,36 @@ def test_other_devices_and_preprocessing_are_told(three):
     ]
 
 
+HARDWARE = {"processor": "P", "cores": 2, "vendor": "V", "family": 6, "model": 1, "instructions": "AVX2"}
+HARDWARE |= {"onednn": True, "environment": {"TF_ENABLE_ONEDNN_OPTS": "1"}, "gpus": []}
+
+
+def test_other_machines_are_told_and_whose_bits_may_be_compared(three):
+    hardware = [
+        HARDWARE,
+        {**HARDWARE, "vendor": "W", "model": 2, "onednn": False, "environment": {"XLA_FLAGS": "--x"}},
+        {**HARDWARE, "processor": "Q", "environment": {"TF_ENABLE_ONEDNN_OPTS": "true"}},
+        {"processor": "P", "cores": 2},
+    ]
+    machines = [
+        runs.dataclasses.replace(three[0], run={"versions": {"zoo": "1", "zoo_commit": str(number)}, "hardware": own})
+        for number, own in enumerate(hardware)
+    ]
+    found = {title: {name: cells for name, *cells in rows} for title, rows in compare.sections(machines)}
+    assert found["data, versions and machine"] == {
+        "zoo_commit": ["0", "1", "2", "3"],
+        "processor": ["P", "P", "Q", "P"],
+        "processor.vendor": ["V", "W", "V", "-"],
+        "processor.family": ["6", "6", "6", "-"],
+        "processor.model": ["1", "2", "1", "-"],
+        "instructions": ["AVX2", "AVX2", "AVX2", "-"],
+        "onednn": ["True", "False", "True", "-"],
+        "gpus": ["[]", "[]", "[]", "-"],
+        "environment.XLA_FLAGS": ["-", "--x", "-", "-"],
+    }
+    assert found["state"]["same machine and versions as"] == ["3", "none", "1", "unknown"]
+
+
 def test_the_page_holds_the_same_and_the_curves(three, tmp_path):
     path = tmp_path / "page" / "compare.html"
     compare.write(three, path)

@@ -23,6 +23,20 @@ def page_of(folder, tmp_path):
     return found, {path.name for path in output.iterdir()}
 
 
+def test_the_machine_is_said_as_far_as_it_is_known(tmp_path):
+    hardware = {"processor": "A  Xeon", "cores": 2, "vendor": "V", "family": 6, "model": 7, "instructions": "AVX2"}
+    hardware |= {"onednn": True, "gpus": ["G"], "environment": {"TF_ENABLE_ONEDNN_OPTS": "1", "XLA_FLAGS": "--x"}}
+    run = runs.read(made.workdir(tmp_path / "run", made.config(), None, {}))
+    for known, said in (
+        (hardware, "A Xeon, V family 6 model 7, AVX2, oneDNN on, 2 cores, G, XLA_FLAGS=--x"),
+        (hardware | {"onednn": False, "gpus": []}, "A Xeon, V family 6 model 7, AVX2, oneDNN off, 2 cores, XLA_"),
+        ({"processor": "AMD EPYC", "cores": 1}, "AMD EPYC, 1 core"),
+        ({}, "unknown"),
+    ):
+        _, facts = report.facts(runs.dataclasses.replace(run, run={**run.run, "hardware": known}))
+        assert f">{said}" in str(facts)
+
+
 @pytest.fixture(scope="module")
 def classification(tmp_path_factory):
     """A page of a classification, its files, and the answers that it is made of."""

@@ -20,7 +20,7 @@ from zoo.config import ExperimentConfig
 from zoo.data import pipeline
 from zoo.data.sources import load_source
 from zoo.errors import Interrupted, RunError
-from zoo.training import loop
+from zoo.training import loop, provenance
 from zoo.training.checkpoints import Checkpoints
 from zoo.training.engine import Engine
 from zoo.training.experiment import Experiment
@@ -369,6 +369,31 @@ def test_evaluation_every_few_epochs_and_always_at_the_end(tmp_path, data_dir):
     config = dataclasses.replace(CONFIG, epochs=3, eval_every_epochs=2, log_every_steps=1000)
     train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
     assert [row["step"] for row in rows(tmp_path / "run") if row["split"] == "test"] == [22, 33]
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "warned"), [("system", "another kernel", False), ("model", -1, True), ("onednn", None, True)]
+)
+def test_going_on_with_another_kind_of_machine_is_told_and_recorded(
+    tmp_path, data_dir, monkeypatch, capsys, name, value, warned
+):
+    """What decides no bits may change."""
+    folder = tmp_path / "run"
+    with monkeypatch.context() as patch:
+        before_call(patch, Engine, "train_block", 3, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(CONFIG, str(folder), data_dir=data_dir)
+    run = json.loads((folder / "run.json").read_text())
+    run["hardware"] |= {"vendor": "V", "family": 6, "model": 1, "instructions": "AVX2", "onednn": True}
+    (folder / "run.json").write_text(json.dumps({**run, "hardware": {**run["hardware"], name: value}}))
+    facts = ("vendor", "family", "model", "instructions", "onednn", "environment")
+    monkeypatch.setattr(provenance.processor, "facts", lambda: {fact: run["hardware"][fact] for fact in facts})
+    capsys.readouterr()
+    train_and_evaluate(CONFIG, str(folder), data_dir=data_dir)
+    assert ("began with other hardware (see run.json)" in capsys.readouterr().err) is warned
+    run = json.loads((folder / "run.json").read_text())
+    assert run["mixed_kinds"] is warned
+    assert (provenance.kind(run, CONFIG.cpu_threads) is None) is warned
 
 
 @pytest.mark.slow

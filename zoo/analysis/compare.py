@@ -12,6 +12,7 @@ from zoo.analysis.curves import curve
 from zoo.analysis.runs import Run, curve_metrics, points
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError
+from zoo.training import provenance
 
 TIMES = ("wall_seconds", "train_seconds", "images_per_second")
 
@@ -36,11 +37,20 @@ def sections(runs: Sequence[Run]) -> list[tuple[str, list[tuple[str, ...]]]]:
     results = [(name, [run.result["metrics"].get(name) for run in runs]) for name in metrics]
     results += [(name, [run.result[name] for run in runs]) for name in ("steps", *TIMES)]
     digests = [run.result["state_sha256"] for run in runs]
+    kinds = [provenance.kind(run.run, run.config.cpu_threads) for run in runs]
     return [
         ("config", [_row(name, values) for name, values in configs if _differ(values)]),
         ("data, versions and machine", [_row(name, values) for name, values in around if _differ(values)]),
         ("result", [_row(name, values) for name, values in results]),
-        ("state", [_row("state_sha256", digests), ("equal to", *_equals(digests))]),
+        (
+            "state",
+            [
+                _row("state_sha256", digests),
+                ("equal to", *_equals(digests)),
+                # Between kinds of machines, or versions, other bits mean nothing.
+                ("same machine and versions as", *_equals(kinds)),
+            ],
+        ),
     ]
 
 
@@ -55,7 +65,12 @@ def _surroundings(run: dict[str, Any]) -> dict[str, Any]:
     """What `run.json` says of data, versions, machine and devices, by name; class names follow from the data."""
     found = {name: value for name, value in run.get("dataset", {}).items() if name != "class_names"}
     found |= {f"preprocessing.{name}": value for name, value in (run.get("preprocessing") or {}).items()}
-    found |= run.get("versions", {}) | run.get("hardware", {})
+    # The family and the model of a processor are not those of a net.
+    prefix = {name: f"processor.{name}" for name in ("vendor", "family", "model")}
+    hardware = {prefix.get(name, name): value for name, value in run.get("hardware", {}).items()}
+    hardware.pop("environment", None)
+    found |= run.get("versions", {}) | hardware
+    found |= {f"environment.{name}": value for name, value in provenance.environment(run.get("hardware", {})).items()}
     return found | {name: run[name] for name in ("strategy", "replicas", "xla") if name in run}
 
 
@@ -77,11 +92,12 @@ def _text(value: Any) -> str:
     return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
 
 
-def _equals(digests: list[str]) -> list[str]:
-    """For each digest which others are the same, by their numbers from 1."""
-    alike = ([other + 1 for other, its in enumerate(digests) if its == digest] for digest in digests)
+def _equals(values: list[Any]) -> list[str]:
+    """For each value which others are equal, by their numbers from 1; None is unknown, and equal to no other one."""
+    alike = ([other + 1 for other, its in enumerate(values) if its == value] for value in values)
     return [
-        ", ".join(str(other) for other in same if other != number) or "none" for number, same in enumerate(alike, 1)
+        "unknown" if values[number - 1] is None else ", ".join(str(n) for n in same if n != number) or "none"
+        for number, same in enumerate(alike, 1)
     ]
 
 

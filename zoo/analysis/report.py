@@ -19,6 +19,7 @@ from zoo.config import ExperimentConfig, differences
 from zoo.data.batches import EvaluationBatches
 from zoo.errors import RequestError, RunError
 from zoo.training.data import open_data
+from zoo.training.provenance import machine_text
 
 MISTAKES = 24
 PAIRS = 12  # of each kind
@@ -116,7 +117,7 @@ def facts(run: Run) -> tuple[str, Markup]:
         ("steps", f"{result['steps']:,} ({result['epochs']} epochs{early}, seed {result['seed']})"),
         ("time", f"{result['wall_seconds']:,.1f} s, of which training {result['train_seconds']:,.1f} s"),
         ("speed", f"{rate:,.0f} images/s in training" if rate else "not measured"),
-        ("machine", f"{hardware.get('processor', 'unknown')}, {hardware.get('cores', '?')} cores"),
+        ("machine", machine_text(hardware)),
         ("devices", f"{source.get('replicas', 1)} with {source.get('strategy', 'unknown')}"),
         ("versions", ", ".join(f"{name} {value}" for name, value in source.get("versions", {}).items() if value)),
         ("command", page.element("code", " ".join(source.get("command", [])))),

@@ -19,7 +19,7 @@ from zoo.training.files import replacing
 from zoo.training.memory import memory_losses_named
 from zoo.training.profiling import Profiler
 from zoo.training.progress import Progress
-from zoo.training.provenance import provenance
+from zoo.training.provenance import kind, provenance
 from zoo.training.signals import Asked, deferred_signals
 from zoo.training.workdir import Workdir, now
 from zoo.training.workers import SharedCheckpoints, SharedWorkdir
@@ -174,6 +174,8 @@ class _Run:
         source, recorded = provenance(self._experiment), self._folder.run()
         if first_step:
             self._check_provenance(recorded, source)
+        # Of such a run's bits no kind of machine can tell.
+        source["mixed_kinds"] = bool(first_step) and not self._of_one_kind(recorded, source)
         self._folder.write_run(**source, started=[*recorded.get("started", []), now()])
         self._folder.truncate_metrics(first_step, self._config.eval_split if self._progress.evaluation_due else "")
         self._mark_best()
@@ -227,13 +229,22 @@ class _Run:
                 f"the run in {self._folder.path} began with other examples of {self._config.dataset}; "
                 "name the --data_dir it began with, or another --workdir"
             )
-        changed = [
-            name for name in ("versions", "replicas", "strategy", "hardware") if recorded.get(name) != source[name]
-        ]
+        names = ["versions", "replicas", "strategy"]
+        if not self._of_one_kind(recorded, source):
+            names.append("hardware")
+        changed = [name for name in names if recorded.get(name) != source[name]]
         if changed and self._workers.is_chief:
             _warn(
                 f"the run began with other {' and '.join(changed)} (see run.json): it is no longer exactly repeatable"
             )
+
+    def _of_one_kind(self, recorded: dict[str, Any], source: dict[str, Any]) -> bool:
+        """Whether all parts of the run were made, as far as is known, on one kind of machine."""
+        began, goes_on = (kind(run, self._config.cpu_threads) for run in (recorded, source))
+        if began is None:
+            # Where the kind is unknown, all that was written of the machine must be the same.
+            return not recorded.get("mixed_kinds") and recorded.get("hardware") == source["hardware"]
+        return began == goes_on
 
     def _train(self, first_step: int) -> None:
         """Takes the steps that are left. A signal to one worker stops all at the same step, which is saved."""
