@@ -400,7 +400,7 @@ def test_bits_of_other_kinds_of_machines_say_nothing(recorded, facts):
     other = changed(records, digest=64 * "f", **facts)
     assert baselines.same_bits(records, other) == "no record of this kind of machine: bits not compared"
     alike = changed(records, **facts)
-    said = "no record of this kind of machine, but the same bits as recorded on another one"
+    said = "no record of this kind of machine, but the same bits as recorded"
     assert baselines.same_bits(records, alike) == said
     # A record that knows this kind beside its own.
     other[1]["digests"] = baselines.digests_of(records[1])
@@ -433,7 +433,7 @@ def test_digests_of_another_machine_are_added_and_nothing_else(recorded, monkeyp
     monkeypatch.setenv("STUB_MODEL", "2")
     status, out, _ = recorded("tiny", "--seeds=3", "--add_digests")
     assert (status, recorded.config.read_text()) == (0, config)
-    assert "bits as recorded on another one" in out.splitlines()[1]
+    assert "but the same bits as recorded" in out.splitlines()[1]
     machine = "V family 6 model 2, AVX2, oneDNN on, 2 threads"
     assert out.splitlines()[-1] == f"results/tiny: 3 digests added of {machine}"
     for seed, old in enumerate(before):

@@ -349,7 +349,7 @@ def same_bits(records: list[dict[str, Any]], recorded: list[dict[str, Any]]) -> 
     if alike:
         return "same bits" if len(alike) == len(runs) else f"same bits ({len(alike)} of {len(runs)} are recorded)"
     if all(digest in [own["state_sha256"] for own in known] for digest, _, known in runs):
-        return "no record of this kind of machine, but the same bits as recorded on another one"
+        return "no record of this kind of machine, but the same bits as recorded"
     return "no record of this kind of machine: bits not compared"
 
 
