@@ -59,6 +59,12 @@ def test_the_user_decides():
     assert loaded(f"import zoo; {SHOWN}", TF_ENABLE_ONEDNN_OPTS="0") == "0"
 
 
+@pytest.mark.parametrize(("environment", "left"), [({}, "None"), ({"TF_ENABLE_ONEDNN_OPTS": "1"}, "1")])
+def test_processes_of_others_have_the_environment_of_the_user(environment, left):
+    code = "from zoo import processor; print(processor.environment_of_user().get('TF_ENABLE_ONEDNN_OPTS'))"
+    assert loaded(code, **environment) == left
+
+
 def test_tensorflow_that_is_there_already_is_left_alone():
     assert loaded(f"import sys; sys.modules['tensorflow'] = None; import zoo; {SHOWN}") == "None"
 

@@ -69,8 +69,11 @@ def examples(model: keras.Model) -> dict[str, np.ndarray]:
 
 
 def outputs_and_gradient(model, inputs, device, *, jit=False) -> tuple[np.ndarray, np.ndarray]:
-    """All outputs in training, and the gradient of a weighted sum of them by all variables, each as one vector."""
+    """All outputs, and the gradient of a weighted sum of them by all variables, each as one vector."""
     weighing = np.random.default_rng(1)
+    # The last maps of large nets have a few pixels here. Batch statistics of so few amplify rounding until nothing is
+    # left to compare: in Inception-v4 float32 and float64 then differ by a tenth on a CPU.
+    training = max(zoo.model_info(model.name).input_shape) < 224
 
     def both():
         given = {
@@ -78,7 +81,7 @@ def outputs_and_gradient(model, inputs, device, *, jit=False) -> tuple[np.ndarra
             for (name, value), tensor in zip(inputs.items(), model.inputs, strict=True)
         }
         with tf.GradientTape() as tape:
-            outputs = model(given if len(given) > 1 else next(iter(given.values())), training=True)
+            outputs = model(given if len(given) > 1 else next(iter(given.values())), training=training)
             flat = [tf.reshape(tf.cast(value, "float64"), [-1]) for value in tf.nest.flatten(outputs)]
             loss = tf.add_n([tf.reduce_sum(value * weighing.standard_normal(value.shape)) for value in flat])
         gradient = tape.gradient(loss, model.trainable_variables)
@@ -111,6 +114,9 @@ def test_a_net_computes_on_the_device_what_it_computes_on_the_cpu(name, jit, res
         model.set_weights(exact.get_weights())
         found = outputs_and_gradient(model, inputs, device, jit=jit and device == DEVICE)
         distances[device] = [distance(one, other) for one, other in zip(found, expected, strict=True)]
+    # Otherwise nothing could be wrong enough.
+    assert distances["/CPU:0"][0] < 1e-4
+    assert distances["/CPU:0"][1] < KINKS
     for on_cpu, on_device, least in zip(
         distances["/CPU:0"],
         distances[DEVICE],
