@@ -2,6 +2,7 @@
 
 import os
 import signal
+from pathlib import Path
 
 import zoo  # noqa: F401 - first: it decides on oneDNN for the TensorFlow that comes after it
 
@@ -10,15 +11,49 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 import pytest
 import tensorflow as tf
 
+from zoo.data.sources import tfds_source
+
 # Two devices stand for two GPUs; they must be made before TensorFlow is first used.
 tf.config.set_logical_device_configuration(
     tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
 )
 
+# The reading of splits as it is, see `splits_read_once`.
+READ_SPLIT = tfds_source._read
+
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory) -> str:
     return str(tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def splits_read_once(data_dir):
+    """Keeps each split in `data_dir` once it was read: dozens of runs begin with the same ones.
+
+    A source in memory cannot be changed, so no test can tell, whatever the order. What a test prepares in a folder of
+    its own is read every time.
+    """
+    kept = {}
+
+    def read_once(name, builder, split, schema, memory_bytes):
+        arguments = name, builder, split, schema, memory_bytes
+        if not Path(builder.data_path).is_relative_to(data_dir):
+            return READ_SPLIT(*arguments)
+        key = name, str(builder.data_path), split, memory_bytes
+        if key not in kept:
+            kept[key] = READ_SPLIT(*arguments)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tfds_source, "_read", read_once)
+        yield
+
+
+@pytest.fixture
+def splits_read_anew(splits_read_once, monkeypatch):
+    """Every split is read from its files, for a test of what reading does."""
+    monkeypatch.setattr(tfds_source, "_read", READ_SPLIT)
 
 
 @pytest.fixture(scope="session", autouse=True)
