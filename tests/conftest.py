@@ -1,17 +1,23 @@
-"""Shared by all tests: a quiet TensorFlow with two logical CPU devices, and one folder of prepared data."""
+"""Shared by all tests: a quiet TensorFlow with two logical CPU devices, prepared data, and what saves time.
+
+What saves time changes nothing that a test sees: `tests/test_conftest.py` holds it to that.
+"""
 
 import os
 import signal
 from pathlib import Path
 
-import zoo  # noqa: F401 - first: it decides on oneDNN for the TensorFlow that comes after it
+import pytest
+
+from zoo import console  # before TensorFlow, since the zoo decides on oneDNN for it
 
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+# Holds back what each test process would print, and no collection of garbage walks through what was imported.
+console.import_tensorflow()
 
-import pytest
-import tensorflow as tf
+import tensorflow as tf  # noqa: E402
 
-from zoo.data.sources import tfds_source
+from zoo.data.sources import tfds_source  # noqa: E402
 
 # Two devices stand for two GPUs; they must be made before TensorFlow is first used.
 tf.config.set_logical_device_configuration(
@@ -24,7 +30,11 @@ READ_SPLIT = tfds_source._read
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory) -> str:
-    return str(tmp_path_factory.mktemp("data"))
+    """Where datasets are prepared, once for all processes of a test run."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "data"
+    folder.mkdir(exist_ok=True)
+    return str(folder)
 
 
 @pytest.fixture(scope="session", autouse=True)
