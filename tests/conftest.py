@@ -9,23 +9,22 @@ from pathlib import Path
 
 import pytest
 
-from zoo import console  # before TensorFlow, since the zoo decides on oneDNN for it
+from zoo import console
 
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-# Holds back what each test process would print, and no collection of garbage walks through what was imported.
-console.import_tensorflow()
 
-import tensorflow as tf  # noqa: E402
+def pytest_configure(config):
+    """Starts TensorFlow where tests run: not in the process that only hands them out, which the others wait for."""
+    if getattr(config.option, "numprocesses", None):
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    # Holds back what each process would print, and no collection of garbage walks through what was imported.
+    console.import_tensorflow()
+    import tensorflow as tf
 
-from zoo.data.sources import tfds_source  # noqa: E402
-
-# Two devices stand for two GPUs; they must be made before TensorFlow is first used.
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
-
-# The reading of splits as it is, see `splits_read_once`.
-READ_SPLIT = tfds_source._read
+    # Two devices stand for two GPUs; they must be made before TensorFlow is first used.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
 
 
 @pytest.fixture(scope="session")
@@ -44,26 +43,28 @@ def splits_read_once(data_dir):
     A source in memory cannot be changed, so no test can tell, whatever the order. What a test prepares in a folder of
     its own is read every time.
     """
-    kept = {}
+    from zoo.data.sources import tfds_source
+
+    kept, read = {}, tfds_source._read
 
     def read_once(name, builder, split, schema, memory_bytes):
         arguments = name, builder, split, schema, memory_bytes
         if not Path(builder.data_path).is_relative_to(data_dir):
-            return READ_SPLIT(*arguments)
+            return read(*arguments)
         key = name, str(builder.data_path), split, memory_bytes
         if key not in kept:
-            kept[key] = READ_SPLIT(*arguments)
+            kept[key] = read(*arguments)
         return kept[key]
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(tfds_source, "_read", read_once)
-        yield
+        yield kept
 
 
 @pytest.fixture
-def splits_read_anew(splits_read_once, monkeypatch):
-    """Every split is read from its files, for a test of what reading does."""
-    monkeypatch.setattr(tfds_source, "_read", READ_SPLIT)
+def splits_read_anew(splits_read_once):
+    """Every split is read from its files once more, for a test of what reading does."""
+    splits_read_once.clear()
 
 
 @pytest.fixture(scope="session", autouse=True)

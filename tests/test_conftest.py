@@ -20,9 +20,10 @@ def test_a_split_that_was_read_is_what_its_files_hold(data_dir, tmp_path):
     np.testing.assert_array_equal(own.arrays["image"], kept.arrays["image"])
 
 
-def test_a_split_is_read_anew_where_reading_is_tested(splits_read_anew, data_dir):
-    one, other = (load_source("digits", "test", data_dir) for _ in range(2))
-    assert one is not other
+def test_a_split_is_read_anew_where_reading_is_tested(data_dir, request):
+    one = load_source("digits", "test", data_dir)
+    request.getfixturevalue("splits_read_anew")
+    assert load_source("digits", "test", data_dir) is not one
 
 
 def test_an_interrupt_reaches_a_process_that_a_test_starts():
