@@ -1,28 +1,44 @@
-"""Shared by all tests: a quiet TensorFlow with two logical CPU devices, and one folder of prepared data."""
+"""Shared by all tests: a quiet TensorFlow with two logical CPU devices, prepared data, and what saves time.
 
+What saves time changes nothing that a test sees: `tests/test_conftest.py` holds it to that.
+"""
+
+import gc
 import os
-
-import zoo  # noqa: F401 - first: it decides on oneDNN for the TensorFlow that comes after it
-
-os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-# Processes of tests run beside each other.
-os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"
+import signal
+from pathlib import Path
 
 import pytest
-import tensorflow as tf
 
-# Two devices stand for two GPUs; they must be made before TensorFlow is first used.
-tf.config.set_logical_device_configuration(
-    tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
-)
+from zoo import console
 
 
-# Tests hold float32 against float32; TF32 keeps ten of its 23 digits.
-tf.config.experimental.enable_tensor_float_32_execution(False)
+def pytest_configure(config):
+    """Starts TensorFlow where tests run: not in the process that only hands them out, which the others wait for."""
+    if getattr(config.option, "numprocesses", None):
+        return
+    os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
+    # Holds back what each process would print, and no collection of garbage walks through what was imported.
+    console.import_tensorflow()
+    # Nets hold many objects, and with the usual (700, 10, 10) a tenth of the time is spent walking through them.
+    gc.set_threshold(7_000, 10, 10)
+    import tensorflow as tf
+
+    # Two devices stand for two GPUs; they must be made before TensorFlow is first used.
+    tf.config.set_logical_device_configuration(
+        tf.config.list_physical_devices("CPU")[0], [tf.config.LogicalDeviceConfiguration()] * 2
+    )
+    # Tests hold float32 against float32; TF32 keeps ten of its 23 digits.
+    tf.config.experimental.enable_tensor_float_32_execution(False)
 
 
-def pytest_report_header() -> str:
+def pytest_report_header(config) -> str | None:
     """Says whether the tests marked gpu have one."""
+    if "gpu" not in config.option.markexpr:
+        return None
+    console.import_tensorflow()
+    import tensorflow as tf
+
     gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
     names = ", ".join(each.get("device_name", "a GPU of unknown name") for each in gpus)
     return f"GPU: {names or 'none; tests marked gpu are a rehearsal on the CPU'}"
@@ -30,7 +46,57 @@ def pytest_report_header() -> str:
 
 @pytest.fixture(scope="session")
 def data_dir(tmp_path_factory) -> str:
-    return str(tmp_path_factory.mktemp("data"))
+    """Where datasets are prepared, once for all processes of a test run."""
+    own = tmp_path_factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / "data"
+    folder.mkdir(exist_ok=True)
+    return str(folder)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def splits_read_once(data_dir):
+    """Keeps each split in `data_dir` once it was read: dozens of runs begin with the same ones.
+
+    A source in memory cannot be changed, so no test can tell, whatever the order. What a test prepares in a folder of
+    its own is read every time.
+    """
+    from zoo.data.sources import tfds_source
+
+    kept, read = {}, tfds_source._read
+
+    def read_once(name, builder, split, schema, memory_bytes):
+        arguments = name, builder, split, schema, memory_bytes
+        if not Path(builder.data_path).is_relative_to(data_dir):
+            return read(*arguments)
+        key = name, str(builder.data_path), split, memory_bytes
+        if key not in kept:
+            kept[key] = read(*arguments)
+        return kept[key]
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(tfds_source, "_read", read_once)
+        yield kept
+
+
+@pytest.fixture
+def splits_read_anew(splits_read_once):
+    """Every split is read from its files once more, for a test of what reading does."""
+    splits_read_once.clear()
+
+
+@pytest.fixture(scope="session", autouse=True)
+def interrupts_reach_processes():
+    """A shell that runs the tests in the background has SIGINT ignored, and every process they start inherits that.
+
+    A handler here is the default action there. Setting it in the child, by `preexec_fn`, would make each start copy the
+    page tables of all that is in memory here.
+    """
+    ignored = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if ignored:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    if ignored:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
 
 
 @pytest.fixture

@@ -677,7 +677,6 @@ def test_real_runs_stop_go_on_and_give_the_same_bits(tmp_path, data_dir):
             env={**os.environ, "PYTHONPATH": str(root), **environment},
             capture_output=True,
             text=True,
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         return done.returncode, done.stdout, done.stderr
 

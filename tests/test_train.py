@@ -195,8 +195,6 @@ def test_in_a_process_of_its_own_it_is_quiet_and_stops_on_ctrl_c(tmp_path, data_
             stdout=subprocess.PIPE,
             text=True,
             env=env,
-            # A shell that runs the tests in the background has it ignored, and that is inherited.
-            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
         )
         lines = [process.stderr.readline() for _ in range(3)]
         process.send_signal(signal.SIGINT)

@@ -48,7 +48,7 @@ def finished(tmp_path_factory, data_dir):
     return workdir, train_and_evaluate(CONFIG, str(workdir), data_dir=data_dir)
 
 
-def test_a_run_rewrites_no_function(finished, data_dir, tmp_path, monkeypatch):
+def test_a_run_rewrites_no_function(finished, splits_read_anew, data_dir, tmp_path, monkeypatch):
     # AutoGraph's first use takes seconds, and each function that it rewrites some more. The data are prepared already.
     rewritten = []
     convert = autograph._convert_actual

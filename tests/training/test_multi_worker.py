@@ -51,8 +51,6 @@ def job(workdir, data_dir, argv, count=2, *, of_one=(), code_of_one=""):
                     stdout=subprocess.PIPE,
                     stderr=subprocess.PIPE,
                     text=True,
-                    # A shell that runs the tests in the background has it ignored, and that is inherited.
-                    preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
                 )
             )
         yield workers

@@ -74,10 +74,10 @@ def test_slices_are_parts_of_the_split():
 
 
 def test_a_billion_examples_cost_nothing():
-    start = time.perf_counter()
+    start = time.process_time()
     source = load_source("synthetic:8x8x3,examples=1000000000", "train")
     image = fetch(source, [10**9 - 1])["image"]
-    assert time.perf_counter() - start < 2
+    assert time.process_time() - start < 2
     np.testing.assert_array_equal(image[0], reference_image(0, 10**9 - 1, (8, 8, 3)))
 
 
