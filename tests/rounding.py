@@ -17,6 +17,15 @@ def of_a_sum(count: int, dtype: str = "float32") -> float:
     return count * UNIT[dtype] / (1 - count * UNIT[dtype])
 
 
+def of_a_softmax(count: int, largest: float) -> float:
+    """The bound on the probabilities of `count` float32 logits of at most `largest` in size, as a share of each.
+
+    The largest is taken away from each, which rounds by their size; `exp` makes a relative error of that and is itself
+    exact to four units; then there are a sum and a division.
+    """
+    return of_a_sum(count + 10) + 4 * largest * UNIT["float32"]
+
+
 def of_a_cast(exact, bound, dtype: str):
     """The bound on a result after it is rounded to `dtype`, where `bound` held before."""
     return bound + (np.abs(exact) + bound) * UNIT[dtype] + _LEAST.get(dtype, 0.0)

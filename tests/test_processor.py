@@ -154,6 +154,31 @@ def test_what_would_be_passed_over_is_refused(monkeypatch, name, value, said):
     assert said in str(error.value)
 
 
+@pytest.mark.parametrize(
+    ("flags", "limit", "precision", "refused"),
+    [
+        (XEON_FLAGS, "AVX2", "bfloat16", True),
+        (XEON_FLAGS, "AVX2", "float32", False),
+        (XEON_FLAGS, "AVX512_CORE", "bfloat16", False),
+        (XEON_FLAGS, "", "bfloat16", False),
+        # TensorFlow sees that this CPU has no such instructions, and takes Eigen.
+        (XEON_FLAGS, "AVX2", "float16", False),
+        (AVX2_ONLY, "AVX2", "bfloat16", False),
+        (f"{XEON_FLAGS} avx512_fp16", "AVX512_CORE_BF16", "float16", True),
+    ],
+)
+@pytest.mark.parametrize("onednn", ["0", "1"])
+def test_half_precision_under_a_limit_that_lacks_it(monkeypatch, flags, limit, precision, refused, onednn):
+    cpu(monkeypatch, flags)
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", limit)
+    monkeypatch.setenv("TF_ENABLE_ONEDNN_OPTS", onednn)
+    if not refused or onednn == "0":
+        processor.check_precision(precision)
+        return
+    with pytest.raises(RequestError, match=f"precision is '{precision}' and ONEDNN_MAX_CPU_ISA is '{limit}'"):
+        processor.check_precision(precision)
+
+
 @pytest.mark.parametrize("command", [["train.py"], ["-m", "zoo", "list"], ["-c", "import zoo; zoo.list_models()"]])
 def test_commands_and_the_registry_refuse_it(command):
     done = subprocess.run(

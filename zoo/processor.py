@@ -38,6 +38,8 @@ _ALIASES = {
 _NO_LIMIT = ("", "ALL", "DEFAULT")
 # TensorFlow switches oneDNN on by itself where a CPU has one of these (the release notes of 2.9).
 _ONEDNN_BY_DEFAULT = {"avx512_vnni", "avx512_bf16", "avx_vnni", "amx_tile", "amx_int8", "amx_bf16"}
+# What convolutions in half precision need of a limit: oneDNN computes bfloat16 by AVX-512, float16 by its newer parts.
+_HALF_PRECISION = {"bfloat16": "AVX512_CORE", "float16": "AVX512_CORE_FP16"}
 _X86_64 = ("x86_64", "amd64")
 _set_here = False
 _OTHERS_THAT_CHANGE_BITS = (
@@ -87,6 +89,30 @@ def check_environment() -> None:
     if flags and not _INSTRUCTION_SETS[name] <= {*flags}:
         raise RequestError(
             f"{MAX_ISA} is {value!r} in the environment; this CPU does not have that, at most {_most(flags)}; unset it"
+        )
+
+
+def check_precision(precision: str) -> None:
+    """Refuses half precision under a limit of oneDNN's instructions that lacks it, where the CPU itself has it.
+
+    TensorFlow asks the CPU, not the limit, and leaves to oneDNN what oneDNN then cannot compute: the process ends with
+    pages of text, or at once. A CPU that has no such instructions is well: there Eigen computes.
+
+    Args:
+        precision: `float32`, `bfloat16` or `float16`.
+
+    Raises:
+        RequestError: it must be another precision or another limit.
+    """
+    flags = _cpuinfo().get("flags", "").split()
+    used, most, order = _used(flags), _most(flags), list(_INSTRUCTION_SETS)
+    if precision not in _HALF_PRECISION or most is None or not _onednn(flags):
+        return
+    needed = order.index(_HALF_PRECISION[precision])
+    if order.index(used) < needed <= order.index(most):
+        raise RequestError(
+            f"precision is {precision!r} and {MAX_ISA} is {os.environ[MAX_ISA]!r} in the environment; oneDNN computes "
+            f"{precision} from {_HALF_PRECISION[precision]} on; take float32, unset the limit, or set {ONEDNN}=0"
         )
 
 

@@ -129,7 +129,8 @@ def test_bounds_may_differ_by_key():
 def test_steady_functions_give_the_same_bits_alone_and_among_others(function):
     x = tf.constant(np.random.default_rng(0).standard_normal(997), tf.float32)
     among = randomness.steady(function, x)
-    np.testing.assert_allclose(among, function(tf.cast(x, tf.float64)), rtol=1e-6)
+    # Near their zeros cos and sin are as exact as numbers of the size of 1 can be, not more.
+    np.testing.assert_allclose(among, function(tf.cast(x, tf.float64)), rtol=1e-6, atol=2**-22)
     for size in (1, 3, 25):
         parts = [randomness.steady(function, x[start : start + size]) for start in range(0, 997, size)]
         np.testing.assert_array_equal(tf.concat(parts, 0), among)

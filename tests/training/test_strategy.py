@@ -15,14 +15,26 @@ def test_names():
     assert make_strategy("mirrored:2").num_replicas_in_sync == 2
 
 
-@pytest.mark.parametrize(("gpus", "count"), [(1, "1 GPU; take mirrored:1"), (2, "2 GPUs; take mirrored:2")])
-def test_cpu_devices_stand_in_for_no_missing_gpu(gpus, count, monkeypatch):
+@pytest.mark.parametrize(
+    ("gpus", "spec", "there"),
+    [
+        (1, "mirrored:2", "is 1 GPU; take one_device"),
+        (1, "mirrored:4", "is 1 GPU; take one_device"),
+        (2, "mirrored:4", "are 2 GPUs; take mirrored:2"),
+    ],
+)
+def test_cpu_devices_stand_in_for_no_missing_gpu(gpus, spec, there, monkeypatch):
+    """A wrong request, said in one line before TensorFlow starts on any of them."""
     physical = tf.config.list_physical_devices
     monkeypatch.setattr(
         tf.config, "list_physical_devices", lambda kind: [object()] * gpus if kind == "GPU" else physical(kind)
     )
-    with pytest.raises(ValueError, match=f"strategy is 'mirrored:4'; there (is|are) {count}"):
-        make_strategy.__wrapped__("mirrored:4")
+    monkeypatch.setattr(tf.config, "list_logical_devices", None)
+    with pytest.raises(RequestError) as error:
+        make_strategy.__wrapped__(spec)
+    assert str(error.value) == (
+        f"strategy is '{spec}'; there {there}, or hide the GPUs with CUDA_VISIBLE_DEVICES= to share the CPU"
+    )
 
 
 def test_auto_takes_the_cpu_where_there_is_nothing_else_and_says_so():

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import tensorflow as tf
 
-from zoo import registry
+from zoo import processor, registry
 from zoo.config import ExperimentConfig
 from zoo.data import augment, pipeline
 from zoo.data.batches import EvaluationBatches, TrainBatches
@@ -303,6 +303,8 @@ def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.M
         *registry.model_info(config.model).hyperparameters
     }:
         raise RequestError(f"model is {config.model!r}, which has no second input; condition must be empty")
+    if not tf.config.list_physical_devices("GPU"):
+        processor.check_precision(config.precision)
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
     try:

@@ -132,9 +132,10 @@ def _mirrored(count: int | None) -> tf.distribute.Strategy:
     # Physical devices first: asking for logical ones starts TensorFlow, and the CPU cannot be divided after that.
     gpus = len(tf.config.list_physical_devices("GPU"))
     if gpus and (count or 0) > gpus:
+        there, instead = ("is 1 GPU", "one_device") if gpus == 1 else (f"are {gpus} GPUs", f"mirrored:{gpus}")
         raise RequestError(
-            f"strategy is 'mirrored:{count}'; there {'are' if gpus > 1 else 'is'} {gpus} GPU{'s' * (gpus > 1)}; take "
-            f"mirrored:{gpus}, or hide the GPUs with CUDA_VISIBLE_DEVICES= to share the CPU"
+            f"strategy is 'mirrored:{count}'; there {there}; take {instead}, or hide the GPUs with "
+            "CUDA_VISIBLE_DEVICES= to share the CPU"
         )
     devices = tf.config.list_logical_devices("GPU") if gpus else _cpus(count or 1)
     return tf.distribute.MirroredStrategy([device.name for device in devices][:count])

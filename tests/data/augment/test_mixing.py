@@ -1,5 +1,6 @@
 import numpy as np
 import pytest
+import rounding
 import tensorflow as tf
 from scipy import stats
 
@@ -30,7 +31,9 @@ def test_shares_have_a_beta_distribution(alpha):
 def test_mixup_is_the_weighted_mean_with_the_neighbour():
     mixed, share = mixing.mixup(tf.constant(IMAGES), keys(), 1.0)
     weight = share.numpy().astype(float)[:, None, None, None]
-    np.testing.assert_allclose(mixed, weight * IMAGES + (1 - weight) * IMAGES[NEIGHBOURS], atol=1e-6)
+    # Two weights of which one is rounded, two products and a sum.
+    atol = rounding.of_a_sum(4) * np.abs(IMAGES).max()
+    np.testing.assert_allclose(mixed, weight * IMAGES + (1 - weight) * IMAGES[NEIGHBOURS], rtol=0, atol=atol)
     assert 0.2 < share.numpy().std() < 0.4
 
 
