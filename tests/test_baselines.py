@@ -391,7 +391,7 @@ def test_other_bits_are_named_on_the_same_kind_of_machine(recorded):
     "facts",
     [
         *({"vendor": "W"}, {"family": 7}, {"model": 2}, {"instructions": "AVX512_CORE"}, {"onednn": False}),
-        *({"environment": {"XLA_FLAGS": "--x"}}, {"cores": 3}, {"gpus": ["G"]}),
+        *({"environment": {"XLA_FLAGS": "--x"}}, {"cores": 3}, {"gpus": [{"name": "G"}]}),
     ],
     ids=lambda facts: next(iter(facts)),
 )

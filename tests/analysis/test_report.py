@@ -25,7 +25,11 @@ def page_of(folder, tmp_path):
 
 def test_the_machine_is_said_as_far_as_it_is_known(tmp_path):
     hardware = {"processor": "A  Xeon", "cores": 2, "vendor": "V", "family": 6, "model": 7, "instructions": "AVX2"}
-    hardware |= {"onednn": True, "gpus": ["G"], "environment": {"TF_ENABLE_ONEDNN_OPTS": "1", "XLA_FLAGS": "--x"}}
+    hardware |= {
+        "onednn": True,
+        "gpus": [{"name": "G"}],
+        "environment": {"TF_ENABLE_ONEDNN_OPTS": "1", "XLA_FLAGS": "--x"},
+    }
     run = runs.read(made.workdir(tmp_path / "run", made.config(), None, {}))
     for known, said in (
         (hardware, "A Xeon, V family 6 model 7, AVX2, oneDNN on, 2 cores, G, XLA_FLAGS=--x"),
