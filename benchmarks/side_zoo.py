@@ -83,6 +83,9 @@ def engine_turn(work: Work):
     once. So up to four blocks lie ready when a turn begins, which is less than 2 % of any turn's work on a CPU. On a
     GPU it may be all of it, so there as many blocks are trained on before the clock starts.
 
+    The blocks of an evaluation are made before the clock starts, since a run keeps such small ones from its first
+    evaluation to the last.
+
     Returns:
         The turn, the model, and a list to which each turn adds the share of its time spent waiting for the pipeline.
     """
@@ -124,7 +127,8 @@ def engine_turn(work: Work):
         blocks = iter(ahead_on_device(pipeline.training_blocks(batches, batch_size=work.batch_size, seed=0, plan=plan)))
         count, play = plan.block_of(work.steps), engine.train_block
     else:
-        blocks = ahead_on_device(pipeline.evaluation_blocks(batches, batch_size=work.batch_size))
+        joined = pipeline.evaluation_batch_size(batches, work.batch_size)
+        blocks = list(ahead_on_device(pipeline.evaluation_blocks(batches, batch_size=joined)))
         count, play = None, engine.evaluate_block
 
     def turn() -> float:

@@ -39,7 +39,10 @@ as its user would have it; all sides of a work take turns in one run, so that a 
 them. Figures are medians over the rounds after the first, which is not counted.
 
 - **zoo**: its engine fed by its pipeline from uint8 images in memory, with the threads that the recipe names. The
-  pipeline runs on from turn to turn, as it does from epoch to epoch in `train.py`.
+  pipeline runs on from turn to turn, as it does from epoch to epoch in `train.py`. Inference is what an evaluation is
+  from the second one of a run on: its uint8 batches, which the run keeps, are normalised and answered with loss,
+  predicted class, its confidence and the rank of the label for every image, where the other sides give logits. Batches
+  of the digits are joined to 512 images, as `train.py` joins them.
 - **Keras**: the same net with Keras' own layers, `compile(optimizer, loss, metrics)` and `fit(x, y, batch_size)` or
   `predict` on float32 arrays in memory, and nothing else set. **Tuned**: with `steps_per_execution`, XLA where there
   are no convolutions, and, for tiny nets, the better of its own number of threads and the zoo's. Where a step takes
