@@ -1,11 +1,12 @@
-"""Photographs to read, as a dataset of TFDS and as files."""
+"""Photographs to read, as a dataset of TFDS and as files: python -m benchmarks.photos writes the files into TMPDIR."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import tensorflow as tf
 import tensorflow_datasets as tfds
+
+from benchmarks.works import photo_folder
 
 PHOTOS, CLASSES = 1024, 8
 
@@ -42,12 +43,14 @@ def jpegs(count: int) -> Iterator[bytes]:
         yield tf.io.encode_jpeg(scene[top : top + height, left : left + width], quality=90).numpy()
 
 
-def write_folders(folder: str) -> str:
-    """Writes the photographs into a folder per class, `train` and a few in `test`; returns where those lie."""
-    photos = Path(folder, "photos")
+def write_folders() -> None:
+    """Writes the photographs into a folder per class, `train` and a few in `test`."""
     for number, content in enumerate(jpegs(PHOTOS)):
         for split in ("train", "test") if number < CLASSES else ("train",):
-            file = photos / split / f"class{number % CLASSES}" / f"{number}.jpg"
+            file = photo_folder() / split / f"class{number % CLASSES}" / f"{number}.jpg"
             file.parent.mkdir(parents=True, exist_ok=True)
             file.write_bytes(content)
-    return str(photos)
+
+
+if __name__ == "__main__":
+    write_folders()

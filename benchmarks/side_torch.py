@@ -22,6 +22,10 @@ def prepare(side: str, work: Work, threads: int) -> Prepared:
     versions = {"torch": torch.__version__}
     if work.kind == "start":
         return Prepared(script_turn("minimal_torch.py", work), "a script with a loop", versions, peak_of="children")
+    if work.kind == "input":
+        from benchmarks import photo_loader
+
+        return Prepared(photo_loader.turn(work), photo_loader.TITLE, versions | photo_loader.versions())
     if threads:
         torch.set_num_threads(threads)
     compiled = side == "torch_compile"

@@ -1,6 +1,7 @@
 """The zoo's side: its engine fed by its own pipeline, its pipeline alone, or its command line."""
 
 import itertools
+import statistics
 import time
 from collections.abc import Callable
 from importlib import metadata
@@ -9,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.commands import command_turn
-from benchmarks.works import CLASSES, Prepared, Unfit, Work, arrays
+from benchmarks.works import CLASSES, OF_PHOTOS, Prepared, Unfit, Work, arrays
 from zoo import console
 from zoo.version import __version__
 
@@ -34,13 +35,43 @@ def prepare(side: str, work: Work, threads: int) -> Prepared:
     if work.kind in ("start", "input"):
         from benchmarks import input_pipeline
 
-        return Prepared(input_pipeline.zoo_turn(work), "zoo", versions)
+        turn = input_pipeline.zoo_turn(work)
+        if work.model not in OF_PHOTOS:
+            return Prepared(turn, "zoo", versions)
+        turn, fraction = beside_decoder(turn, input_pipeline.decoder_turn(work), work.batch_size * work.steps)
+        return Prepared(turn, "zoo", versions, measured=lambda: {"fraction_of_decoder": fraction()})
     turn, model, waited = engine_turn(work)
     title = "zoo" if work.precision == "float32" else f"zoo, {work.precision}"
     title += "" if work.jit == "auto" else f", jit={work.jit}"
     return Prepared(
         turn, title, versions, *size_of(model), measured=lambda: {"waiting": waited[-1], **gpu_memory(work)}
     )
+
+
+def beside_decoder(
+    turn: Callable[[], float], decoder: Callable[[], float], images: int
+) -> tuple[Callable[[], float], Callable[[], float]]:
+    """The turn of a pipeline, and what plays the decoder after it and says the pipeline's share of its rate.
+
+    Args:
+        turn: makes so many `images`.
+        decoder: gives seconds per image.
+        images: of a turn.
+
+    Returns:
+        The turn; and the median of the shares of all turns but the first, which is not counted.
+    """
+    seconds, shares = [], []
+
+    def timed() -> float:
+        seconds.append(turn())
+        return seconds[-1]
+
+    def fraction() -> float:
+        shares.append(decoder() * images / seconds[-1])
+        return statistics.median(shares[1:] or shares)
+
+    return timed, fraction
 
 
 def check_gpu() -> None:
@@ -83,6 +114,9 @@ def engine_turn(work: Work):
     once. So up to four blocks lie ready when a turn begins, which is less than 2 % of any turn's work on a CPU. On a
     GPU it may be all of it, so there as many blocks are trained on before the clock starts.
 
+    The blocks of an evaluation are made before the clock starts, since a run keeps such small ones from its first
+    evaluation to the last.
+
     Returns:
         The turn, the model, and a list to which each turn adds the share of its time spent waiting for the pipeline.
     """
@@ -124,7 +158,8 @@ def engine_turn(work: Work):
         blocks = iter(ahead_on_device(pipeline.training_blocks(batches, batch_size=work.batch_size, seed=0, plan=plan)))
         count, play = plan.block_of(work.steps), engine.train_block
     else:
-        blocks = ahead_on_device(pipeline.evaluation_blocks(batches, batch_size=work.batch_size))
+        joined = pipeline.evaluation_batch_size(batches, work.batch_size)
+        blocks = list(ahead_on_device(pipeline.evaluation_blocks(batches, batch_size=joined)))
         count, play = None, engine.evaluate_block
 
     def turn() -> float:

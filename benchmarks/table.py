@@ -28,6 +28,9 @@ TARGETS = {
     "resnet20": {"keras": 1.45, "torch": 1.0},
     "resnet50": {"keras": 1.3, "torch": 1.0},
     "inception_v3": {"keras": 1.2, "torch": 1.05},
+    "mlp_digits_inference": {"jax": 0.8},
+    "input_jpeg": {"keras": 1.15, "torch": 1.0},
+    "input_folder": {"keras": 1.05, "torch": 1.0},
 }
 # By work: the least fraction of the matrix-product rate, and the most seconds.
 FRACTION_TARGETS = {"resnet50": 0.65}
@@ -39,7 +42,10 @@ as its user would have it; all sides of a work take turns in one run, so that a 
 them. Figures are medians over the rounds after the first, which is not counted.
 
 - **zoo**: its engine fed by its pipeline from uint8 images in memory, with the threads that the recipe names. The
-  pipeline runs on from turn to turn, as it does from epoch to epoch in `train.py`.
+  pipeline runs on from turn to turn, as it does from epoch to epoch in `train.py`. Inference is what an evaluation is
+  from the second one of a run on: its uint8 batches, which the run keeps, are normalised and answered with loss,
+  predicted class, its confidence and the rank of the label for every image, where the other sides give logits. Batches
+  of the digits are joined to 512 images, as `train.py` joins them.
 - **Keras**: the same net with Keras' own layers, `compile(optimizer, loss, metrics)` and `fit(x, y, batch_size)` or
   `predict` on float32 arrays in memory, and nothing else set. **Tuned**: with `steps_per_execution`, XLA where there
   are no convolutions, and, for tiny nets, the better of its own number of threads and the zoo's. Where a step takes
@@ -51,8 +57,11 @@ them. Figures are medians over the rounds after the first, which is not counted.
 
 `times faster` is the time of a side divided by the zoo's in the same round: the median, the least and the most.
 `of matmul` is the rate of the step, 3 x 2 x the forward multiply-accumulates in training and 2 x in inference, divided
-by that of a float32 matrix product by NumPy which takes its turn in every round. Memory is the largest resident size of
-the process, data and libraries included."""
+by that of a float32 matrix product by NumPy which takes its turn in every round. `of the decoder` is the rate of the
+zoo's pipeline divided by that of TensorFlow's JPEG decoder alone, two images at a time from memory, which follows each
+of its turns; of crops only what the zoo decodes is decoded. PyTorch reads photographs by `ImageFolder` and `DataLoader`
+with two workers, from folders in both works, since it has no reader of array_record. Memory is the largest
+resident size of the process, data and libraries included."""
 GPU_INTRODUCTION = """Made by `python -m benchmarks.gpu` of `results/gpu.json`. All sides of a work hold the same
 card at the same time and take turns on it. **zoo**: its engine, compiled with XLA, fed by its pipeline from uint8
 images in the machine's memory; before the clock starts it trains on as many blocks as its pipeline may hold ready.
@@ -151,13 +160,15 @@ def plain_table(recorded: Record, kind: str) -> list[str]:
     sides = [side for side in SIDES if any(time_of(work["sides"][side]) for work in of_kind(recorded, kind))]
     heads = [f"{SIDES[side]}, {unit}" for side in sides]
     heads += [f"times faster than {SIDES[side]}" for side in sides if side != "zoo"]
+    of_decoder = kind == "input"
+    heads += ["of the decoder"] * of_decoder
     rows = []
     for work in of_kind(recorded, kind):
         key = "median" if kind == "start" else "images_per_second"
         cells = [number(work["sides"][side][key]) for side in sides]
-        rows.append(
-            [work["title"], *cells, *(spread(work["sides"][side]["times_slower"]) for side in sides if side != "zoo")]
-        )
+        cells += [spread(work["sides"][side]["times_slower"]) for side in sides if side != "zoo"]
+        cells += [number(work["sides"]["zoo"].get("fraction_of_decoder"))] * of_decoder
+        rows.append([work["title"], *cells])
     return markdown(["work", *heads], rows)
 
 
@@ -210,6 +221,8 @@ def lines(work: Record) -> list[str]:
         if time_of(of):
             ratio = f", zoo {spread(of['times_slower'])} times faster" if of["times_slower"] else ""
             fraction = f", {of['fraction_of_matmul']:.2f} of matmul" if of["fraction_of_matmul"] else ""
+            if of.get("fraction_of_decoder"):
+                fraction = f", {of['fraction_of_decoder']:.2f} of the decoder"
             found.append(f"{of['title']}: {number(of['median'])} {unit}{ratio}{fraction}")
     return found
 

@@ -26,7 +26,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks import side_product
-from benchmarks.works import NO_SUCH_SIDE, PEERS, SIDES, TUNABLE, Work, flops
+from benchmarks.works import NO_SUCH_SIDE, OF_PHOTOS, PEERS, SIDES, TUNABLE, Work, flops
 from zoo import processor
 
 ROOT = Path(__file__).parents[1]
@@ -35,7 +35,7 @@ PATIENCE = 900
 MATRIX = 2048
 SIDE_FIELDS = (
     *("title", "median", "least", "most", "images_per_second", "peak_gib"),
-    *("fraction_of_matmul", "times_slower", "gpu_peak_gib", "waiting", "skipped"),
+    *("fraction_of_matmul", "times_slower", "fraction_of_decoder", "gpu_peak_gib", "waiting", "skipped"),
 )
 Say = Callable[[str], None]
 
@@ -155,6 +155,8 @@ def play(work: Work, rounds: int, peer_python: str, say: Say) -> dict[str, Any]:
     skipped = {side: NO_SUCH_SIDE for side in SIDES if side not in work.sides}
     products = []
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as folder, contextlib.ExitStack() as stack:
+        if work.kind == "input" and work.model in OF_PHOTOS:
+            write_photos(folder)
         players = []
         for side in work.sides:
             for threads in choices(side, work):
@@ -180,6 +182,18 @@ def play(work: Work, rounds: int, peer_python: str, say: Say) -> dict[str, Any]:
                 players = each(players, Player.turn, skipped, say)[::-1]
             say(f"round {number} of {rounds}" if number else "warm")
     return record(work, rounds, players, skipped, products[1:])
+
+
+def write_photos(folder: str) -> None:
+    """Lets a process of its own write the photographs that every side reads, since only some Pythons can.
+
+    Raises:
+        Dropped: it could not.
+    """
+    command = [sys.executable, "-m", "benchmarks.photos"]
+    done = subprocess.run(command, cwd=ROOT, env=os.environ | {"TMPDIR": folder}, capture_output=True, text=True)
+    if done.returncode:
+        raise Dropped(f"the photographs cannot be written: {' '.join(done.stderr.splitlines()[-1:])}")
 
 
 def choices(side: str, work: Work) -> list[int]:

@@ -1,7 +1,9 @@
 """What is timed: a table of works, and the data that every side trains on. Imports NumPy alone, for any Python."""
 
 import dataclasses
+import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +24,8 @@ PRODUCT = {"product": "benchmarks.side_product"}
 PEERS = ("torch", "torch_compile", "jax")
 # Those of the sides whose number of threads a user would tune; the others keep what they come with.
 TUNABLE = ("keras_tuned", *PEERS)
+# Pipelines that read photographs; they are written once for all sides.
+OF_PHOTOS = ("jpeg", "folder")
 # What is said of a side that a work does not name.
 NO_SUCH_SIDE = "there is none for this work"
 
@@ -130,9 +134,9 @@ WITHOUT_NET = {
     "input_memory": Work("32x32x3 in memory: shuffle, pad-crop, flip, float32", "input", "memory",
                          batch_size=128, steps=390, sides=("zoo", "keras")),
     "input_jpeg": Work("JPEG of 300x375, prepared by TFDS: random crop to 224, flip", "input", "jpeg",
-                       batch_size=64, steps=32, sides=("zoo", "keras")),
+                       batch_size=64, steps=32, sides=("zoo", "keras", "torch")),
     "input_folder": Work("The same files in folders: squeezed to 224", "input", "folder",
-                         batch_size=64, steps=32, sides=("zoo", "keras")),
+                         batch_size=64, steps=32, sides=("zoo", "keras", "torch")),
     "resume": Work("The first batch at step 1,000,000 of 1,281,167 examples", "start", "resume",
                    image_shape=DIGITS, batch_size=32, sides=("zoo",)),
     "start_help": Work("`train.py --help`", "start", "help", sides=("zoo",)),
@@ -157,6 +161,11 @@ ON_GPU = {
 }
 # fmt: on
 WORKS = {**TRAINING, **INFERENCE, **WITHOUT_NET}
+
+
+def photo_folder() -> Path:
+    """Where the photographs lie: in TMPDIR, which all sides of a work share; `train` and `test`, a folder per class."""
+    return Path(tempfile.gettempdir(), "photos")
 
 
 def arrays(work: Work) -> dict[str, np.ndarray]:

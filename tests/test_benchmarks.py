@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import gpu, table, turns
+from benchmarks import gpu, side_zoo, table, turns
 from benchmarks.works import NO_SUCH_SIDE, ON_GPU, SIDES, WORKS, Work, flops
 from zoo import console
 from zoo.analysis import tables
@@ -173,6 +173,11 @@ def test_seconds_become_a_record():
     players[1].ready["parameters"] = players[2].ready["parameters"] = 6
     with pytest.raises(turns.Dropped, match="torch has another net: it has 6 parameters, that of the zoo 5"):
         turns.record(work, 3, players, {}, [1e6] * 3)
+
+
+def test_the_share_of_the_decoder_is_a_median_of_the_rounds_that_count():
+    turn, fraction = side_zoo.beside_decoder(iter([9.0, 2.0, 4.0, 8.0]).__next__, lambda: 0.5, 4)
+    assert [(turn(), fraction())[1] for _ in range(4)][1:] == [1.0, 0.75, 0.5]
 
 
 def test_operations_of_a_step():

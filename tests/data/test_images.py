@@ -188,7 +188,7 @@ def test_center_crop_is_the_central_square(kind, height, width, fraction):
 
 def windows(height, width, count, min_area=0.08, seed=0):
     sizes = tf.fill([count], height), tf.fill([count], width)
-    return images._random_windows(*sizes, keys=keys(count, seed), min_area=min_area).numpy()
+    return images.random_windows(*sizes, keys=keys(count, seed), min_area=min_area).numpy()
 
 
 @pytest.mark.parametrize(("height", "width"), [(300, 375), (500, 200), (64, 64), (28, 28)])
@@ -235,9 +235,7 @@ def test_where_no_crop_fits_the_centre_is_taken():
 def test_the_crop_is_of_the_window():
     picture = smooth(60, 80)
     result = images.random_resized_crop(tf.constant(np.stack([picture] * 8)), keys(8), 24, 3).numpy()
-    drawn = images._random_windows(
-        tf.fill([8], 60), tf.fill([8], 80), keys=randomness.derive(keys(8), 0), min_area=0.08
-    )
+    drawn = images.random_windows(tf.fill([8], 60), tf.fill([8], 80), keys=randomness.derive(keys(8), 0), min_area=0.08)
     for one, (top, left, tall, wide) in zip(result, drawn.numpy(), strict=True):
         if max(tall, wide) <= 48:
             assert_levels(one, bilinear(picture[top : top + tall, left : left + wide], 24))

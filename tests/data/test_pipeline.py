@@ -356,6 +356,22 @@ def test_evaluation_counts_every_example_once_and_in_order(batch_size, replicas)
     assert seen == list(range(EXAMPLES))
 
 
+@pytest.mark.parametrize(
+    ("num_examples", "side", "batch_size", "expected"),
+    [
+        (360, 8, 32, 12 * 32),  # all twelve batches at once
+        (20 * 32, 8, 32, 10 * 32),  # two steps of ten batches rather than of sixteen and four
+        (10_000, 8, 32, 16 * 32),
+        (10_000, 28, 128, 128),
+        (10_000, 224, 1, 1),
+        (5, 8, 32, 32),
+    ],
+)
+def test_evaluation_joins_batches_of_tiny_images(num_examples, side, batch_size, expected):
+    batches = SimpleNamespace(num_examples=num_examples, example_size=side**2)
+    assert pipeline.evaluation_batch_size(batches, batch_size) == expected
+
+
 def test_evaluation_images_are_not_augmented():
     (block,) = pipeline.evaluation_blocks(singles(), batch_size=50).as_numpy_iterator()
     np.testing.assert_array_equal(block["image"][0], SOURCE.arrays["image"])

@@ -121,10 +121,10 @@ def test_state_holds_every_variable_and_restores():
         other.restore(state)
 
 
-@pytest.mark.parametrize("jit", ["on", "off"])
-def test_evaluation_answers_what_has_weight_in_order(jit):
+@pytest.mark.parametrize(("jit", "least_weight"), [("on", 0), ("off", 0), ("off", 1)])
+def test_evaluation_answers_what_has_weight_in_order(jit, least_weight):
     engine, model = make_engine("simple_cnn", jit=jit)
-    weight = RNG.integers(0, 2, (K, BATCH)).astype("float32")
+    weight = RNG.integers(least_weight, 2, (K, BATCH)).astype("float32")
     answers = engine.evaluate_block({**BLOCK, "weight": tf.constant(weight)})
     counts = weight.ravel() == 1
     logits = np.array(model(IMAGES.reshape(-1, 8, 8, 1))).astype("float64")[counts]

@@ -207,6 +207,7 @@ def test_a_signal_does_not_wait_for_an_evaluation(finished, tmp_path, data_dir, 
         workdir = tmp_path / "whole"
         result = train_and_evaluate(config, str(workdir), data_dir=data_dir)
     # Three blocks of one batch each.
+    monkeypatch.setattr(pipeline, "MAX_JOINED_SIZE", 1)
     monkeypatch.setattr(pipeline, "evaluation_plan", lambda batches, batch_size: pipeline.BlockPlan.of(3, 3, 1))
     name, moments, step, evaluated = {
         "before": ("train_block", [2], 11, 0),

@@ -112,7 +112,7 @@ def random_resized_crop(
     Returns:
         See `squeeze`.
     """
-    windows = functools.partial(_random_windows, keys=derive(keys, 0), min_area=min_area)
+    windows = functools.partial(random_windows, keys=derive(keys, 0), min_area=min_area)
     return _resized_windows(images, windows, size, channels, interpolation)
 
 
@@ -260,7 +260,8 @@ def _central_square(heights: tf.Tensor, widths: tf.Tensor, fraction: float) -> t
     return tf.stack([(heights - sides) // 2, (widths - sides) // 2, sides, sides], 1)
 
 
-def _random_windows(heights: tf.Tensor, widths: tf.Tensor, keys: tf.Tensor, min_area: float) -> tf.Tensor:
+def random_windows(heights: tf.Tensor, widths: tf.Tensor, keys: tf.Tensor, min_area: float) -> tf.Tensor:
+    """The windows of `random_resized_crop`, see `Windows`; `keys`: uint64 (n,)."""
     # One column per attempt.
     attempts = tf.range(ATTEMPTS, dtype=tf.int64)
     shares = min_area + (1 - min_area) * random_uniform(keys[:, None], 2 * attempts)

@@ -24,6 +24,10 @@ MAX_BLOCK_SIZE = 4 * 2**20
 MAX_BLOCK_STEPS = 128
 # A GPU takes as long for so many numbers as a CPU for the fewer above, and waits for Python between two blocks.
 MAX_BLOCK_SIZE_OF_GPU = 128 * 2**20
+# Batches of an evaluation are joined to batches of so many numbers. A step of a tiny net costs more than what is
+# computed in it: 512 images of 8x8 at once instead of 32 take the MLP of configs/mlp_digits.py and the small CNN half
+# the time for each. Batches of larger images keep the processor busy as they are.
+MAX_JOINED_SIZE = 2**15
 # Larger batches are made in pieces of this size.
 MAX_PIECE_SIZE = 5 * 2**19
 
@@ -144,6 +148,18 @@ def evaluation_blocks(
         return batch
 
     return _blocks(draw, make, batches, batch_size, evaluation_plan(batches, batch_size), 0, replicas, local)
+
+
+def evaluation_batch_size(batches: EvaluationBatches, batch_size: int) -> int:
+    """How many examples a step of an evaluation takes: a whole number of batches, several where images are tiny.
+
+    It decides how long an evaluation takes and not what it answers, since every example is answered alone.
+    """
+    total_steps = -(-batches.num_examples // batch_size)
+    most = max(1, MAX_JOINED_SIZE // (batches.example_size * batch_size))
+    # Steps of one size, so that little of the last one is filling.
+    joined_steps = -(-total_steps // most)
+    return batch_size * -(-total_steps // joined_steps)
 
 
 def evaluation_plan(batches: EvaluationBatches, batch_size: int) -> BlockPlan:

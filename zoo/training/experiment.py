@@ -108,7 +108,8 @@ class Experiment:
         Raises:
             RunError: as in `training_blocks`.
         """
-        batches, batch_size = self.evaluation_batches, self.config.batch_size
+        batches = self.evaluation_batches
+        batch_size = pipeline.evaluation_batch_size(batches, self.config.batch_size)
         blocks = self._distributed(
             lambda local: pipeline.evaluation_blocks(
                 batches, batch_size=batch_size, replicas=self.strategy.num_replicas_in_sync, local=local
