@@ -65,9 +65,23 @@ def run(imitation, exported, tests, *arguments):
     """
     report = exported / "report.xml"
     report.unlink(missing_ok=True)
-    own = {name: value for name, value in os.environ.items() if not name.startswith(("ONEDNN_", "DNNL_"))}
+    # It is no worker of this test run, and hands its tests out to nobody.
+    foreign = ("ONEDNN_", "DNNL_", "PYTEST_")
+    own = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
     done = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", f"--junit-xml={report}", *arguments, *tests],
+        [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-q",
+            "-n",
+            "0",
+            "-p",
+            "no:cacheprovider",
+            f"--junit-xml={report}",
+            *arguments,
+            *tests,
+        ],
         env=own | {"ZOO_TEST_EXPORTED": str(exported)} | imitation,
         cwd=ROOT,
         capture_output=True,
