@@ -3,12 +3,14 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
 from zoo import processor
 from zoo.errors import RequestError
 
+ROOT = Path(__file__).parents[1]
 AVX2_ONLY = "sse4_1 avx avx2 fma f16c bmi2"
 EPYC = f"""processor\t: 0
 vendor_id\t: AuthenticAMD
@@ -179,11 +181,16 @@ def test_half_precision_under_a_limit_that_lacks_it(monkeypatch, flags, limit, p
         processor.check_precision(precision)
 
 
-@pytest.mark.parametrize("command", [["train.py"], ["-m", "zoo", "list"], ["-c", "import zoo; zoo.list_models()"]])
-def test_commands_and_the_registry_refuse_it(command):
+@pytest.mark.parametrize(
+    "command",
+    [[str(ROOT / "train.py")], ["-m", "zoo", "list"], ["-c", "import zoo; zoo.list_models()"]],
+    ids=["train.py", "python -m zoo", "zoo.list_models"],
+)
+def test_commands_and_the_registry_refuse_it(command, tmp_path):
     done = subprocess.run(
         [sys.executable, *command],
-        env={**os.environ, "TF_ENABLE_ONEDNN_OPTS": "banana"},
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_ENABLE_ONEDNN_OPTS": "banana"},
         capture_output=True,
         text=True,
     )
@@ -192,3 +199,4 @@ def test_commands_and_the_registry_refuse_it(command):
         "TF_ENABLE_ONEDNN_OPTS is 'banana' in the environment; it must be 0 or 1"
     )
     assert not done.stdout
+    assert not [*tmp_path.iterdir()]

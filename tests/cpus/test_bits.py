@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # What an AMD EPYC of family 25 model 1 itself ended with, seed 0, under these versions.
 VERSIONS = {"tensorflow": "2.21.0", "keras": "3.15.1", "numpy": "2.4.6"}
 EPYC = {
@@ -29,7 +29,7 @@ def other_cpu(tmp_path_factory) -> Path:
     if not compiler or sys.platform != "linux" or platform.machine() != "x86_64":
         pytest.skip("needs a C compiler, and Linux on a 64-bit x86")
     library = tmp_path_factory.mktemp("other_cpu") / "other_cpu.so"
-    source = ROOT / "tests" / "other_cpu.c"
+    source = Path(__file__).with_name("other_cpu.c")
     subprocess.run([compiler, "-O1", "-Wall", "-Werror", "-shared", "-fPIC", "-o", library, source], check=True)
     environment = {**os.environ, "LD_PRELOAD": str(library), "OTHER_CPU": "none"}
     if subprocess.run([sys.executable, "-c", ""], env=environment).returncode == 77:
