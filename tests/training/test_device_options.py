@@ -180,7 +180,7 @@ def test_layers_compute_in_low_precision_and_variables_stay(data_dir, model, pre
 
 
 @pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.gpu), 2])
-def test_a_gradient_that_is_not_finite_changes_nothing_but_the_scale(replicas):
+def test_a_float16_gradient_that_is_not_finite_changes_nothing_but_the_scale(replicas):
     engine, model, optimizer = make_engine(replicas=replicas, precision="float16", l2=0.1, clip_norm=1.0)
     # Only the last replica's gradient overflows.
     bad = IMAGES[:1].copy()
