@@ -39,15 +39,7 @@ def main(argv: Sequence[str]) -> None:
     if not options.steps:
         check_machine(recorded, results)
     works = {name: shortened(WORKS[name], options.steps) for name in options.works}
-
-    def keep(name: str, work: dict[str, Any]) -> None:
-        nonlocal recorded
-        recorded = merged(recorded, name, work, WORKS)
-        results.parent.mkdir(parents=True, exist_ok=True)
-        write_json(results, recorded)
-        table.write_all(recorded, options.output)
-
-    play_all(works, options, None if options.steps else keep)
+    play_all(works, options, None if options.steps else keeper(recorded, results, WORKS))
 
 
 def play_all(
@@ -85,6 +77,21 @@ def play_all(
             say(line)
     if failed:
         raise RunError(f"not recorded: {', '.join(failed)}")
+
+
+def keeper(recorded: dict[str, Any], results: Path, order: Iterable[str]) -> Callable[[str, dict[str, Any]], None]:
+    """What `play_all` hands each record to: it merges it into those before, and writes file and tables at once."""
+
+    def keep(name: str, work: dict[str, Any]) -> None:
+        nonlocal recorded
+        recorded = merged(recorded, name, work, order)
+        results.parent.mkdir(parents=True, exist_ok=True)
+        write_json(results, recorded)
+        of_cpu = results.with_name("benchmarks.json")
+        if of_cpu.exists():
+            table.write_all(read(of_cpu), results.parents[1])
+
+    return keep
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:

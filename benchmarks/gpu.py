@@ -11,15 +11,12 @@ import dataclasses
 import os
 import sys
 from collections.abc import Sequence
-from pathlib import Path
-from typing import Any
 
-from benchmarks import table
-from benchmarks.__main__ import checked, make_parser, merged, play_all, read
+from benchmarks.__main__ import checked, keeper, make_parser, play_all, read
 from benchmarks.works import ON_GPU, Work
 from zoo import console
 from zoo.errors import RequestError
-from zoo.training.files import write_json
+from zoo.training import provenance
 
 # The most of a side of an image, of examples in a batch and of steps in a rehearsal.
 SMALL = {"side": 96, "batch_size": 8, "steps": 4}
@@ -44,15 +41,7 @@ def main(argv: Sequence[str]) -> None:
             f"{results} is of another card, {recorded['machine'].get('card')}; move it away, or name another --output"
         )
     print(f"on one {card}", flush=True)
-
-    def keep(name: str, work: dict[str, Any]) -> None:
-        nonlocal recorded
-        recorded = merged(recorded, name, work, ON_GPU)
-        results.parent.mkdir(parents=True, exist_ok=True)
-        write_json(results, recorded)
-        write_tables(options.output)
-
-    play_all(works, options, keep if options.jit == "auto" else None)
+    play_all(works, options, keeper(recorded, results, ON_GPU) if options.jit == "auto" else None)
 
 
 def find_card() -> str:
@@ -62,12 +51,10 @@ def find_card() -> str:
         RequestError: TensorFlow sees none.
     """
     console.import_tensorflow()
-    import tensorflow as tf
-
-    gpus = tf.config.list_physical_devices("GPU")
-    if not gpus:
+    cards = provenance.gpus()
+    if not cards:
         raise RequestError("TensorFlow sees no GPU here; --rehearse plays the same at small size on the CPU")
-    return tf.config.experimental.get_device_details(gpus[0]).get("device_name", "unknown GPU")
+    return cards[0]["name"]
 
 
 def rehearsal(work: Work) -> Work:
@@ -81,13 +68,6 @@ def rehearsal(work: Work) -> Work:
         batch_size=min(work.batch_size, SMALL["batch_size"]),
         steps=min(work.steps, SMALL["steps"]),
     )
-
-
-def write_tables(folder: Path) -> None:
-    """docs/benchmarks.md again, of both records."""
-    main_record = folder / "results" / "benchmarks.json"
-    if main_record.exists():
-        table.write_all(read(main_record), folder)
 
 
 if __name__ == "__main__":

@@ -17,11 +17,16 @@ PRODUCTS = 20
 def prepare(side: str, work: Work, threads: int) -> Prepared:
     """See `Prepared`."""
     console.import_tensorflow()
+    check_device(work)
+    return Prepared(product_turn(work), "matrix product", {})
+
+
+def check_device(work: Work) -> None:
+    """Raises `Unfit` where a work is for a GPU and TensorFlow sees none."""
     import tensorflow as tf
 
     if work.device == "GPU" and not tf.config.list_physical_devices("GPU"):
         raise Unfit("TensorFlow sees no GPU")
-    return Prepared(product_turn(work), "matrix product", {})
 
 
 def operations(work: Work) -> int:

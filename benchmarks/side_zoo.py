@@ -9,8 +9,9 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks import side_product
 from benchmarks.commands import command_turn
-from benchmarks.works import CLASSES, OF_PHOTOS, Prepared, Unfit, Work, arrays
+from benchmarks.works import CLASSES, OF_PHOTOS, Prepared, Work, arrays
 from zoo import console
 from zoo.version import __version__
 
@@ -27,8 +28,7 @@ def prepare(side: str, work: Work, threads: int) -> Prepared:
     if work.kind == "start" and work.model != "resume":
         return Prepared(command_turn(command_of(work)), "`train.py`", versions, peak_of="children")
     console.import_tensorflow()
-    if work.device == "GPU":
-        check_gpu()
+    side_product.check_device(work)
     from zoo.training.strategy import set_cpu_threads
 
     set_cpu_threads(threads)
@@ -72,14 +72,6 @@ def beside_decoder(
         return statistics.median(shares[1:] or shares)
 
     return timed, fraction
-
-
-def check_gpu() -> None:
-    """Raises `Unfit` where TensorFlow sees no GPU."""
-    import tensorflow as tf
-
-    if not tf.config.list_physical_devices("GPU"):
-        raise Unfit("TensorFlow sees no GPU")
 
 
 def gpu_memory(work: Work) -> dict[str, float]:
@@ -129,6 +121,7 @@ def engine_turn(work: Work):
     from zoo.data.sources import InMemorySource
     from zoo.data.transform import make_normalization
     from zoo.training.engine import Engine
+    from zoo.training.experiment import computing_in
     from zoo.training.optimizers import make_optimizer
     from zoo.training.strategy import ahead_on_device
 
@@ -136,10 +129,8 @@ def engine_turn(work: Work):
     source = InMemorySource(arrays(work), name="random")
     keras.utils.set_random_seed(0)
     classes = None if work.pairs else CLASSES
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32" if work.precision == "float32" else f"mixed_{work.precision}")
-    model = zoo.build_model(work.model, work.image_shape, classes, **work.model_args)
-    keras.config.set_dtype_policy(policy)
+    with computing_in(work.precision):
+        model = zoo.build_model(work.model, work.image_shape, classes, **work.model_args)
     task, batches = task_and_batches(work, source)
     engine = Engine(
         model,

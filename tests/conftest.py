@@ -52,10 +52,9 @@ def pytest_report_header(config) -> str | None:
     if "gpu" not in config.option.markexpr:
         return None
     console.import_tensorflow()
-    import tensorflow as tf
+    from zoo.training.provenance import gpus
 
-    gpus = [tf.config.experimental.get_device_details(gpu) for gpu in tf.config.list_physical_devices("GPU")]
-    names = ", ".join(each.get("device_name", "a GPU of unknown name") for each in gpus)
+    names = ", ".join(card["name"] for card in gpus())
     return f"GPU: {names or 'none; tests marked gpu are a rehearsal on the CPU'}"
 
 

@@ -9,7 +9,7 @@ import zoo
 from zoo.config import ExperimentConfig
 from zoo.tasks import Classification, Label
 from zoo.training.engine import Engine
-from zoo.training.experiment import make_experiment
+from zoo.training.experiment import computing_in, make_experiment
 from zoo.training.optimizers import make_optimizer
 from zoo.training.strategy import make_strategy
 
@@ -26,10 +26,8 @@ def make_engine(
     strategy = make_strategy("one_device" if replicas == 1 else f"mirrored:{replicas}")
     keras.utils.set_random_seed(0)
     with strategy.scope():
-        policy = keras.config.dtype_policy()
-        keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
-        model = zoo.build_model(name, (8, 8, 1), 10, **({"dropout": 0.0} if name == "mlp" else {}))
-        keras.config.set_dtype_policy(policy)
+        with computing_in(config.precision):
+            model = zoo.build_model(name, (8, 8, 1), 10, **({"dropout": 0.0} if name == "mlp" else {}))
         optimizer = make_optimizer(config, 10, model.trainable_variables)
     engine = Engine(
         model,

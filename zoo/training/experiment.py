@@ -298,6 +298,17 @@ def _say(message: str) -> None:
         print(message, file=sys.stderr)
 
 
+@contextlib.contextmanager
+def computing_in(precision: str) -> Iterator[None]:
+    """Layers made in here compute in a precision, `float32`, `bfloat16` or `float16`; their variables are float32."""
+    policy = keras.config.dtype_policy()
+    keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
+    try:
+        yield
+    finally:
+        keras.config.set_dtype_policy(policy)
+
+
 def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.Model:
     given = {**data.builder_arguments(), **config.model_args}
     if data.condition is not None and not {"categories", "vector_size"} & {
@@ -306,10 +317,9 @@ def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.M
         raise RequestError(f"model is {config.model!r}, which has no second input; condition must be empty")
     if not tf.config.list_physical_devices("GPU"):
         processor.check_precision(config.precision)
-    policy = keras.config.dtype_policy()
-    keras.config.set_dtype_policy("float32" if config.precision == "float32" else f"mixed_{config.precision}")
     try:
-        model = registry.build_model(config.model, data.image_shape, **given)
+        with computing_in(config.precision):
+            model = registry.build_model(config.model, data.image_shape, **given)
     except RequestError:
         raise
     except (TypeError, ValueError) as error:
@@ -318,8 +328,6 @@ def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.M
             f"{config.model} cannot be built for images {data.image_shape} with {given}: "
             + " ".join(str(error).split())
         ) from error
-    finally:
-        keras.config.set_dtype_policy(policy)
     _check_ends(config, data, model)
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization) and replicas > 1:
