@@ -13,10 +13,11 @@ from typing import Any
 from absl import flags
 
 from zoo import config as configs
-from zoo import console
+from zoo.cli import console
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError, unknown
-from zoo.training import cluster
+from zoo.places.joining import refused_together
+from zoo.places.place import Place
 
 MODES = ("train_and_evaluate", "evaluate")
 # Flags that say where a run happens, and so are no part of the config: name, default, help.
@@ -64,7 +65,7 @@ def main(argv: list[str]) -> None:
 
 def train(given: flags.FlagValues) -> None:
     """Trains, or goes on, or prints the result of a run that is finished."""
-    from zoo.training.workdir import Workdir
+    from zoo.runs.workdir import Workdir
 
     if given.checkpoint:
         raise RequestError("--checkpoint goes with --mode=evaluate; a run always goes on from its newest checkpoint")
@@ -72,8 +73,7 @@ def train(given: flags.FlagValues) -> None:
     config = configs.with_flags(configs.load_config(given.config) if given.config else ExperimentConfig(), given)
     workdir = given.workdir or default_workdir(given.config, config)
     folder = Workdir(workdir)
-    prepare_to_tell(place["strategy"])
-    with cluster.refusals_told(place["strategy"]):
+    with refused_together(place["strategy"]):
         folder.check(config)
         result = folder.finished(config)
     if result is None:
@@ -81,9 +81,9 @@ def train(given: flags.FlagValues) -> None:
         from zoo.training.loop import train_and_evaluate
 
         result = train_and_evaluate(config, workdir, profile_steps=profile_steps(given.profile_steps), **place)
-    elif cluster.is_chief(place["strategy"]):
+    elif place["strategy"].is_chief:
         print(f"{workdir} is finished already", file=sys.stderr)
-    if not cluster.is_chief(place["strategy"]):
+    if not place["strategy"].is_chief:
         return
     rate = result["images_per_second"]
     best = {
@@ -111,26 +111,11 @@ def where(given: flags.FlagValues) -> dict[str, Any]:
         memory_gib = -1.0
     if not 0 <= memory_gib < math.inf:
         raise RequestError(f"memory_gib is {given.memory_gib!r}; it must be a number of GiB, at least 0")
-    return {"strategy": strategy_of(given), "data_dir": given.data_dir or None, "memory_gib": memory_gib}
-
-
-def strategy_of(given: flags.FlagValues) -> str:
-    """The strategy with what other flags say of it, as `zoo.training.strategy.make_strategy` takes it."""
-    if given.tpu and given.strategy not in ("auto", "tpu"):
-        raise RequestError(f"--tpu goes with --strategy=tpu or auto; strategy is {given.strategy!r}")
-    if given.tpu:
-        return f"{given.strategy}:{given.tpu}"
-    if given.strategy == cluster.MULTI_WORKER:
-        return cluster.strategy_of_flags(given.worker_hosts, given.worker_index)
-    if given.worker_hosts or given.worker_index:
-        raise RequestError(f"--worker_hosts and --worker_index go with --strategy={cluster.MULTI_WORKER}")
-    return given.strategy
-
-
-def prepare_to_tell(strategy: str) -> None:
-    """Imports TensorFlow where there are other workers to tell, see `zoo.training.cluster.refusals_told`."""
-    if cluster.of_several(strategy):
+    place = Place.parse(given.strategy, tpu=given.tpu, worker_hosts=given.worker_hosts, worker_index=given.worker_index)
+    if place.has_workers:
+        # Where a request is refused, the other workers must be told, see `refused_together`.
         console.import_tensorflow()
+    return {"strategy": place, "data_dir": given.data_dir or None, "memory_gib": memory_gib}
 
 
 def profile_steps(text: str) -> tuple[int, int] | None:
@@ -145,7 +130,7 @@ def profile_steps(text: str) -> tuple[int, int] | None:
 
 def evaluate(given: flags.FlagValues) -> None:
     """Evaluates a checkpoint; the config is the one the workdir was trained with, and flags go before it."""
-    from zoo.training.workdir import Workdir
+    from zoo.runs.workdir import Workdir
 
     workdir = given.workdir
     if given.config and not workdir:
@@ -155,8 +140,7 @@ def evaluate(given: flags.FlagValues) -> None:
     if given.checkpoint not in ("", "best") and not given.checkpoint.isdecimal():
         raise RequestError(f"checkpoint is {given.checkpoint!r}; it must be a step, or best")
     place = where(given)
-    prepare_to_tell(place["strategy"])
-    with cluster.refusals_told(place["strategy"]):
+    with refused_together(place["strategy"]):
         recorded = Workdir(workdir).config()
         if recorded is None:
             raise RequestError(f"there is no run in {workdir}; train first")
@@ -169,7 +153,7 @@ def evaluate(given: flags.FlagValues) -> None:
         step=int(given.checkpoint) if given.checkpoint.isdecimal() else given.checkpoint or None,
         **place,
     )
-    if cluster.is_chief(place["strategy"]):
+    if place["strategy"].is_chief:
         print_table({**shown(result["metrics"]), "step": result["step"]})
 
 

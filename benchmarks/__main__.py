@@ -21,9 +21,10 @@ from typing import Any
 from benchmarks import table
 from benchmarks.turns import ROOT, Dropped, play
 from benchmarks.works import WORKS, Work
-from zoo import console, processor
+from zoo import processor
+from zoo.cli import console
 from zoo.errors import RequestError, RunError, unknown
-from zoo.training.files import write_json
+from zoo.runs.files import write_json
 
 
 def main(argv: Sequence[str]) -> None:

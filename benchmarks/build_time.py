@@ -8,7 +8,7 @@ import multiprocessing
 import statistics
 import time
 
-from zoo import console
+from zoo.cli import console
 
 NAMES = ("resnet50", "inception_v3", "resnet152", "densenet201", "inception_resnet_v2")
 

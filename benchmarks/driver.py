@@ -40,7 +40,7 @@ from unittest import mock
 
 from benchmarks import loopback
 from benchmarks.scaling import Link, all_reduce, gradient_bytes
-from zoo import console
+from zoo.cli import console
 from zoo.config import ExperimentConfig, load_config
 
 ROOT = Path(__file__).parents[1]
@@ -80,7 +80,7 @@ def mlp_digits(epochs: int, **fields: Any) -> ExperimentConfig:
 def drive(config: ExperimentConfig, watch: Watch) -> None:
     """Runs the driver in a folder that is thrown away, with `watch` before every training block."""
     console.import_tensorflow()
-    from zoo.training.engine import Engine
+    from zoo.training.engines.tensorflow import Engine
     from zoo.training.loop import train_and_evaluate
 
     original = Engine.train_block

@@ -14,9 +14,8 @@ from collections.abc import Sequence
 
 from benchmarks.__main__ import checked, keeper, make_parser, play_all, read
 from benchmarks.works import ON_GPU, Work
-from zoo import console
+from zoo.cli import console
 from zoo.errors import RequestError
-from zoo.training import provenance
 
 # The most of a side of an image, of examples in a batch and of steps in a rehearsal.
 SMALL = {"side": 96, "batch_size": 8, "steps": 4}
@@ -51,7 +50,9 @@ def find_card() -> str:
         RequestError: TensorFlow sees none.
     """
     console.import_tensorflow()
-    cards = provenance.gpus()
+    from zoo.places.strategy import gpus
+
+    cards = gpus()
     if not cards:
         raise RequestError("TensorFlow sees no GPU here; --rehearse plays the same at small size on the CPU")
     return cards[0]["name"]

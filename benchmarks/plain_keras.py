@@ -14,7 +14,7 @@ import tensorflow as tf
 from sklearn.datasets import load_digits
 
 import zoo
-from benchmarks.same_accuracy import RUN_FIELDS
+from benchmarks.works import RUN_FIELDS
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError
 

@@ -18,18 +18,18 @@ import statistics
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Iterator, Sequence
 from importlib import metadata
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
 
-from scipy.special import stdtrit
-
-from zoo import console
+from benchmarks.works import RUN_FIELDS
+from zoo.cli import console
 from zoo.config import ExperimentConfig, differences, load_config
 from zoo.errors import RequestError, RunError, unknown
-from zoo.training.files import replacing
+from zoo.runs.files import replacing
 from zoo.version import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -41,15 +41,6 @@ SEEDS = 20
 SEEDS_IN_TURN = 2
 # How far apart two means may be and still be called the same.
 MARGIN = 0.01
-# The fields that say how a run goes and not what comes of it.
-RUN_FIELDS = (
-    "seed",
-    "cpu_threads",
-    "eval_every_epochs",
-    "checkpoint_every_steps",
-    "keep_checkpoints",
-    "log_every_steps",
-)
 # {recipe: {"setting": what its results are of, "zoo": {seed: accuracy}, "keras": {seed: accuracy}}}
 Results = dict[str, dict[str, Any]]
 
@@ -87,14 +78,17 @@ def welch(one: Sequence[float], other: Sequence[float]) -> Difference:
         one: at least two values.
         other: likewise.
     """
+    # Here, since it takes a second to import, which a wrong request need not wait for.
+    from scipy import stats
+
     mean = statistics.mean(one) - statistics.mean(other)
-    parts = [statistics.variance(values) / len(values) for values in (one, other)]
-    if not any(parts):
+    if len({*one}) == len({*other}) == 1:
         return Difference(mean, 0.0)
-    freedom = sum(parts) ** 2 / sum(
-        part**2 / (len(values) - 1) for part, values in zip(parts, (one, other), strict=True)
-    )
-    return Difference(mean, float(stdtrit(freedom, 0.975)) * sum(parts) ** 0.5)
+    with warnings.catch_warnings():
+        # One side may have the same value for all seeds, which SciPy suspects to be rounding.
+        warnings.filterwarnings("ignore", "Precision loss", RuntimeWarning)
+        interval = stats.ttest_ind(one, other, equal_var=False).confidence_interval(0.95)
+    return Difference(mean, float(interval.high - interval.low) / 2)
 
 
 def read_results() -> Results:
@@ -140,8 +134,8 @@ def accuracy(recipe: str, side: str, seed: int, data_dir: str | None) -> float:
     import keras
 
     from benchmarks import plain_keras
+    from zoo.places.strategy import set_cpu_threads
     from zoo.training.loop import train_and_evaluate
-    from zoo.training.strategy import set_cpu_threads
 
     keras.backend.clear_session()
     set_cpu_threads(config.cpu_threads)

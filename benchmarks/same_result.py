@@ -21,7 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks import loopback
-from zoo import console
+from zoo.cli import console
 
 ROOT = Path(__file__).parents[1]
 STEPS = 100
@@ -51,7 +51,7 @@ PATIENCE = 900
 # A second order of the same batches: what a step is made of stays, its sums are taken the other way round.
 TURNED = """
 import sys, tensorflow as tf
-from zoo import console
+from zoo.cli import console
 from zoo.data import pipeline
 blocks = pipeline.training_blocks
 def turned(*given, **options):

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 import zoo
-from zoo import console
+from zoo.cli import console
 from zoo.errors import RequestError
 
 REPLICAS = (1, 8, 64, 512)

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 
 from benchmarks.works import Prepared, Unfit, Work
-from zoo import console
+from zoo.cli import console
 
 # Large enough for the whole of a card; a CPU has one that takes as long.
 SIZES = {"GPU": 8192, "CPU": 1024}

@@ -12,7 +12,7 @@ import numpy as np
 from benchmarks import side_product
 from benchmarks.commands import command_turn
 from benchmarks.works import CLASSES, OF_PHOTOS, Prepared, Work, arrays
-from zoo import console
+from zoo.cli import console
 from zoo.version import __version__
 
 ROOT = Path(__file__).parents[1]
@@ -29,7 +29,7 @@ def prepare(side: str, work: Work, threads: int) -> Prepared:
         return Prepared(command_turn(command_of(work)), "`train.py`", versions, peak_of="children")
     console.import_tensorflow()
     side_product.check_device(work)
-    from zoo.training.strategy import set_cpu_threads
+    from zoo.places.strategy import set_cpu_threads
 
     set_cpu_threads(threads)
     if work.kind in ("start", "input"):
@@ -120,10 +120,10 @@ def engine_turn(work: Work):
     from zoo.data import pipeline
     from zoo.data.sources import InMemorySource
     from zoo.data.transform import make_normalization
-    from zoo.training.engine import Engine
+    from zoo.places.strategy import ahead_on_device
+    from zoo.training.engines.tensorflow import Engine
     from zoo.training.experiment import computing_in
     from zoo.training.optimizers import make_optimizer
-    from zoo.training.strategy import ahead_on_device
 
     config = ExperimentConfig(optimizer=work.optimizer, batch_size=work.batch_size, precision=work.precision)
     source = InMemorySource(arrays(work), name="random")
@@ -188,6 +188,6 @@ def task_and_batches(work: Work, source):
 
 def size_of(model) -> tuple[int, int]:
     """Trainable parameters, and multiply-accumulates of one example."""
-    from zoo.analysis import complexity, graph
+    from zoo.analysis.nets import complexity, graph
 
     return graph.count_parameters(model.trainable_variables), complexity.macs(graph.calls(model))

@@ -13,9 +13,9 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from benchmarks.works import WORKS
-from zoo.analysis import figures
-from zoo.analysis.tables import SIDES, markdown, not_measured, number, slower, spread
-from zoo.training.files import write_atomically
+from zoo.analysis.docs.tables import SIDES, markdown, not_measured, number, slower, spread
+from zoo.analysis.runs import figures
+from zoo.runs.files import write_atomically
 
 Record = dict[str, Any]
 OTHERS = tuple(SIDES)[1:]

@@ -8,6 +8,15 @@ from typing import Any
 
 import numpy as np
 
+# The fields that say how a run goes and not what comes of it.
+RUN_FIELDS = (
+    "seed",
+    "cpu_threads",
+    "eval_every_epochs",
+    "checkpoint_every_steps",
+    "keep_checkpoints",
+    "log_every_steps",
+)
 CLASSES = 10
 # Side -> the module that plays it.
 SIDES = {
@@ -48,7 +57,7 @@ class Work:
         device: `CPU` or `GPU`, which all sides then have for themselves in turn.
         precision: `float32` or `bfloat16`, in which every side computes; its variables stay float32. On a GPU float32
             products take TF32, as TensorFlow has it by default and PyTorch for convolutions.
-        jit: of the zoo, see `zoo.training.engine.Engine`.
+        jit: of the zoo, see `zoo.training.engines.tensorflow.Engine`.
     """
 
     title: str

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from zoo import console, processor
+from zoo import processor
+from zoo.cli import console
 from zoo.errors import RequestError
 
 
@@ -52,7 +53,7 @@ def pytest_report_header(config) -> str | None:
     if "gpu" not in config.option.markexpr:
         return None
     console.import_tensorflow()
-    from zoo.training.provenance import gpus
+    from zoo.places.strategy import gpus
 
     names = ", ".join(card["name"] for card in gpus())
     return f"GPU: {names or 'none; tests marked gpu are a rehearsal on the CPU'}"

@@ -13,8 +13,8 @@ import pytest
 from benchmarks import __main__ as benchmarks
 from benchmarks import gpu, side_zoo, table, turns
 from benchmarks.works import NO_SUCH_SIDE, ON_GPU, SIDES, WORKS, Work, flops
-from zoo import console
-from zoo.analysis import tables
+from zoo.analysis.docs import tables
+from zoo.cli import console
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "benchmarks.json"

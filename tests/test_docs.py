@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo import console
 from zoo.__main__ import main
+from zoo.cli import console
 
 FILE = Path(__file__).parents[1] / "docs" / "sequential_or_functional.md"
 TEXT = FILE.read_text()

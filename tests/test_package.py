@@ -11,52 +11,31 @@ ROOT = Path(__file__).parents[1]
 FILES = [*sorted((ROOT / "zoo").rglob("*.py")), ROOT / "train.py"]
 
 # Room -> the rooms of the zoo that it may import. Arrows point down only.
+CONFIG = {"zoo.config", "zoo.errors", "zoo.processor", "zoo.version"}
+BASE = {*CONFIG, "zoo.data", "zoo.metrics", "zoo.registry", "zoo.tasks"}
+KEEPING = {*BASE, "zoo.places", "zoo.runs"}
 ROOMS = {
     "zoo.errors": set(),
-    "zoo.processor": {"zoo.errors"},
     "zoo.version": set(),
     "zoo.layers": set(),
     "zoo.metrics": set(),
-    "zoo.tasks": {"zoo.tasks", "zoo.metrics"},
+    "zoo.processor": {"zoo.errors"},
     "zoo.config": {"zoo.errors"},
     "zoo.registry": {"zoo.errors", "zoo.processor", "zoo.layers"},  # the layers when a saved model is loaded
     # A family may build on another one's blocks, as Wide ResNet does on ResNet-v2's.
     "zoo.models": {"zoo.models", "zoo.layers", "zoo.registry"},
     "zoo.data": {"zoo.data", "zoo.errors"},
-    "zoo.training": {
-        "zoo.training",
-        "zoo.tasks",
-        "zoo.metrics",
-        "zoo.data",
-        "zoo.registry",
-        "zoo.config",
-        "zoo.errors",
-        "zoo.processor",
-        "zoo.version",
-    },
-    "zoo.analysis": {
-        "zoo.analysis",
-        "zoo.baselines",
-        "zoo.training",
-        "zoo.metrics",
-        "zoo.data",
-        "zoo.registry",
-        "zoo.config",
-        "zoo.errors",
-    },
-    "zoo.console": {"zoo.errors", "zoo.processor"},
-    "zoo.baselines": {"zoo.training", "zoo.config", "zoo.errors"},
-    "zoo.__main__": {
-        "zoo.console",
-        "zoo.baselines",
-        "zoo.analysis",
-        "zoo.training",
-        "zoo.config",
-        "zoo.registry",
-        "zoo.errors",
-    },
+    "zoo.tasks": {"zoo.tasks", "zoo.metrics"},
+    "zoo.places": {"zoo.places", "zoo.errors"},
+    "zoo.runs": {"zoo.runs", *CONFIG},
+    "zoo.training": {"zoo.training", *KEEPING},
+    "zoo.baselines": {"zoo.baselines", "zoo.runs", "zoo.config", "zoo.errors"},
+    "zoo.analysis": {"zoo.analysis", "zoo.baselines", "zoo.training", *KEEPING},
+    "zoo.cli.console": {"zoo.errors", "zoo.processor"},
+    "zoo.cli": {"zoo.cli", "zoo.cli.console", "zoo.baselines", "zoo.analysis", "zoo.training", *KEEPING},
+    "zoo.__main__": {"zoo.cli", "zoo.cli.console", "zoo.baselines", "zoo.analysis", "zoo.training", *KEEPING},
     "zoo": {"zoo.config", "zoo.errors", "zoo.processor", "zoo.registry", "zoo.version"},
-    "train": {"zoo.console", "zoo.training", "zoo.config", "zoo.errors"},
+    "train": {"zoo.cli", "zoo.cli.console", "zoo.training", *KEEPING},
 }
 # Room -> packages beside the standard library that it may import. Models know Keras and nothing else.
 PACKAGES = {
@@ -69,8 +48,10 @@ PACKAGES = {
     "zoo.data": {"numpy", "tensorflow", "tensorflow_datasets", "sklearn", "scipy", "PIL", "matplotlib", "tqdm"},
     "zoo.training": {"keras", "numpy", "tensorflow", "tensorboard", "tqdm"},
     "zoo.analysis": {"keras", "numpy", "matplotlib"},
+    "zoo.places": {"numpy", "tensorflow"},
+    "zoo.runs": {"numpy"},
     "zoo.baselines": {"scipy"},
-    "zoo.console": {"tensorflow"},  # only to import it quietly
+    "zoo.cli.console": {"tensorflow"},  # only to import it quietly
     "zoo.__main__": {"absl"},
     "train": {"absl"},
 }
@@ -79,6 +60,9 @@ PACKAGES = {
 def module_of(file: Path) -> str:
     parts = file.relative_to(ROOT).with_suffix("").parts
     return ".".join(part for part in parts if part != "__init__")
+
+
+MODULES = {module_of(file): file for file in [*FILES, *sorted((ROOT / "benchmarks").rglob("*.py"))]}
 
 
 def room_of(module: str) -> str:
@@ -93,8 +77,10 @@ def imports_of(file: Path) -> set[str]:
             found |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom):
             assert node.level == 0, "imports are absolute"
-            # `from zoo import registry` imports zoo.registry.
-            found |= {f"zoo.{alias.name}" for alias in node.names} if node.module == "zoo" else {node.module}
+            for alias in node.names:
+                # `from zoo.data import images` imports zoo.data.images, `from zoo.errors import unknown` zoo.errors.
+                inner = f"{node.module}.{alias.name}"
+                found.add(inner if inner in MODULES or node.module == "zoo" else node.module)
     return found
 
 
@@ -114,6 +100,33 @@ def test_the_arrow_test_sees_a_wrong_arrow(tmp_path):
     wrong.write_text("def late():\n    from zoo import data\n    import numpy.linalg\n")
     assert imports_of(wrong) == {"zoo.data", "numpy.linalg"}
     assert room_of("zoo.models.functional.resnet_cifar") == "zoo.models"
+
+
+def circles_of(imports: dict[str, set[str]]) -> list[list[str]]:
+    """Groups of modules that import each other, directly or by way of others, wherever in a file they do so."""
+    reached = {module: set(others) for module, others in imports.items()}
+    for middle in imports:
+        for module in imports:
+            if middle in reached[module]:
+                reached[module] |= reached[middle]
+    groups = {
+        tuple(sorted({module} | {other for other in reached[module] if module in reached.get(other, ())}))
+        for module in imports
+        if module in reached[module]
+    }
+    return sorted(map(list, groups))
+
+
+def test_no_circle_of_files():
+    # The packages' own files `zoo` and `benchmarks` are run by whatever is imported from them.
+    imports = {module: (imports_of(file) & {*MODULES}) - {module, "zoo"} for module, file in MODULES.items()}
+    assert circles_of(imports) == []
+
+
+def test_the_circle_test_sees_one():
+    imports = {"a": {"b"}, "b": {"c"}, "c": {"b"}, "d": {"a"}}
+    assert circles_of(imports) == [["b", "c"]]
+    assert circles_of({"a": {"b"}, "b": set()}) == []
 
 
 @pytest.mark.parametrize("file", FILES, ids=module_of)
@@ -142,7 +155,7 @@ def test_imports_no_tensorflow(code):
 def test_a_command_imports_no_more_than_it_needs():
     # What Keras takes along where it is installed; it can be imported all the same.
     code = (
-        "import gc, sys; from zoo import console; console.import_tensorflow()\n"
+        "import gc, sys; from zoo.cli import console; console.import_tensorflow()\n"
         "assert not {'sklearn', 'matplotlib'} & {*sys.modules}, 'imported'\n"
         "assert gc.isenabled() and gc.get_freeze_count() > 100_000, 'collected'\n"
         "import matplotlib, sklearn\n"

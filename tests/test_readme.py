@@ -9,9 +9,9 @@ import pytest
 
 import train
 import zoo
-from zoo import console
 from zoo.__main__ import main
-from zoo.analysis import graph
+from zoo.analysis.nets import graph
+from zoo.cli import console
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()

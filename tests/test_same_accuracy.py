@@ -11,7 +11,7 @@ import tensorflow as tf
 
 from benchmarks import plain_keras, same_accuracy
 from benchmarks.same_accuracy import RECIPES, welch
-from zoo import console
+from zoo.cli import console
 from zoo.config import load_config
 from zoo.data.augment import make_augmentation
 from zoo.data.randomness import example_keys

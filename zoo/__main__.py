@@ -12,7 +12,8 @@ from typing import Any
 from absl import flags
 
 from zoo import config as configs
-from zoo import console, registry
+from zoo import registry
+from zoo.cli import console
 from zoo.config import ExperimentConfig, parse_model_args
 from zoo.errors import Interrupted, RequestError, RunError, unknown
 
@@ -34,7 +35,7 @@ def list_command(options: argparse.Namespace) -> None:
     if options.style is not None and options.style not in registry.STYLES:
         raise unknown("style", options.style, registry.STYLES)
     console.import_tensorflow()
-    from zoo.analysis import find
+    from zoo.analysis.nets import find
 
     models = [counted(options.pattern)] if find.is_users_own(options.pattern) else known(options.pattern)
     models = [
@@ -62,8 +63,8 @@ def known(pattern: str) -> list[dict[str, Any]]:
 
 def counted(name: str) -> dict[str, Any]:
     """The same of a user's own model, counted on the model itself."""
-    from zoo.analysis import find
-    from zoo.analysis.facts import facts
+    from zoo.analysis.nets import find
+    from zoo.analysis.nets.facts import facts
 
     with find.opened(name) as (model, _):
         found = facts(model)
@@ -97,8 +98,8 @@ def inspect_command(options: argparse.Namespace) -> None:
     """Prints a model's layers, what they cost, and whether it could be a Sequential."""
     arguments = builder_arguments(options)
     console.import_tensorflow()
-    from zoo.analysis import find, graph
-    from zoo.analysis.facts import fact_lines, facts
+    from zoo.analysis.nets import find, graph
+    from zoo.analysis.nets.facts import fact_lines, facts
 
     with find.opened(options.name, **arguments) as (model, info):
         found = facts(model, info)
@@ -133,7 +134,7 @@ def show_data_command(options: argparse.Namespace) -> None:
     if not path.absolute().parent.is_dir():
         raise RequestError(f"output is {options.output!r}, and there is no folder {path.parent}")
     console.import_tensorflow()
-    from zoo.analysis import plots
+    from zoo.analysis.runs import plots
     from zoo.training.data import open_data
 
     data = open_data(config, data_dir=options.data_dir, memory_gib=options.memory_gib)
@@ -181,7 +182,7 @@ def reproduce_command(options: argparse.Namespace) -> None:
 def document_command(options: argparse.Namespace) -> None:
     """Writes the cards of the families and the README's tables, or says which of them are not up to date."""
     console.import_tensorflow()
-    from zoo.analysis import cards
+    from zoo.analysis.docs import cards
 
     if options.check:
         stale = cards.stale()
@@ -194,23 +195,23 @@ def document_command(options: argparse.Namespace) -> None:
 
 def report_command(options: argparse.Namespace) -> None:
     """Writes the page of a run, or of a folder of records."""
-    from zoo.analysis import runs
+    from zoo.runs import records
 
     folder = Path(options.folder)
     if folder.is_file():
         raise RequestError(f"{folder} is a file; report takes the folder of a run, or a folder of records")
     output = Path(options.output or folder / "report")
     opening = {"data_dir": options.data_dir, "memory_gib": options.memory_gib}
-    if runs.holds_records(folder):
+    if records.holds_records(folder):
         recipes = known_recipes()
         console.import_tensorflow()
-        from zoo.analysis.overview import write_overview
+        from zoo.analysis.runs.overview import write_overview
 
         page = write_overview(folder, output, recipes, **opening)
     else:
-        run = runs.read(folder)
+        run = records.read(folder)
         console.import_tensorflow()
-        from zoo.analysis.report import write_run
+        from zoo.analysis.runs.report import write_run
 
         page = write_run(run, output, **opening)
     print(f"{page}, and its figures as PNG beside it")
@@ -230,9 +231,10 @@ def known_recipes() -> dict[str, Any]:
 
 def compare_command(options: argparse.Namespace) -> None:
     """Shows runs side by side, and writes a page of it where one is asked for."""
-    from zoo.analysis import compare, runs
+    from zoo.analysis.runs import compare
+    from zoo.runs import records
 
-    found = [runs.read(Path(run)) for run in options.runs]
+    found = [records.read(Path(run)) for run in options.runs]
     for title, rows in compare.sections(found):
         names = [f"{number}: {run.name}" for number, run in enumerate(found, 1)]
         print_table([(title, *names), *(rows or [("the same in all", *([""] * len(found)))])])

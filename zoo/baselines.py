@@ -8,7 +8,7 @@ here and nowhere else.
 
 Bits repeat on one kind of machine, accuracy on all of them. So bands come from one set of runs, those of the records,
 while a record may also hold `digests`: what the same run ended with on other kinds of machines. Each is `kind` (see
-`zoo.training.provenance.kind`), `zoo_commit` and `state_sha256`. They lie beside the config that they belong to, so
+`zoo.runs.provenance.kind`), `zoo_commit` and `state_sha256`. They lie beside the config that they belong to, so
 that nobody can change the one without the other.
 
 The rule by which a recipe holds is `compare`. No TensorFlow is imported here: a run is a process of its own.
@@ -36,9 +36,10 @@ from typing import Any
 
 from zoo.config import EPISODES, ExperimentConfig, differences, load_config
 from zoo.errors import Interrupted, RequestError, RunError, unknown
-from zoo.training import provenance
-from zoo.training.files import write_atomically, writing
-from zoo.training.workdir import Workdir
+from zoo.runs import provenance
+from zoo.runs.files import write_atomically, writing
+from zoo.runs.records import load_record, record_files
+from zoo.runs.workdir import Workdir
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = ROOT / "configs"
@@ -48,7 +49,6 @@ TIERS = ("cpu", "cpu-hours", "gpu-hours", "cluster")
 NOT_RUN = "not yet run here"
 # Of a hundred comparisons in which nothing has changed, one fails by chance; one of mean and one of spread.
 CHANCE = 0.01
-RECORD_KEYS = {"config", "seed", "fields", "result", "run", "curve"}
 
 _WIDTH = 120
 _SECTION = re.compile(r"^(\w+): +(.*(?:\n +.*)*)$", re.MULTILINE)
@@ -187,26 +187,6 @@ def _bands(measured: str, file: Path) -> dict[str, Band | None]:
     return {metric: Band(float(mean), float(spread), seeds) for metric, mean, spread in figures}
 
 
-def record_files(folder: Path) -> list[Path]:
-    """The records `<seed>.json` in the folder of a recipe, by seed; none where there is no such folder."""
-    return sorted((file for file in folder.glob("*.json") if file.stem.isdecimal()), key=lambda file: int(file.stem))
-
-
-def read_record(file: Path) -> dict[str, Any]:
-    """What a record holds.
-
-    Raises:
-        ValueError: the file is no record.
-    """
-    try:
-        record = json.loads(file.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise RequestError(f"{_shown(file)} cannot be read as a record: {error}") from error
-    if not isinstance(record, dict) or not record.keys() >= RECORD_KEYS:
-        raise RequestError(f"{_shown(file)} is no record of a run; one holds {', '.join(sorted(RECORD_KEYS))}")
-    return record
-
-
 def read_records(name: str) -> list[dict[str, Any]]:
     """The records of a recipe by seed; none where it was not yet run here.
 
@@ -215,7 +195,7 @@ def read_records(name: str) -> list[dict[str, Any]]:
     """
     records = []
     for file in record_files(RESULTS / name):
-        record = read_record(file)
+        record = load_record(file)
         if (record["config"], f"{record['seed']}.json") != (name, file.name):
             whose = f"that of {record['config']}, seed {record['seed']}"
             raise RequestError(f"{_shown(file)} is no record of this recipe and seed: it is {whose}")
@@ -354,7 +334,7 @@ def same_bits(records: list[dict[str, Any]], recorded: list[dict[str, Any]]) -> 
 
 
 def kind_of(record: dict[str, Any]) -> dict[str, Any] | None:
-    """The kind of machine of a record's own run, see `zoo.training.provenance.kind`; None where it is unknown."""
+    """The kind of machine of a record's own run, see `zoo.runs.provenance.kind`; None where it is unknown."""
     return provenance.kind(record["run"], record["fields"].get("cpu_threads", 0))
 
 

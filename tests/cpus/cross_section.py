@@ -17,10 +17,11 @@ import tensorflow as tf
 import zoo
 from zoo import layers, processor
 from zoo.config import load_config
+from zoo.places.place import Place
+from zoo.places.strategy import make_strategy
 from zoo.tasks import Classification, Label
-from zoo.training.engine import Engine
+from zoo.training.engines.tensorflow import Engine
 from zoo.training.loop import evaluate, train_and_evaluate
-from zoo.training.strategy import make_strategy
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)
@@ -85,7 +86,7 @@ def test_a_family_predicts_and_takes_a_step(name):
 @pytest.mark.parametrize("strategy", ["one_device", "mirrored:2"])
 @pytest.mark.parametrize("jit", ["off", "on"])
 def test_a_net_with_groups_trains_in_blocks(jit, strategy):
-    strategy = make_strategy(strategy)
+    strategy = make_strategy(Place.parse(strategy))
     keras.utils.set_random_seed(0)
     with strategy.scope():
         image = keras.Input((8, 8, 8), name="image")

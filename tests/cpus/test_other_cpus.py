@@ -25,7 +25,7 @@ CPUS = {"no oneDNN": NO_ONEDNN, "AVX2": AVX2, "AVX2 without oneDNN": AVX2 | NO_O
 CROSS_SECTION = "tests/cpus/cross_section.py"
 # Beside the file above. What is run in half precision stands apart: TensorFlow asks the CPU itself whether it has that,
 # not oneDNN's limit, so with oneDNN on only a true CPU of another kind can show it.
-ENGINE = "tests/training/test_engine.py::test_"
+ENGINE = "tests/training/engines/test_engine.py::test_"
 TESTS = [
     "tests/test_layers.py",
     "tests/data/test_randomness.py::test_steady_functions_give_the_same_bits_alone_and_among_others",

@@ -5,7 +5,7 @@ from kills import result, rows
 from moments import RUN
 
 import train
-from zoo import console
+from zoo.cli import console
 
 
 @pytest.fixture(scope="session")

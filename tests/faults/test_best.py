@@ -6,8 +6,8 @@ import pytest
 from kills import result
 from moments import Killed, before_call, kill
 
-from zoo.training.checkpoints import Checkpoints
-from zoo.training.engine import Engine
+from zoo.runs.checkpoints import Checkpoints
+from zoo.training.engines.tensorflow import Engine
 
 # Its accuracy rises from epoch to epoch: the checkpoints of steps 11 and 22 are the best when they are written.
 BEST = ("--epochs=3", "--keep_best=accuracy", "--log_every_steps=11")

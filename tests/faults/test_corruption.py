@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from kills import result, rows
 
-from zoo.training.checkpoints import Checkpoints, state_sha256
+from zoo.runs.checkpoints import Checkpoints, state_sha256
 
 FILES = ("state.npz", "SHA256SUMS")
 

@@ -14,9 +14,9 @@ from kills import result, rows
 from moments import before_call
 
 from zoo.errors import RunError
+from zoo.runs.checkpoints import Checkpoints
 from zoo.training import loop
-from zoo.training.checkpoints import Checkpoints
-from zoo.training.engine import Engine
+from zoo.training.engines.tensorflow import Engine
 from zoo.training.writers import JsonLines
 
 

@@ -11,7 +11,7 @@ import pytest
 from kills import ROOT, result, rows
 from moments import RUN, Killed, before_call, kill
 
-from zoo.training.engine import Engine
+from zoo.training.engines.tensorflow import Engine
 
 
 def test_a_second_run_is_refused_and_the_first_goes_on(start, uninterrupted, tmp_path, data_dir, monkeypatch):

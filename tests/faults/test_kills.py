@@ -7,7 +7,7 @@ from kills import MOMENTS, TOTAL_STEPS, TRAIN, Job, Kill, difference, draw, run,
 
 import train
 from benchmarks.loopback import End
-from zoo import console
+from zoo.cli import console
 
 # In this process TensorFlow has been imported, and the number of threads set, already.
 HERE = ("--cpu_threads=0", "--model=mlp", "--model_args=hidden_sizes=[64],dropout=0.5", "--jit=off")

@@ -9,7 +9,7 @@ import pytest
 from kills import result, rows
 from moments import Killed, before_call, kill
 
-from zoo.training.engine import Engine
+from zoo.training.engines.tensorflow import Engine
 
 
 @pytest.fixture(scope="module")

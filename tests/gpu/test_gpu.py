@@ -17,8 +17,8 @@ from kills import Job, Kill, difference, result
 
 import zoo
 from benchmarks.loopback import finish
-from zoo.training.engine import all_layers
-from zoo.training.provenance import gpus
+from zoo.places.strategy import gpus
+from zoo.training.engines.tensorflow import all_layers
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 
@@ -129,7 +129,7 @@ def test_a_net_computes_on_the_device_what_it_computes_on_the_cpu(name, jit, res
 
 def train(workdir, data_dir, *flags, before="") -> subprocess.CompletedProcess:
     """Runs train.py in a process of its own, after some code."""
-    code = f"import sys, train\nfrom zoo import console\n{before}\nsys.exit(console.run(train.main, sys.argv[1:]))"
+    code = f"import sys, train\nfrom zoo.cli import console\n{before}\nsys.exit(console.run(train.main, sys.argv[1:]))"
     argv = [sys.executable, "-c", code, f"--workdir={workdir}", f"--data_dir={data_dir}", *flags]
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
 
@@ -226,7 +226,7 @@ def test_too_little_memory_is_one_line_and_leaves_the_checkpoint(tmp_path, data_
 
 # How much of the card a tiny product takes.
 TAKEN = """
-from zoo import console
+from zoo.cli import console
 console.import_tensorflow()
 import subprocess
 import tensorflow as tf

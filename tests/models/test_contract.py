@@ -17,8 +17,8 @@ import tensorflow as tf
 import weightless
 
 import zoo
-from zoo.analysis import complexity, graph
-from zoo.training.engine import Engine
+from zoo.analysis.nets import complexity, graph
+from zoo.training.engines.tensorflow import Engine
 
 NAMES = zoo.list_models()
 INFOS = {name: zoo.model_info(name) for name in NAMES}

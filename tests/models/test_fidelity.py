@@ -11,7 +11,7 @@ import pytest
 import weightless
 
 import zoo
-from zoo.analysis import graph
+from zoo.analysis.nets import graph
 
 
 def variance_scaling(scale, mode, distribution):

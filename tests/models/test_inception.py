@@ -11,7 +11,7 @@ import pytest
 import weightless
 
 import zoo
-from zoo.analysis import complexity, graph
+from zoo.analysis.nets import complexity, graph
 from zoo.models.functional import googlenet
 from zoo.models.functional.inception_resnet_v2 import residual_module
 

@@ -4,7 +4,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo.analysis.graph import count_parameters, why_not_sequential
+from zoo.analysis.nets.graph import count_parameters, why_not_sequential
 
 # A Sequential and a Functional tower.
 TOWERS = {"simple_cnn": {"filters": [4, 8], "hidden_units": 16}, "resnet20": {}}

@@ -5,7 +5,7 @@ import tensorflow as tf
 import weightless
 
 import zoo
-from zoo.analysis import complexity, graph
+from zoo.analysis.nets import complexity, graph
 from zoo.models.functional import resnet_cifar
 
 

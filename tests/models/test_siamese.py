@@ -6,7 +6,7 @@ import weightless
 
 import zoo
 from zoo import registry
-from zoo.analysis import graph
+from zoo.analysis.nets import graph
 from zoo.models.functional.siamese import unit_length
 
 DISTANCES = ("l1", "l2", "cosine")

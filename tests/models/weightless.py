@@ -8,7 +8,7 @@ import functools
 import keras
 
 import zoo
-from zoo.analysis import graph
+from zoo.analysis.nets import graph
 
 
 @functools.cache

@@ -13,9 +13,10 @@ from zoo.data.batches import FixedPairs, Singles
 from zoo.data.pairs import fixed_pairs, make_episodes
 from zoo.data.sources.example_source import InMemorySource
 from zoo.data.transform import ImageTransform, make_normalization
+from zoo.places.place import Place
+from zoo.places.strategy import make_strategy
 from zoo.tasks import Classification, Label, MultiOutput, Triplets, Verification
-from zoo.training.engine import Engine
-from zoo.training.strategy import make_strategy
+from zoo.training.engines.tensorflow import Engine
 
 RNG = np.random.default_rng(0)
 EXAMPLES, SHAPE = 90, (6, 6, 1)
@@ -68,7 +69,7 @@ def case(kind):
 def answers(kind, batch_size, replicas=1):
     """Of the whole split, as the loop gathers them, and the metrics."""
     task, batches, (name, classes, arguments) = case(kind)
-    strategy = make_strategy("one_device" if replicas == 1 else f"mirrored:{replicas}")
+    strategy = make_strategy(Place.parse("one_device" if replicas == 1 else f"mirrored:{replicas}"))
     keras.utils.set_random_seed(0)
     with strategy.scope():
         model = zoo.build_model(name, SHAPE, classes, **arguments)

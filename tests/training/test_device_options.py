@@ -7,11 +7,12 @@ import tensorflow as tf
 
 import zoo
 from zoo.config import ExperimentConfig
+from zoo.places.place import Place
+from zoo.places.strategy import make_strategy
 from zoo.tasks import Classification, Label
-from zoo.training.engine import Engine
+from zoo.training.engines.tensorflow import Engine
 from zoo.training.experiment import computing_in, make_experiment
 from zoo.training.optimizers import make_optimizer
-from zoo.training.strategy import make_strategy
 
 BATCH, K = 12, 3
 RNG = np.random.default_rng(0)
@@ -23,7 +24,7 @@ def make_engine(
     name="mlp", *, replicas=1, jit="off", l2=0.0, clip_norm=0.0, accumulate_steps=1, ema_decay=0.0, **fields
 ):
     config = ExperimentConfig(**{"optimizer": "sgd", "learning_rate": 0.1, "batch_size": BATCH, **fields})
-    strategy = make_strategy("one_device" if replicas == 1 else f"mirrored:{replicas}")
+    strategy = make_strategy(Place.parse("one_device" if replicas == 1 else f"mirrored:{replicas}"))
     keras.utils.set_random_seed(0)
     with strategy.scope():
         with computing_in(config.precision):
@@ -57,7 +58,7 @@ def block(replicas=1):
             lambda place: {name: value[:, place * share : (place + 1) * share] for name, value in BLOCK.items()}
         )
 
-    return next(iter(make_strategy(f"mirrored:{replicas}").distribute_datasets_from_function(parts)))
+    return next(iter(make_strategy(Place.parse(f"mirrored:{replicas}")).distribute_datasets_from_function(parts)))
 
 
 # Accumulation.
@@ -107,7 +108,7 @@ def test_batch_norm_sees_a_part_at_a_time():
 )
 def test_what_does_not_fit_is_refused(data_dir, fields, strategy, message):
     with pytest.raises(ValueError, match=message):
-        make_experiment(ExperimentConfig(**fields), strategy=strategy, data_dir=data_dir)
+        make_experiment(ExperimentConfig(**fields), place=Place.parse(strategy), data_dir=data_dir)
 
 
 # Averages.
@@ -200,7 +201,7 @@ def test_a_float16_gradient_that_is_not_finite_changes_nothing_but_the_scale(rep
 def test_scaling_the_loss_changes_no_update(replicas):
     scaled, model, _ = make_engine(replicas=replicas, l2=0.1, clip_norm=0.5)
     engine, same, wrapped = make_engine(replicas=replicas, l2=0.1, clip_norm=0.5)
-    strategy = make_strategy("one_device" if replicas == 1 else f"mirrored:{replicas}")
+    strategy = make_strategy(Place.parse("one_device" if replicas == 1 else f"mirrored:{replicas}"))
     with strategy.scope():
         wrapped = keras.optimizers.LossScaleOptimizer(wrapped, initial_scale=1024.0)
         wrapped.build(same.trainable_variables)

@@ -21,9 +21,10 @@ from zoo.config import ExperimentConfig
 from zoo.data import pipeline
 from zoo.data.sources import load_source
 from zoo.errors import Interrupted, RunError
-from zoo.training import loop, provenance
-from zoo.training.checkpoints import Checkpoints
-from zoo.training.engine import Engine
+from zoo.runs import provenance
+from zoo.runs.checkpoints import Checkpoints
+from zoo.training import loop
+from zoo.training.engines.tensorflow import Engine
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.loop import evaluate, train_and_evaluate
 from zoo.training.progress import is_better

@@ -30,7 +30,7 @@ ARGV = [
 ]
 TRAIN = """
 import sys, train
-from zoo import console
+from zoo.cli import console
 sys.exit(console.run(train.main, sys.argv[1:]))
 """
 LONG = [*ARGV, "--epochs=100", "--eval_every_epochs=25", "--checkpoint_every_steps=100"]

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
@@ -52,6 +53,19 @@ class Data:
     def class_names(self) -> dict[str, tuple[str, ...]]:
         """By label, in the order of the class numbers."""
         return {label.name: self.train.features[label.name].class_names[: label.num_classes] for label in self.labels}
+
+    def record(self) -> dict[str, Any]:
+        """Of which examples a result is, as `run.json` has it."""
+        train, evaluation = self.train, self.evaluation
+        return {
+            "name": train.name,
+            "version": train.version,
+            "train_examples": train.num_examples,
+            "train_sha256": train.fingerprint,
+            "eval_examples": evaluation.num_examples,
+            "eval_sha256": evaluation.fingerprint,
+            "class_names": {label: list(names) for label, names in self.class_names().items()},
+        }
 
     def builder_arguments(self) -> dict:
         """What the data decide of the model: `num_classes` or `heads`, and the size of a second input."""

@@ -18,15 +18,16 @@ from zoo.data.batches import EvaluationBatches, TrainBatches
 from zoo.data.sources import ExampleSource
 from zoo.data.transform import Statistics
 from zoo.errors import RequestError, RunError, unknown
+from zoo.places.joining import join
+from zoo.places.place import ONE_DEVICE, Place
+from zoo.places.strategy import ahead_on_device, gpus, is_tpu, set_cpu_threads, strategy_name
+from zoo.places.workers import Workers
+from zoo.runs import provenance
 from zoo.tasks import Task
-from zoo.training import provenance
-from zoo.training.cluster import find_cluster, is_chief, of_several
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
-from zoo.training.engine import Engine, all_layers, synchronizes
-from zoo.training.memory import is_out_of_memory, memory_losses_named
+from zoo.training.engines.memory import is_out_of_memory, memory_shortage_named
+from zoo.training.engines.tensorflow import Engine, all_layers, synchronizes
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
-from zoo.training.strategy import ahead_on_device, describe, is_tpu, make_strategy, set_cpu_threads, strategy_name
-from zoo.training.workers import Workers
 
 
 @dataclasses.dataclass(frozen=True)
@@ -58,10 +59,28 @@ class Experiment:
     learning_rate: LearningRate
     steps_per_epoch: int
 
-    @property
-    def strategy_name(self) -> str:
-        """As the flag has it."""
-        return strategy_name(self.strategy)
+    def provenance(self) -> dict[str, Any]:
+        """What `run.json` says of a run beside its config."""
+        data, name = self.data, strategy_name(self.strategy)
+        return {
+            "versions": provenance.versions(),
+            "dataset": data.record(),
+            # What a picture must go through before the model can take it: resize, then (pixels - mean) / deviation.
+            "preprocessing": {
+                "image_size": data.sizing.size,
+                "center_crop": data.sizing.center_crop,
+                "interpolation": data.sizing.interpolation,
+                "mean": data.normalization.mean,
+                "deviation": data.normalization.deviation,
+            },
+            "hardware": provenance.hardware(gpus()),
+            "strategy": name,
+            "replicas": self.strategy.num_replicas_in_sync,
+            # A TPU compiles everything with XLA, whoever asks.
+            "xla": self.engine.jit or name == "tpu",
+            "seed": self.config.seed,
+            "command": sys.argv,
+        }
 
     @property
     def total_steps(self) -> int:
@@ -148,7 +167,7 @@ class Experiment:
 def make_experiment(
     config: ExperimentConfig,
     *,
-    strategy: str = "one_device",
+    place: Place = ONE_DEVICE,
     data_dir: str | None = None,
     memory_gib: float = MEMORY_GIB,
     statistics: Statistics | None = None,
@@ -157,7 +176,7 @@ def make_experiment(
 
     Args:
         config: the description.
-        strategy: see `make_strategy`.
+        place: where it runs.
         data_dir: see `open_data`.
         memory_gib: see `open_data`.
         statistics: see `open_data`.
@@ -169,14 +188,14 @@ def make_experiment(
     if keras.backend.backend() != "tensorflow":
         raise RequestError(f"Keras runs on {keras.backend.backend()}; training needs KERAS_BACKEND=tensorflow")
     registry.model_info(config.model)
-    placement, workers = _place(config, strategy)
+    placement, workers = _take_place(config, place)
     # Several workers make every variable together.
-    with workers.losses_named():
+    with workers.worker_loss_named():
         # Preparing a dataset writes to data_dir.
         with workers.chief_first("prepare the data"):
             data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
         _check_workers(workers, data)
-        with memory_losses_named(config):
+        with memory_shortage_named(config):
             return _built(config, data, placement, workers)
 
 
@@ -232,14 +251,13 @@ def _engine_options(config: ExperimentConfig, model: keras.Model, placement: tf.
     }
 
 
-def _place(config: ExperimentConfig, strategy: str) -> tuple[tf.distribute.Strategy, Workers]:
+def _take_place(config: ExperimentConfig, place: Place) -> tuple[tf.distribute.Strategy, Workers]:
     """Where the run happens, before anything is built there."""
     if config.deterministic:
         tf.config.experimental.enable_op_determinism()
     set_cpu_threads(config.cpu_threads)
-    placement = _announced(strategy)
-    workers = Workers(placement)
-    odd = workers.odd_one(json.dumps(dataclasses.asdict(config)))
+    placement, workers = join(place)
+    odd = workers.first_different(json.dumps(dataclasses.asdict(config)))
     if odd is not None:
         raise RequestError(
             f"worker {odd} has another config than worker 0; start all with the same flags, in the same workdir"
@@ -247,21 +265,11 @@ def _place(config: ExperimentConfig, strategy: str) -> tuple[tf.distribute.Strat
     return placement, workers
 
 
-def join_to_refuse(strategy: str) -> None:
-    """Joins the other workers as one that has no config, so that `make_experiment` refuses them too.
-
-    Args:
-        strategy: see `make_strategy`.
-    """
-    with contextlib.suppress(RunError):
-        Workers(_announced(strategy)).odd_one("")
-
-
 def _check_workers(workers: Workers, data: Data) -> None:
     """Refuses workers that have other examples or other versions than worker 0."""
     if workers.count == 1:
         return
-    for name, value in provenance.examples(data).items():
+    for name, value in data.record().items():
         # A split that one worker holds in memory and another reads by index has fingerprints of two kinds.
         kind = value.rpartition(":")[0] if name.endswith("sha256") else ""
         what = f"{name} of {data.train.name}"
@@ -275,27 +283,10 @@ def _check_workers(workers: Workers, data: Data) -> None:
 
 
 def _check_same(workers: Workers, name: str, value: Any, kind: str, *, remedy: str) -> None:
-    odd = workers.odd_one(json.dumps(value), kind)
+    odd = workers.first_different(json.dumps(value), kind)
     if odd is not None:
         here = "" if isinstance(value, dict) else f", worker {workers.index} has {value}"
         raise RequestError(f"worker {odd} has another {name} than worker 0{here}; {remedy}")
-
-
-def _announced(strategy: str) -> tf.distribute.Strategy:
-    """Makes a strategy; where it is not the user alone who decides what it takes, a line says what it took."""
-    name = strategy.partition(":")[0]
-    if of_several(strategy) and is_chief(strategy):
-        cluster = find_cluster(strategy)
-        _say(f"worker 0 of {len(cluster.hosts)} waits for the others of {cluster.source}: {', '.join(cluster.hosts)}")
-    placement = make_strategy(strategy)
-    if name in ("auto", "tpu") or (of_several(strategy) and is_chief(strategy)):
-        _say(f"strategy {name} took {describe(placement)}")
-    return placement
-
-
-def _say(message: str) -> None:
-    with contextlib.suppress(BrokenPipeError):
-        print(message, file=sys.stderr)
 
 
 @contextlib.contextmanager

@@ -11,18 +11,19 @@ import numpy as np
 
 from zoo.config import ExperimentConfig
 from zoo.errors import Interrupted, RequestError, RunError
-from zoo.training.checkpoints import Checkpoints, DamagedError, state_sha256
-from zoo.training.cluster import refusals_told
+from zoo.places.joining import refused_together
+from zoo.places.place import Place
+from zoo.runs.checkpoints import Checkpoints, DamagedError, state_sha256
+from zoo.runs.files import replacing
+from zoo.runs.provenance import kind
+from zoo.runs.workdir import Workdir, now
 from zoo.training.data import MEMORY_GIB
+from zoo.training.engines.memory import memory_shortage_named
+from zoo.training.engines.profiling import Profiler
 from zoo.training.experiment import Experiment, make_experiment
-from zoo.training.files import replacing
-from zoo.training.memory import memory_losses_named
-from zoo.training.profiling import Profiler
 from zoo.training.progress import Progress
-from zoo.training.provenance import kind, provenance
-from zoo.training.signals import Asked, deferred_signals
-from zoo.training.workdir import Workdir, now
-from zoo.training.workers import SharedCheckpoints, SharedWorkdir
+from zoo.training.shared import SharedCheckpoints, SharedWorkdir
+from zoo.training.signals import StopRequested, deferred_signals
 from zoo.training.writers import Console, JsonLines, Silent, TensorBoard, Writer
 
 
@@ -30,7 +31,7 @@ def train_and_evaluate(
     config: ExperimentConfig,
     workdir: str,
     *,
-    strategy: str = "one_device",
+    strategy: Place | str = "one_device",
     data_dir: str | None = None,
     memory_gib: float = MEMORY_GIB,
     profile_steps: tuple[int, int] | None = None,
@@ -40,7 +41,7 @@ def train_and_evaluate(
     Args:
         config: what to run.
         workdir: folder of the run; made if it is not there.
-        strategy: see `zoo.training.strategy.make_strategy`.
+        strategy: where it runs: a place, or what `--strategy` says of one, see `zoo.places.place`.
         data_dir: where datasets are prepared; default: TFDS' own.
         memory_gib: splits that take less are held in memory; the result does not depend on it.
         profile_steps: first step and end of what is traced for TensorBoard, rounded outwards to whole blocks.
@@ -56,18 +57,16 @@ def train_and_evaluate(
     started = time.monotonic()
     if config.eval_split == "train":
         raise RequestError("eval_split is 'train', which is what the rows of training are called; write train[:100%]")
-    folder = Workdir(workdir)
-    with refusals_told(strategy):
+    folder, place = Workdir(workdir), Place.of(strategy)
+    with refused_together(place):
         folder.check(config)
         finished = folder.finished(config)
         if finished is not None:
             # It joins nobody: one of several that was lost at the very end is started again alone.
             return finished
         statistics = folder.statistics()
-    experiment = make_experiment(
-        config, strategy=strategy, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics
-    )
-    with experiment.workers.losses_named():
+    experiment = make_experiment(config, place=place, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
+    with experiment.workers.worker_loss_named():
         return _Run(experiment, workdir, started, profile_steps).execute()
 
 
@@ -76,7 +75,7 @@ def evaluate(
     workdir: str,
     *,
     step: int | str | None = None,
-    strategy: str = "one_device",
+    strategy: Place | str = "one_device",
     data_dir: str | None = None,
     memory_gib: float = MEMORY_GIB,
 ) -> dict[str, Any]:
@@ -97,12 +96,10 @@ def evaluate(
         RequestError: there is no such checkpoint, or it is not one of this model.
     """
     folder = Workdir(workdir)
-    checkpoints = Checkpoints(folder.checkpoints)
-    with refusals_told(strategy):
+    checkpoints, place = Checkpoints(folder.checkpoints), Place.of(strategy)
+    with refused_together(place):
         step, statistics = _step_of(checkpoints, step, workdir), folder.statistics()
-    experiment = make_experiment(
-        config, strategy=strategy, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics
-    )
+    experiment = make_experiment(config, place=place, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
     workers = experiment.workers
     if step is None:
         restored = SharedCheckpoints(folder.checkpoints, workers, warn=_warn).restore()
@@ -118,7 +115,7 @@ def evaluate(
         experiment.engine.restore(state)
     except ValueError as error:
         raise RequestError(f"the checkpoint of step {step} in {workdir} does not fit: {error}") from error
-    with workers.losses_named(), memory_losses_named(config):
+    with workers.worker_loss_named(), memory_shortage_named(config):
         metrics = experiment.task.summary(_answers_to(experiment, experiment.evaluation_blocks()))
     return {
         "step": step,
@@ -165,13 +162,13 @@ class _Run:
         self._answers: dict[str, np.ndarray] | None = None
 
     def execute(self) -> dict[str, Any]:
-        with self._folder.open(self._config), memory_losses_named(self._config, self._last_good):
+        with self._folder.open(self._config), memory_shortage_named(self._config, self._last_good):
             return self._execute()
 
     def _execute(self) -> dict[str, Any]:
         first_step = self._restore()
         self._started -= self._progress.wall_seconds
-        source, recorded = provenance(self._experiment), self._folder.run()
+        source, recorded = self._experiment.provenance(), self._folder.run()
         if first_step:
             self._check_provenance(recorded, source)
         # Of such a run's bits no kind of machine can tell.
@@ -252,7 +249,7 @@ class _Run:
             if self._progress.evaluation_due:
                 self._evaluate_now()
             self._train_blocks(first_step)
-        except Asked as asked:
+        except StopRequested as asked:
             self._save()
             # Nobody leaves before the chief has written.
             self._workers.gather(0)
@@ -289,10 +286,10 @@ class _Run:
         self._save()
 
     def _stop_if_asked(self) -> None:
-        """Raises `Asked` in every worker where a signal has come to one of them."""
+        """Raises `StopRequested` in every worker where a signal has come to one of them."""
         number = max(self._workers.gather(self._received[0] if self._received else 0))
         if number:
-            raise Asked(number)
+            raise StopRequested(number)
 
     def _count(self, step: int, end: int, metrics: dict[str, np.ndarray], seconds: float, *, compiled: bool) -> None:
         """Adds a block to the sums; a loss that is no number ends the run."""
@@ -432,7 +429,7 @@ class _Run:
             "images_per_second": rate and round(rate, 1),
             "state_sha256": state_sha256(self._engine.state()),
         }
-        odd = self._workers.odd_one(result["state_sha256"])
+        odd = self._workers.first_different(result["state_sha256"])
         if odd is not None:
             raise RunError(f"worker {odd} ended with other variables than worker 0; are the machines of one kind?")
         self._folder.write_run(ended=now())

@@ -6,7 +6,7 @@ import signal
 from collections.abc import Iterator
 
 
-class Asked(Exception):  # noqa: N818 - nothing went wrong
+class StopRequested(Exception):  # noqa: N818 - nothing went wrong
     """A signal came to one of the workers; every one of them stops where this is raised."""
 
     def __init__(self, number: int):

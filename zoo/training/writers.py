@@ -14,7 +14,7 @@ from typing import Any, Protocol
 
 from tqdm import tqdm
 
-from zoo.training.files import writing
+from zoo.runs.files import writing
 
 
 class Writer(Protocol):

@@ -1,0 +1,46 @@
+"""Pictures of training data: what is shown is what the model gets."""
+
+import numpy as np
+import pytest
+from matplotlib import image as pictures
+
+from zoo.analysis.runs import plots
+from zoo.config import ExperimentConfig
+from zoo.data import pipeline
+from zoo.training.data import open_data
+
+
+def config(**fields):
+    return ExperimentConfig(
+        **{"dataset": "synthetic:9x7x3,classes=4,examples=64", "ways": 0, "batch_size": 8, **fields}
+    )
+
+
+@pytest.mark.parametrize("fields", [{}, {"augment": "flip,mixup:0.4"}, {"model": "siamese"}], ids=str)
+def test_the_examples_are_the_first_of_a_run(data_dir, fields):
+    made = config(**fields)
+    data = open_data(made, data_dir=data_dir)
+    shown = plots.training_examples(made, data, 11)
+    plan = pipeline.BlockPlan.of(2, 2, 1)
+    blocks = pipeline.training_blocks(data.train_batches(), batch_size=8, seed=0, plan=plan).as_numpy_iterator()
+    parts = list(blocks)
+    for name, values in shown.items():
+        np.testing.assert_array_equal(values, np.concatenate([part[name][0] for part in parts])[:11])
+
+
+def test_captions(data_dir):
+    data = open_data(config(), data_dir=data_dir)
+    assert plots.caption({"label": 2}, data) == "2"
+    assert plots.caption({"label": 2, "own_share": 0.75, "mixed/label": 3}, data) == "0.75 2 + 3"
+    assert plots.caption({"same": 1}, data) == "same"
+    assert plots.caption({"anchor": None, "anchor_label": 1, "negative_label": 0}, data) == "1, negative 0"
+
+
+@pytest.mark.parametrize("model", ["simple_cnn", "siamese", "triplet"])
+def test_the_grid_is_a_picture(data_dir, tmp_path, model):
+    made = config(model=model)
+    shown = plots.data_grid(made, open_data(made, data_dir=data_dir), 100, tmp_path / "data.png")
+    assert shown == 64
+    picture = pictures.imread(tmp_path / "data.png")
+    assert min(picture.shape[:2]) > 300
+    assert picture.std() > 0.05

@@ -1,0 +1,209 @@
+"""The driver's command line, as a user meets it."""
+
+import json
+import os
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import train
+from zoo.cli import console
+
+ROOT = Path(__file__).parents[2]
+SMALL = ("--model=mlp", "--model_args=hidden_sizes=[16]", "--epochs=1", "--batch_size=128", "--jit=off")
+
+
+@pytest.fixture
+def command(tmp_path, data_dir, monkeypatch, capsys):
+    """Runs train.py in this process and an empty folder; returns status, output and errors."""
+    monkeypatch.chdir(tmp_path)
+
+    def run(*argv):
+        status = console.run(train.main, [f"--data_dir={data_dir}", *argv])
+        return status, *capsys.readouterr()
+
+    return run
+
+
+def test_trains_prints_where_things_are_and_does_not_run_twice(command, tmp_path):
+    status, out, err = command(*SMALL)
+    assert status == 0
+    workdir = tmp_path / "runs" / "mlp_digits-0"
+    result = json.loads((workdir / "result.json").read_text())
+    assert re.search(rf"^test/accuracy +{result['metrics']['test/accuracy']:.4f}$", out, re.MULTILINE)
+    assert result["state_sha256"] in out
+    assert "runs/mlp_digits-0" in out
+    assert re.match(r"epoch 1/1  train/loss \d", err)
+    status, again, err = command(*SMALL)
+    assert (status, again) == (0, out)
+    assert err == "runs/mlp_digits-0 is finished already\n"
+
+
+def test_evaluate_mode(command):
+    _, trained, _ = command(*SMALL)
+    status, out, err = command("--mode=evaluate", "--workdir=runs/mlp_digits-0")
+    assert (status, err) == (0, "")
+    assert out.splitlines()[0].split() == trained.splitlines()[2].split()  # test/loss
+    assert (
+        command("--mode=evaluate", "--workdir=runs/mlp_digits-0", "--eval_split=train[:64]", "--checkpoint=11")[0] == 0
+    )
+
+
+def test_config_file_and_flags_before_it(command, tmp_path):
+    file = tmp_path / "small.py"
+    file.write_text(
+        "from zoo.config import ExperimentConfig\n"
+        "def get_config():\n    return ExperimentConfig(model='mlp', epochs=50, batch_size=256, jit='off')\n"
+    )
+    assert command("--config=small.py", "--epochs=1", "--seed=3")[0] == 0
+    config = json.loads((tmp_path / "runs" / "small-3" / "config.json").read_text())
+    assert (config["model"], config["epochs"], config["batch_size"], config["seed"]) == ("mlp", 1, 256, 3)
+
+
+def test_help_names_every_flag_with_its_default(command):
+    status, out, _ = command("--help")
+    assert status == 0
+    for name in train.configs.FIELDS:
+        assert f"--{name} " in out
+    assert "[0.001]" in out
+    assert [line for line in out.splitlines() if line.endswith(":")] == [
+        "Where and how:", "Model:", "Data:", "Verification:", "Optimisation:", "Regularisation:", "Devices:", "Run:",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("argv", "message"),
+    [
+        (["--modle=mlp"], "Unknown command line flag 'modle'. Did you mean: mode, model"),
+        (["--epochs=many"], "flag --epochs=many"),
+        (["epochs=3"], "what is 'epochs=3'? flags are written as --name=value"),
+        (["--mode=test"], "unknown mode 'test'"),
+        (["--checkpoint=3"], "--checkpoint goes with --mode=evaluate"),
+        (["--model=resnet21"], "unknown model 'resnet21'; did you mean resnet"),
+        (["--model=siamese"], "test of digits has no 20 classes of one group with 2 examples each; lower ways"),
+        (["--model=multi_output", "--labels=lable"], "unknown feature in labels 'lable'; did you mean label?"),
+        (["--model=multi_input"], "condition names the feature that is a second input"),
+        (["--model=multi_input", "--condition=colour"], "unknown feature in condition 'colour'"),
+        (["--model=mlp", "--condition=label"], "model is 'mlp', which has no second input"),
+        (["--model=mlp", "--task=verification", "--ways=5"], "verification needs logits or distance of left and right"),
+        (["--labels=label:0"], "write different labels with weights above 0, as fine:1,coarse:0.5"),
+        (["--labels=image"], "labels is 'image', which is no class label; digits has image, label"),
+        (["--normalize=imagenet"], "normalize is 'imagenet'; the images of digits have 1 channel, not 3"),
+        (["--augment=random_resized_crop"], "random_resized_crop, which needs image_size"),
+        (["--augment=mixup:0.2", "--batch_size=33"], "each replica's share must be even"),
+        (["--model=siamese", "--ways=5", "--augment=cutmix:1"], "images are mixed where the image is the only input"),
+        (["--memory_gib=much"], "memory_gib is 'much'; it must be a number of GiB"),
+        (["--ways=1"], "ways is 1; an episode needs at least 2 classes"),
+        (["--epsilon=1", "--optimizer=sgd"], "epsilon is 1.0; sgd has none"),
+        (["--center_crop=1.5"], "center_crop is 1.5; it must be at most 1"),
+        (
+            ["--model=resnet20", "--model_args=features=true"],
+            "model_args of resnet20 is {'features': True}, which gives stride2 and stride4; classification needs",
+        ),
+        (["--dataset=digit"], "unknown dataset 'digit'; did you mean digits?"),
+        (["--optimizer=adm"], "unknown optimizer 'adm'; did you mean adam"),
+        (["--schedule=cosin"], "unknown schedule 'cosin'; did you mean cosine?"),
+        (["--augment=flop"], "unknown augmentation 'flop'; did you mean flip?"),
+        (["--strategy=miror"], "unknown strategy 'miror'; did you mean mirrored?"),
+        (["--model_args=dropout"], "model_args is 'dropout'; it must be a JSON object or key=value"),
+        (["--model=mlp", "--model_args=droput=0.1"], "unknown hyperparameter of mlp 'droput'; did you mean dropout?"),
+        (["--model=mlp", "--model_args=dropout=7"], "dropout of mlp is 7; it must be a fraction"),
+        (["--model=mlp", '--model_args={"hidden_sizes": 3}'], "hidden_sizes is 3; it must be a list of whole numbers"),
+        (["--model=lenet5"], "input_shape of lenet5 is (8, 8, 1); height and width must be at least 16"),
+        (["--config=no_such.py"], "unknown config file 'no_such.py'"),
+        (["--batch_size=0"], "batch_size is 0; it must be at least 1"),
+        (["--batch_size=-1"], "batch_size is -1; it must be at least 1"),
+        (["--batch_size=1438"], "batch_size is 1438; the training split has 1437 examples"),
+        (["--batch_size=33", "--strategy=mirrored:2"], "batch_size is 33; it must be a multiple of the 2 replicas"),
+        (["--augment=pad_crop:8"], "pad_crop must be smaller than the shorter side, 8 pixels"),
+        (["--eval_split=train"], "eval_split is 'train', which is what the rows of training are called"),
+        (["--workdir=" + "x" * 300], "name another folder"),
+        (["--learning_rate=-0.1"], "learning_rate is -0.1; it must be above 0"),
+        (["--train_split=train[5:5]"], "split 'train[5:5]' of digits is empty"),
+        (["--eval_split=test[:0%]"], "split 'test[:0%]' of digits is empty"),
+        (["--eval_split=valid"], "unknown split of digits 'valid'"),
+        (["--workdir=/proc/nowhere/run"], "workdir /proc/nowhere/run cannot be written to"),
+        (["--workdir=/etc/hostname"], "workdir /etc/hostname cannot be made: /etc/hostname is a file"),
+        (["--mode=evaluate"], "--mode=evaluate needs --workdir"),
+        (["--mode=evaluate", "--workdir=nowhere"], "there is no run in nowhere; train first"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_a_wrong_request_is_one_line_and_writes_nothing(command, tmp_path, argv, message):
+    status, out, err = command(*argv)
+    assert status == 2
+    assert out == ""
+    assert err.startswith("error: ")
+    assert err.count("\n") == 1
+    assert message in err
+    assert os.listdir(tmp_path) == []
+
+
+def test_evaluate_takes_the_preprocessing_of_the_run_and_not_that_of_the_config_file(command, tmp_path):
+    file = tmp_path / "small.py"
+    file.write_text(
+        "from zoo.config import ExperimentConfig\n"
+        "def get_config():\n    return ExperimentConfig(model='mlp', epochs=1, batch_size=256, jit='off')\n"
+    )
+    _, trained, _ = command("--config=small.py", "--normalize=unit")
+    _, out, _ = command("--mode=evaluate", "--config=small.py")
+    assert out.splitlines()[0].split() == trained.splitlines()[2].split()  # test/loss
+
+
+def test_another_configs_workdir_is_refused_unharmed(command, tmp_path):
+    command(*SMALL)
+    workdir = tmp_path / "runs" / "mlp_digits-0"
+    before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+    status, _, err = command(*SMALL, "--learning_rate=0.5")
+    assert status == 2
+    assert "holds a run with another learning_rate (0.001 there, 0.5 here)" in err
+    assert {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()} == before
+
+
+def test_when_every_checkpoint_is_damaged_it_says_so(command, tmp_path):
+    command(*SMALL)
+    workdir = tmp_path / "runs" / "mlp_digits-0"
+    (workdir / "result.json").unlink()
+    for file in workdir.rglob("state.npz"):
+        file.write_bytes(b"")
+    status, _, err = command(*SMALL)
+    assert status == 2
+    assert err.splitlines()[-1] == (
+        "error: every checkpoint in runs/mlp_digits-0/checkpoints is damaged; remove the folder to start over"
+    )
+
+
+def test_a_loss_that_overflows_ends_with_status_1(command):
+    status, _, err = command(*SMALL, "--optimizer=sgd", "--learning_rate=1e30", "--checkpoint_every_steps=1")
+    assert status == 1
+    assert re.search(r"error: the loss became (nan|inf) at step \d+; the last good state is that of ", err)
+
+
+def test_in_a_process_of_its_own_it_is_quiet_and_stops_on_ctrl_c(tmp_path, data_dir):
+    """Ctrl-C, then the same command again: it goes on, and nothing but its own lines is printed."""
+    argv = [sys.executable, str(ROOT / "train.py"), f"--data_dir={data_dir}", "--model=mlp", "--epochs=100000"]
+    env = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
+    for start in (1, 2):
+        process = subprocess.Popen(
+            argv,
+            cwd=tmp_path,
+            stderr=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+            env=env,
+        )
+        lines = [process.stderr.readline() for _ in range(3)]
+        process.send_signal(signal.SIGINT)
+        out, rest = process.communicate(timeout=120)
+        assert process.returncode == 130
+        assert out == ""
+        lines += rest.splitlines(keepends=True)
+        going_on = lines.pop(0) if start == 2 else "going on from the checkpoint of step"
+        assert going_on.startswith("going on from the checkpoint of step")
+        assert re.match(r"stopped at step \d+ of 4400000, which is saved; the same command goes on\n", lines.pop())
+        others = [line for line in lines if not line.startswith("epoch ")]
+        assert others == ["\n", "stopping as soon as the state is saved; once more to stop at once\n"]

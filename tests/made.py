@@ -1,0 +1,134 @@
+"""Runs made by hand, and pages read back."""
+
+import base64
+import dataclasses
+import io
+import json
+from html.parser import HTMLParser
+
+import numpy as np
+from matplotlib import image as pictures
+
+from zoo.config import ExperimentConfig
+from zoo.runs.workdir import Workdir
+from zoo.training.data import open_data
+
+DATASET = "synthetic:9x7x3,classes=4,examples=640"
+# What HTML, a shell and mathematics would take for their own.
+NAMES = ["<b>one</b>", 'a & "b"', "$x$", "four"]
+EMPTY = {"meta", "link", "img", "br"}
+
+
+def config(**fields):
+    return ExperimentConfig(**{"dataset": DATASET, "ways": 0, **fields})
+
+
+def curve(split="test", values=(0.5, 0.25), **metrics):
+    rows = []
+    for epoch, value in enumerate(values, 1):
+        rows.append({"step": 9 * epoch, "epoch": float(epoch), "split": "train", "loss": value, "learning_rate": 0.1})
+        rows.append({"step": 9 * epoch, "epoch": float(epoch), "split": split, "loss": 2 * value, **metrics})
+    return rows
+
+
+def result(config, metrics, **values):
+    known = {"wall_seconds": 12.5, "train_seconds": 7.25, "images_per_second": 1234.5, "state_sha256": "ab" * 32}
+    about = {"model": config.model, "dataset": config.dataset, "epochs": config.epochs, "seed": config.seed}
+    return {**about, "steps": 18, "metrics": metrics, **known, **values}
+
+
+def workdir(path, config, answers, metrics, *, class_names=None, rows=None, eval_sha256=None, **values):
+    """The folder of a finished run that never was."""
+    source = open_data(config).evaluation
+    folder = Workdir(path)
+    with folder.open(config):
+        dataset = {"eval_examples": source.num_examples, "eval_sha256": eval_sha256 or source.fingerprint}
+        folder.write_run(
+            dataset={**dataset, "class_names": class_names or {"label": NAMES}}, command=["train.py", "<i>"]
+        )
+        folder.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows or curve(config.eval_split)))
+        if answers is not None:
+            folder.write_evaluation(answers, {}, {})
+        folder.write_result(result(config, metrics, **values))
+    return path
+
+
+def record(folder, name, seed, **changed):
+    """A record of a run that never was; what is None is left out."""
+    own = config(seed=seed)
+    whole = {
+        "config": name,
+        "seed": seed,
+        "fields": dataclasses.asdict(own),
+        "result": result(own, {"test/accuracy": 0.5 + 0.1 * seed, "train/accuracy": 1.0}),
+        "run": {},
+        "curve": curve(),
+    }
+    path = folder / name / f"{seed}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({key: value for key, value in {**whole, **changed}.items() if value is not None}))
+    return path
+
+
+class Page(HTMLParser):
+    """A page taken apart; it fails where tags are not balanced.
+
+    Attributes:
+        text: of everything, by tag.
+        tables: the text of their cells, by what they are called.
+        images: pixels by alt text.
+        links: every address.
+        ids: every id.
+    """
+
+    def __init__(self, path):
+        super().__init__()
+        self.text, self.tables, self.images, self.links, self.ids = {}, {}, {}, [], []
+        self._open, self._rows = [], []
+        self.source = path.read_text(encoding="utf-8")
+        self.feed(self.source)
+        self.close()
+        assert self._open == []
+        assert len(set(self.ids)) == len(self.ids)
+
+    def handle_starttag(self, tag, attrs):
+        given = dict(attrs)
+        self.links += [value for name, value in attrs if name in ("src", "href")]
+        self.ids += [given["id"]] if "id" in given else []
+        if given.get("role") == "region":
+            self._rows = self.tables.setdefault(given["aria-label"], [])
+        if tag == "tr":
+            self._rows.append([])
+        if tag in ("td", "th"):
+            self._rows[-1].append("")
+        if tag == "img":
+            packed = base64.b64decode(given["src"].removeprefix("data:image/png;base64,"))
+            self.images[given["alt"]] = np.rint(pictures.imread(io.BytesIO(packed)) * 255)[..., :3]
+        if tag == "svg":
+            assert given["aria-label"]
+            assert given["role"] == "img"
+        if tag not in EMPTY:
+            self._open.append(tag)
+
+    def handle_startendtag(self, tag, attrs):
+        self.handle_starttag(tag, attrs)
+        if tag not in EMPTY:
+            self._open.pop()
+
+    def handle_endtag(self, tag):
+        assert self._open.pop() == tag
+
+    def handle_data(self, data):
+        for tag in set(self._open):
+            self.text[tag] = self.text.get(tag, "") + data
+        if {"td", "th"} & set(self._open):
+            self._rows[-1][-1] += data
+
+    def check_alone(self):
+        """Nothing is fetched from elsewhere and nothing is run."""
+        inside = ("#", "data:")
+        assert all(link.startswith(inside) for link in self.links)
+        assert {link[1:] for link in self.links if link.startswith("#")} <= set(self.ids)
+        assert "http" not in self.source.replace("http-equiv", "")
+        assert "script" not in self.text
+        assert "<script" not in self.source

@@ -1,0 +1,107 @@
+import json
+import os
+
+import pytest
+
+from zoo.config import ExperimentConfig
+from zoo.runs.workdir import Workdir
+
+
+def test_a_file_is_no_workdir(tmp_path):
+    (tmp_path / "file").write_text("")
+    for path in ("file", "file/below"):
+        with pytest.raises(ValueError, match=r"cannot be made: .*file is a file; name a folder"):
+            Workdir(tmp_path / path).check(ExperimentConfig())
+
+
+def test_a_folder_that_cannot_be_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(os, "access", lambda path, mode: False)
+    with pytest.raises(ValueError, match="cannot be written to; name another folder with --workdir"):
+        Workdir(tmp_path / "run").check(ExperimentConfig())
+
+
+def test_nothing_is_written_before_open(tmp_path):
+    folder = Workdir(tmp_path / "run")
+    folder.check(ExperimentConfig())
+    assert folder.config() is None
+    assert folder.result() is None
+    assert not (tmp_path / "run").exists()
+
+
+def test_another_configs_run_is_refused_with_the_fields_that_differ(tmp_path):
+    config = ExperimentConfig(model_args={"filters": (8, 16)})
+    folder = Workdir(tmp_path)
+    with folder.open(config):
+        pass
+    assert folder.config() == config
+    folder.check(config)
+    other = ExperimentConfig(model_args={"filters": (8, 16)}, seed=1, learning_rate=0.5)
+    folder.check(other)  # a run that saved nothing binds nobody
+    (folder.checkpoints / "step-00000003").mkdir(parents=True)
+    message = r"another learning_rate \(0.001 there, 0.5 here\), seed \(0 there, 1 here\); name another"
+    with pytest.raises(ValueError, match=message):
+        folder.check(other)
+
+
+@pytest.mark.parametrize("left", ["checkpoints", "result.json"])
+def test_a_run_without_its_config_is_refused(tmp_path, left):
+    (tmp_path / left).mkdir() if left == "checkpoints" else (tmp_path / left).write_text("{}")
+    with pytest.raises(ValueError, match=r"holds a run without its config\.json; name another folder"):
+        Workdir(tmp_path).check(ExperimentConfig())
+
+
+def test_a_second_process_is_kept_out_until_the_first_is_done(tmp_path):
+    first, second = Workdir(tmp_path), Workdir(tmp_path)
+    with first.open(ExperimentConfig()):  # noqa: SIM117 - one after the other
+        with pytest.raises(ValueError, match="another process is running in workdir"), second.open(ExperimentConfig()):
+            pass
+    with second.open(ExperimentConfig()):
+        pass
+
+
+def test_what_another_process_did_meanwhile_is_seen_under_the_lock(tmp_path):
+    """Checked while the folder was empty, opened when another config's run is in it."""
+    folder, other = Workdir(tmp_path), ExperimentConfig(seed=1)
+    folder.check(ExperimentConfig())
+    with Workdir(tmp_path).open(other):
+        (folder.checkpoints / "step-00000003").mkdir(parents=True)
+    with pytest.raises(ValueError, match=r"another seed \(1 there, 0 here\)"), folder.open(ExperimentConfig()):
+        pass
+    assert folder.config() == other
+
+
+def test_what_a_killed_process_was_writing_goes(tmp_path):
+    folder = Workdir(tmp_path)
+    with folder.open(ExperimentConfig()):
+        pass
+    (folder.checkpoints / ".7.tmp").mkdir(parents=True)
+    (tmp_path / ".model.7.tmp.keras").write_text("half")
+    with folder.open(ExperimentConfig()):
+        assert sorted(os.listdir(tmp_path)) == [".lock", "checkpoints", "config.json"]
+        assert os.listdir(folder.checkpoints) == []
+
+
+@pytest.mark.parametrize("text", ["{", '{"model": 3}', '{"no_such_field": 1}'])
+def test_a_damaged_record_is_named(tmp_path, text):
+    (tmp_path / "config.json").write_text(text)
+    with pytest.raises(ValueError, match=r"config\.json is (damaged|not a config)"):
+        Workdir(tmp_path).check(ExperimentConfig())
+
+
+def test_rows_past_a_step_and_a_torn_row_are_dropped(tmp_path):
+    folder = Workdir(tmp_path)
+    folder.truncate_metrics(3)  # there is no file yet
+    rows = [{"step": step, "loss": 1 / 3} for step in (1, 3, 3, 4, 9)]
+    folder.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows) + '3\n{"loss": 1}\n{"step": 2, "lo')
+    with open(folder.metrics, "ab") as file:
+        file.write(b'\xff\n{"step": null}\n')
+    folder.truncate_metrics(3)
+    assert [json.loads(line) for line in folder.metrics.read_text().splitlines()] == rows[:3]
+
+
+def test_the_row_of_an_evaluation_to_come_is_dropped_and_the_training_row_stays(tmp_path):
+    folder = Workdir(tmp_path)
+    rows = [{"step": step, "split": split} for step in (3, 6) for split in ("train", "test")]
+    folder.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    folder.truncate_metrics(6, "test")
+    assert [json.loads(line) for line in folder.metrics.read_text().splitlines()] == rows[:3]

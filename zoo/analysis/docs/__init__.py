@@ -1,0 +1,1 @@
+"""Documents that are made from registry, recipes and records."""

@@ -1,0 +1,1 @@
+"""What nets are: layers, branches, costs, drawings."""

@@ -1,0 +1,260 @@
+"""The page of all records: baselines over seeds, how they learned, what they cost, and how fast the zoo is."""
+
+import statistics
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from matplotlib.figure import Figure
+
+from zoo import baselines, registry
+from zoo.analysis.nets import complexity, find, graph
+from zoo.analysis.runs import figures, page
+from zoo.analysis.docs import tables
+from zoo.analysis.runs.curves import curve, last
+from zoo.analysis.nets.facts import count_text
+from zoo.analysis.runs.page import Markup
+from zoo.runs.records import Run, evaluation_metrics, points, read_benchmarks, read_records
+from zoo.baselines import Band, Recipe
+from zoo.config import ExperimentConfig
+from zoo.errors import RequestError, RunError
+from zoo.training.data import open_data
+
+Recipes = Mapping[str, tuple[Recipe, ExperimentConfig]]
+Costs = Mapping[str, tuple[int, int | None] | str]
+# Recipe, metric, and what its seeds gave; None of a recipe that was not yet run.
+Row = tuple[str, str, Band | None]
+
+
+def write_overview(folder: Path, output: Path, recipes: Recipes, **options) -> Path:
+    """Writes the page of a folder of records, and its figures as PNG beside it.
+
+    Args:
+        folder: of records, see `runs.read_records`, and of `benchmarks.json`; each may be missing.
+        output: a folder, which is made where it is not there.
+        recipes: what `zoo.baselines.read_recipe` says of each recipe, and its config.
+        **options: `data_dir`, `memory_gib`, see `open_data`.
+
+    Returns:
+        The path of the page.
+
+    Raises:
+        ValueError: a record cannot be read or lacks a metric, or the folder cannot be made; nothing was written.
+    """
+    records, benchmarks = read_records(folder), read_benchmarks(folder)
+    rows = baseline_rows(records, recipes)
+    page.make_folder(output)
+    costs = {name: cost(runs[0].config, **options) for name, runs in records.items()}
+    sections = [
+        page.section("Baselines", *baseline_table(rows, costs, recipes)),
+        page.section("Learning curves", *learning(records, rows, output)),
+        page.section("Accuracy against cost", *against_cost(rows, costs, recipes, records, output)),
+        page.section("Throughput against peers", *throughput(benchmarks, output)),
+    ]
+    runs = sum(map(len, records.values()))
+    lead = page.paragraph(f"{runs} runs of {len(records)} recipes; {len(recipes)} recipes in all.")
+    path = output / "index.html"
+    path.write_text(page.document("Baselines of the zoo", lead, sections), encoding="utf-8")
+    return path
+
+
+def cost(config: ExperimentConfig, **options: Any) -> tuple[int, int | None] | str:
+    """Trainable parameters and MACs of a recipe's model at its own images and classes; or why they are not known.
+
+    The model is built without weights; its sizes come from the dataset.
+    """
+    try:
+        data = open_data(config, **options)
+        given = {**data.builder_arguments(), **config.model_args}
+        with find.opened(config.model, input_shape=data.image_shape, **given) as (model, _):
+            return graph.count_parameters(model.trainable_variables), complexity.macs(graph.calls(model))
+    except (RequestError, RunError) as error:
+        return str(error)
+
+
+def baseline_rows(records: Mapping[str, Sequence[Run]], recipes: Recipes) -> list[Row]:
+    """A row for each metric of each recipe, by name.
+
+    Raises:
+        ValueError: a record lacks a metric that its recipe names.
+    """
+    rows = []
+    for name in sorted({*records, *recipes}):
+        runs = records.get(name, ())
+        if name in recipes:
+            metrics = list(recipes[name][0].bands)
+        else:
+            split = runs[0].config.eval_split
+            metrics = [f"{split}/{metric}" for metric in evaluation_metrics(runs[0]) if metric.endswith("accuracy")]
+        results = [{"config": name, "result": run.result} for run in runs]
+        bands = baselines.bands_of(results, metrics) if runs else dict.fromkeys(metrics)
+        rows += [(name, metric, band) for metric, band in bands.items()]
+    return rows
+
+
+def baseline_table(rows: Sequence[Row], costs: Costs, recipes: Recipes) -> list[Markup]:
+    """The table, and what the costs of which recipe could not be counted for."""
+    lines = []
+    for name, metric, band in rows:
+        published = recipes[name][0].published_figures.get(metric, "none") if name in recipes else ""
+        counted = costs.get(name)
+        numbers = counted if isinstance(counted, tuple) else (None, None)
+        measured = (f"{band.mean:.4f}", f"{band.deviation:.4f}", band.seeds) if band else (baselines.NOT_RUN, "", "")
+        counts = ("" if number is None else count_text(number) for number in numbers)
+        lines.append((page.element("code", name), metric, *measured, published, *counts))
+    head = ("recipe", "metric", "mean", "deviation", "seeds", "published", "parameters", "MACs")
+    parts = [
+        page.paragraph(
+            "The last epoch's metric, its mean and standard deviation (n - 1) over seeds; trained parameters and "
+            "multiply-accumulates of one example, of the recipe's own model."
+        ),
+        page.table(head, lines, label="baselines", numbers=(2, 3, 4, 5, 6, 7)),
+    ]
+    unknown = [f"{name}: {reason}" for name, reason in costs.items() if isinstance(reason, str)]
+    if unknown:
+        parts.append(page.paragraph(f"Not counted: {'; '.join(unknown)}", css="soft"))
+    return parts
+
+
+def learning(records: Mapping[str, Sequence[Run]], rows: Sequence[Row], output: Path) -> list[Markup]:
+    """For each recipe its loss and its metrics, the mean over seeds in a band from the least to the most.
+
+    What was measured once is no curve: it is said.
+    """
+    if not records:
+        return [page.paragraph("There are no records; python -m zoo reproduce makes them.")]
+    parts = [page.paragraph("The mean over seeds, in a band from the least to the most.")]
+    for name, runs in records.items():
+        plots, once = [], []
+        for metric in ("loss", *(metric.partition("/")[2] for recipe, metric, _ in rows if recipe == name)):
+            lines = [
+                band(runs, split, metric, number) for number, split in enumerate(("train", runs[0].config.eval_split))
+            ]
+            drawn = [line for line in lines if len(line.x) > 1]
+            plots.append(curve(drawn, metric, figures.file(output, f"curve_{name}", metric), name))
+            once += [f"{line.label}/{metric} {last(line)}" for line in lines if len(line.x) == 1]
+        parts += [page.element("h3", name), page.element("div", *filter(None, plots), class_="plots")]
+        if once:
+            parts.append(page.paragraph(f"Measured once, at the end: {'; '.join(once)}."))
+    return parts
+
+
+def band(runs: Sequence[Run], split: str, metric: str, number: int) -> figures.Line:
+    """The mean over the runs at the epochs that all have; of several runs the least and the most too."""
+    curves = [points(run.curve, split, metric) for run in runs]
+    epochs = [epoch for epoch in curves[0] if all(epoch in curve for curve in curves)]
+    columns = [[curve[epoch] for curve in curves] for epoch in epochs]
+    mean, low, high = ([measure(values) for values in columns] for measure in (statistics.fmean, min, max))
+    edges = (low, high) if len(runs) > 1 else (None, None)
+    return figures.Line(split, epochs, mean, *edges, color=number, dash=number)
+
+
+def against_cost(
+    rows: Sequence[Row], costs: Costs, recipes: Recipes, records: Mapping[str, Sequence[Run]], output: Path
+) -> list[Markup]:
+    """For each dataset and metric with two models or more, plots against parameters and MACs."""
+    groups: dict[tuple[str, str], list[tuple[str, float, float | None, tuple]]] = {}
+    left_out = []
+    for name, metric, measured in rows:
+        if measured and isinstance(costs[name], tuple):
+            config, y, deviation, numbers = records[name][0].config, measured.mean, measured.deviation, costs[name]
+        elif not measured and metric in recipes[name][0].other_nets:
+            left_out.append(f"{metric} of {name}")
+            continue
+        elif not measured and metric in recipes[name][0].published_figures:
+            config, y, deviation = recipes[name][1], float(recipes[name][0].published_figures[metric]), None
+            info = registry.model_info(config.model)
+            numbers = info.parameters, info.macs
+        else:
+            continue
+        told = f", told the {config.condition}" if config.condition else ""
+        label = f"{config.model}\n{config.epochs} epochs{told}"
+        groups.setdefault((config.dataset, metric), []).append((label, y, deviation, numbers))
+    plotted = []
+    for (dataset, metric), found in groups.items():
+        if len(found) < 2:
+            continue
+        for which, kind in enumerate(("parameters", "MACs")):
+            drawn = [figures.Point(m, n[which], y, d) for m, y, d, n in found if n[which] is not None]
+            title = f"{metric} on {dataset} against {kind}"
+            svg = figures.drawn(
+                lambda figure, drawn=drawn, kind=kind, metric=metric: figures.costs(figure, drawn, kind, metric),
+                figures.file(output, "cost", f"{dataset}_{metric}_{kind}"),
+            )
+            listed = "; ".join(f"{point.label} {point.y:.4f} with {point.x:,}".replace("\n", ", ") for point in drawn)
+            plotted.append(page.plot(svg, f"{title}: {listed}", title))
+    if not plotted:
+        return [page.paragraph("No two recipes are of one dataset and one metric.")]
+    text = (
+        "Each point is a recipe with its own number of epochs, not the best that its model can do; where a model is "
+        "told more than the image, that is named too. Filled: measured here, with the standard deviation over seeds. "
+        "Hollow: published for this net and not yet run here, with the counts of the model's defaults."
+    )
+    if left_out:
+        text += f" Left out, since it is published of another net: {', '.join(left_out)}."
+    return [page.paragraph(text), page.element("div", *plotted, class_="plots")]
+
+
+def throughput(benchmarks: dict[str, Any] | None, output: Path) -> list[Markup]:
+    """How long each work takes here and in the peers: a plot for each kind of work, and all as a table."""
+    if benchmarks is None:
+        return [page.paragraph("There is no benchmarks.json; python -m benchmarks makes it.")]
+    machine, works = benchmarks["machine"], list(benchmarks["works"].values())
+    versions = ", ".join(f"{name} {version}" for name, version in benchmarks["versions"].items())
+    rounds = sorted({work["rounds"] for work in works})
+    text = f"Medians of {' or '.join(map(str, rounds))} rounds, " if rounds else ""
+    text += f"in turn on {machine['processor']}, {machine['cores']} cores"
+    if machine["matmul_gflops"]:
+        text += f", which multiply matrices at {machine['matmul_gflops']:,.0f} GFLOP/s"
+    kinds = dict.fromkeys(work["kind"] for work in works)
+    plots = [ratios(kind, [work for work in works if work["kind"] == kind], output) for kind in kinds]
+    measured = [(work, side) for work in works for side in work["sides"].values() if not side["skipped"]]
+    rows = [(page.marked(work["title"]), page.marked(side["title"]), *_timing(work, side)) for work, side in measured]
+    head = (
+        "work",
+        "side",
+        "median",
+        "images/s",
+        "times as long as the zoo",
+        "peak GiB",
+        "of the matrix product's rate",
+    )
+    parts = [
+        page.paragraph(f"{text}. {versions}."),
+        page.element("div", *filter(None, plots), class_="plots"),
+        page.table(head, rows, label="throughput", numbers=(2, 3, 4, 5, 6)),
+    ]
+    if absent := tables.not_measured(works):
+        listed = "; ".join(f"{side}, {reason}: {', '.join(titles)}" for (side, reason), titles in absent.items())
+        parts.append(page.paragraph(page.marked(f"Not measured. {listed}."), css="soft"))
+    return parts
+
+
+def ratios(kind: str, works: Sequence[dict[str, Any]], output: Path) -> Markup | None:
+    """A plot of how many times as long as the zoo the peers take for works of a kind; None where there are no peers."""
+    works = [work for work in works if any(side["times_slower"] for side in work["sides"].values())]
+    sides = tables.slower(works)
+    if not sides:
+        return None
+
+    def draw(figure: Figure) -> None:
+        figures.ratios(figure.subplots(), [work["title"] for work in works], sides)
+        figure.legend(loc="outside upper left", ncols=2)
+
+    size = (figures.PANEL[0], 1.2 + 0.55 * len(works))
+    svg = figures.drawn(draw, figures.file(output, "throughput", kind), size)
+    caption = f"{kind}: how many times as long as the zoo each peer takes; median, least and most over the rounds"
+    return page.plot(svg, f"{caption}. The table below has the numbers.", caption)
+
+
+def _timing(work: dict[str, Any], side: dict[str, Any]) -> tuple[str, ...]:
+    """Median, rate, ratio, memory and share of the matrix product's rate, as far as they are known."""
+    unit = "s" if work["kind"] == "start" else "ms"
+    texts = (
+        side["median"] and f"{tables.number(side['median'])} {unit}",
+        side["images_per_second"] and tables.number(side["images_per_second"]),
+        side["times_slower"] and tables.spread(side["times_slower"]),
+        side["peak_gib"] and tables.number(side["peak_gib"]),
+        side["fraction_of_matmul"] and tables.number(side["fraction_of_matmul"]),
+    )
+    return tuple(text or "" for text in texts)

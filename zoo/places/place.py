@@ -1,0 +1,103 @@
+"""Where a run happens, parsed once from what flags or a caller say. Nothing here imports TensorFlow."""
+
+import dataclasses
+import os
+
+from zoo.errors import RequestError, unknown
+from zoo.places.cluster import Cluster, cluster_of_flags, cluster_of_tf_config
+
+MULTI_WORKER = "multi_worker_mirrored"
+STRATEGIES = ("auto", "one_device", "mirrored", MULTI_WORKER, "tpu")
+_REFUSED = ("parameter_server", "central_storage")
+
+
+@dataclasses.dataclass(frozen=True)
+class Place:
+    """The devices and processes of a run. The batch and the learning rate are the same in each.
+
+    Attributes:
+        strategy: `one_device`: the first GPU, or the CPU. `mirrored`: a replica on every GPU, or on every logical CPU
+            device where there is no GPU. `multi_worker_mirrored`: every GPU, or the CPU, of each of several processes.
+            `tpu`: every core of a TPU. `auto`: a TPU if there is one here or `tpu` names it, else `mirrored` where
+            there are several GPUs, else `one_device`.
+        devices: of `mirrored`: how many replicas, on as many GPUs, or where there is no GPU on logical devices that
+            share the CPU; None: one on each device there is.
+        tpu: of `tpu` and `auto`: the TPU's address, or `local` for the one in this machine.
+        cluster: of `multi_worker_mirrored`: the processes; None where SLURM started them, whose hosts TensorFlow must
+            look up.
+    """
+
+    strategy: str = "one_device"
+    devices: int | None = None
+    tpu: str = ""
+    cluster: Cluster | None = None
+
+    @classmethod
+    def parse(cls, strategy: str, *, tpu: str = "", worker_hosts: str = "", worker_index: str = "") -> "Place":
+        """Reads the flags of the same names, and where they name no workers the environment.
+
+        Args:
+            strategy: one of `STRATEGIES`; `mirrored:N` is N devices, `tpu:ADDRESS` and `auto:ADDRESS` name the TPU too.
+            tpu: see above.
+            worker_hosts: `host:port,host:port`; empty: those of TF_CONFIG, or of SLURM.
+            worker_index: which of these hosts this process is, from 0.
+
+        Raises:
+            RequestError: there is no such strategy, the flags do not go together, or no workers are named.
+        """
+        name, colon, rest = strategy.partition(":")
+        if name in _REFUSED:
+            raise RequestError(
+                f"strategy {name} is not offered: Keras 3 does not support it (keras issue 18624); use mirrored or "
+                f"{MULTI_WORKER}"
+            )
+        if name not in STRATEGIES:
+            raise unknown("strategy", name, STRATEGIES)
+        if rest and name in ("auto", "tpu") and not tpu:
+            tpu = rest
+        elif colon and name != "mirrored":
+            raise RequestError(f"strategy is {strategy!r}; {name} takes no number")
+        if colon and name == "mirrored" and (not rest.isdecimal() or int(rest) < 1):
+            raise RequestError(f"strategy is {strategy!r}; mirrored takes a number of devices, as mirrored:2")
+        if tpu and name not in ("auto", "tpu"):
+            raise RequestError(f"--tpu goes with --strategy=tpu or auto; strategy is {strategy!r}")
+        if name == "tpu" and not tpu:
+            raise RequestError("strategy tpu needs --tpu=ADDRESS, or --tpu=local for the TPU of this machine")
+        if (worker_hosts or worker_index) and name != MULTI_WORKER:
+            raise RequestError(f"--worker_hosts and --worker_index go with --strategy={MULTI_WORKER}")
+        cluster = _find_cluster(worker_hosts, worker_index) if name == MULTI_WORKER else None
+        return cls(name, int(rest) if name == "mirrored" and rest else None, tpu, cluster)
+
+    @classmethod
+    def of(cls, strategy: "Place | str") -> "Place":
+        """The place itself, or the one that a string alone names."""
+        return strategy if isinstance(strategy, Place) else cls.parse(strategy)
+
+    @property
+    def has_workers(self) -> bool:
+        """Whether this is one process of several."""
+        return self.strategy == MULTI_WORKER
+
+    @property
+    def is_chief(self) -> bool:
+        """Whether this process is the one that writes: worker 0, or the only one there is."""
+        if not self.has_workers:
+            return True
+        return self.cluster.index == 0 if self.cluster else os.environ.get("SLURM_PROCID") == "0"
+
+
+ONE_DEVICE = Place()
+
+
+def _find_cluster(worker_hosts: str, worker_index: str) -> Cluster | None:
+    """The workers that the flags name, or else TF_CONFIG; None: those of SLURM."""
+    if worker_hosts or worker_index:
+        return cluster_of_flags(worker_hosts, worker_index)
+    if os.environ.get("TF_CONFIG"):
+        return cluster_of_tf_config(os.environ["TF_CONFIG"])
+    if "SLURM_PROCID" in os.environ:
+        return None
+    raise RequestError(
+        f"strategy {MULTI_WORKER} finds no cluster; give --worker_hosts=host:port,host:port and --worker_index, set "
+        "TF_CONFIG, or start it with srun"
+    )

@@ -1,0 +1,198 @@
+"""Checkpoints: every variable, written atomically, verified when read.
+
+    checkpoints/step-00001000/state.npz     the variables, and the run's progress as JSON
+    checkpoints/step-00001000/SHA256SUMS    its digest, as `sha256sum -c` reads it
+    checkpoints/best                        the step of the best one, which is kept whatever its age
+
+A checkpoint is written beside its place and renamed into it, so it is there whole or not at all. Reading
+takes the newest one whose bytes are those that were written. Nothing in a checkpoint is executed: the
+arrays are read without pickle.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import shutil
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+
+from zoo.errors import RequestError
+from zoo.runs.files import remove_leftovers, sync, write_atomically, writing
+
+State = dict[str, np.ndarray]
+
+_FOLDER = re.compile(r"step-(\d{8,})")
+_PROGRESS = "progress.json"
+
+
+class Checkpoints:
+    """The checkpoints of one run.
+
+    Args:
+        folder: made with the first checkpoint.
+        keep: how many of the last ones stay.
+        warn: is told of each damaged checkpoint that is passed over.
+    """
+
+    def __init__(self, folder: Path, *, keep: int = 3, warn: Callable[[str], None] = lambda message: None):
+        self._folder = folder
+        self._keep = keep
+        self._warn = warn
+
+    def steps(self) -> list[int]:
+        """The steps of which there is a checkpoint, rising, whole or not."""
+        names = os.listdir(self._folder) if self._folder.is_dir() else []
+        return sorted(int(match[1]) for match in map(_FOLDER.fullmatch, names) if match)
+
+    def save(self, step: int, state: State, progress: dict[str, Any]) -> None:
+        """Writes a checkpoint, replaces one of the same step, and removes the oldest beyond `keep`.
+
+        Newer ones are removed too: who writes this step went back beyond them, since they were damaged, and will write
+        them anew.
+
+        Raises:
+            RunError: the system refuses to write, as on a full disk; the checkpoints before are untouched, and
+                nothing is left that takes space.
+        """
+        target, temporary = self._path(step), self._folder / f".{os.getpid()}.tmp"
+        with writing(target):
+            try:
+                self._write(temporary, state, progress)
+                if target.exists():
+                    shutil.rmtree(target)
+                temporary.rename(target)
+            except BaseException:
+                shutil.rmtree(temporary, ignore_errors=True)
+                raise
+            # Without this a rename may be lost with the power.
+            sync(self._folder)
+            self._remove_others(step)
+
+    def _remove_others(self, step: int) -> None:
+        """Leaves the last ones up to a step, and the best of them."""
+        steps, best = self.steps(), self.best()
+        last = [other for other in steps if other <= step][-self._keep :]
+        for other in steps:
+            if other > step or (other not in last and other != best):
+                shutil.rmtree(self._path(other))
+
+    def _write(self, folder: Path, state: State, progress: dict[str, Any]) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(self._folder)
+        folder.mkdir()
+        with open(folder / "state.npz", "wb") as file:
+            hashing = _Hashing(file)
+            _pack(hashing, state, progress)
+        (folder / "SHA256SUMS").write_text(f"{hashing.digest.hexdigest()}  state.npz\n")
+        for path in (folder / "state.npz", folder / "SHA256SUMS", folder):
+            sync(path)
+
+    def best(self) -> int | None:
+        """The step that was marked as the best; None where none was."""
+        try:
+            return int((self._folder / "best").read_text())
+        except (OSError, ValueError):
+            return None
+
+    def mark_best(self, step: int | None) -> None:
+        """Says that the checkpoint of a step is the best so far; None: that none is.
+
+        Raises:
+            RunError: the system refuses to write.
+        """
+        mark = self._folder / "best"
+        if step is not None:
+            write_atomically(mark, f"{step}\n".encode())
+            return
+        with writing(mark):
+            mark.unlink(missing_ok=True)
+
+    def restore(self) -> tuple[int, State, dict[str, Any]] | None:
+        """The newest whole checkpoint: its step, state and progress; None where none was ever written.
+
+        Raises:
+            ValueError: there are checkpoints, and every one is damaged.
+        """
+        steps = self.steps()
+        for step in reversed(steps):
+            try:
+                return step, *self.load(step)
+            except DamagedError as error:
+                self._warn(str(error))
+        if steps:
+            raise RequestError(f"every checkpoint in {self._folder} is damaged; remove the folder to start over")
+        return None
+
+    def load(self, step: int) -> tuple[State, dict[str, Any]]:
+        """State and progress of one checkpoint.
+
+        Raises:
+            DamagedError: a file of it is missing, or its bytes are not those that were written.
+        """
+        folder = self._path(step)
+        try:
+            content = (folder / "state.npz").read_bytes()
+            recorded = (folder / "SHA256SUMS").read_text()
+        except (OSError, UnicodeDecodeError) as error:
+            raise DamagedError(f"checkpoint {folder} is damaged: {error}") from error
+        if recorded != f"{hashlib.sha256(content).hexdigest()}  state.npz\n":
+            raise DamagedError(f"checkpoint {folder} is damaged: its bytes are not those that were written")
+        return _unpacked(content)
+
+    def _path(self, step: int) -> Path:
+        return self._folder / f"step-{step:08d}"
+
+
+class DamagedError(Exception):
+    """A checkpoint is not what was written."""
+
+
+def state_sha256(state: State) -> str:
+    """SHA-256 over every variable's dtype, shape and bytes, in order.
+
+    Names are left out: Keras numbers some of them by what else the process has built.
+    """
+    digest = hashlib.sha256()
+    for value in state.values():
+        digest.update(f"{value.dtype.str}{value.shape};".encode())
+        digest.update(np.ascontiguousarray(value).tobytes())
+    return digest.hexdigest()
+
+
+class _Hashing:
+    """A file that can only be appended to, and digests what it is given, so that it need not be read again."""
+
+    def __init__(self, file: BinaryIO):
+        self._file = file
+        self.digest = hashlib.sha256()
+
+    def write(self, content) -> int:
+        self.digest.update(content)
+        return self._file.write(content)
+
+    def flush(self) -> None:
+        self._file.flush()
+
+
+def _pack(file: _Hashing, state: State, progress: dict[str, Any]) -> None:
+    """Writes what `np.load` reads as an npz file, variable by variable: a large state is not held twice."""
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, value in state.items():
+            with archive.open(f"{name}.npy", "w", force_zip64=True) as member:
+                np.lib.format.write_array(member, np.asarray(value), allow_pickle=False)
+        # `writestr` would note the time, and fails where the clock stands before 1980.
+        with archive.open(_PROGRESS, "w") as member:
+            member.write(json.dumps(progress).encode())
+
+
+def _unpacked(content: bytes) -> tuple[State, dict[str, Any]]:
+    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+        progress = json.loads(archive.read(_PROGRESS))
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return {name: arrays[name] for name in arrays.files if name != _PROGRESS}, progress

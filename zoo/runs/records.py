@@ -1,0 +1,174 @@
+"""Finished runs as they lie on disk: a workdir, or a record of one.
+
+A record is what `python -m zoo reproduce` keeps of a run, `results/<config name>/<seed>.json`; what it holds says
+`zoo.baselines`. This module imports no TensorFlow.
+"""
+
+import dataclasses
+import json
+import zipfile
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.config import ExperimentConfig
+from zoo.errors import RequestError
+from zoo.runs.workdir import Workdir
+
+BENCHMARKS = "benchmarks.json"
+RECORD_KEYS = {"config", "seed", "fields", "result", "run", "curve"}
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """A finished run.
+
+    Attributes:
+        name: the folder's, or `<config name>/<seed>` of a record.
+        config: of the run.
+        result: what `result.json` holds.
+        run: what `run.json` holds.
+        curve: the rows of `metrics.jsonl`.
+        folder: the workdir; None of a record.
+    """
+
+    name: str
+    config: ExperimentConfig
+    result: dict[str, Any]
+    run: dict[str, Any]
+    curve: list[dict[str, Any]]
+    folder: Path | None = None
+
+
+def read(path: Path) -> Run:
+    """The run of a workdir or of a record.
+
+    Raises:
+        ValueError: there is none, or it is not finished or damaged.
+    """
+    if path.is_file():
+        return read_record(path)
+    if not path.is_dir():
+        raise RequestError(f"there is no {path}; name the folder of a run, or a record")
+    workdir = Workdir(path)
+    config = workdir.config()
+    if config is None:
+        raise RequestError(f"{path} holds no run: it has no config.json")
+    result = workdir.finished(config)
+    if result is None:
+        raise RequestError(f"the run in {path} is not finished; start its command again, which goes on")
+    try:
+        lines = workdir.metrics.read_text().splitlines()
+        curve = [json.loads(line) for line in lines]
+    except FileNotFoundError:
+        curve = []
+    except ValueError as error:
+        raise RequestError(f"{workdir.metrics} is damaged: {error}") from error
+    return Run(path.resolve().name, config, result, workdir.run(), curve, path)
+
+
+def record_files(folder: Path) -> list[Path]:
+    """The records `<seed>.json` in the folder of a recipe, by seed; none where there is no such folder."""
+    return sorted((file for file in folder.glob("*.json") if file.stem.isdecimal()), key=lambda file: int(file.stem))
+
+
+def load_record(file: Path) -> dict[str, Any]:
+    """What a record holds.
+
+    Raises:
+        ValueError: the file is no record.
+    """
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{file} cannot be read as a record: {error}") from error
+    if not isinstance(record, dict) or not record.keys() >= RECORD_KEYS:
+        raise RequestError(f"{file} is no record of a run; one holds {', '.join(sorted(RECORD_KEYS))}")
+    return record
+
+
+def read_record(path: Path) -> Run:
+    """The run of a record.
+
+    Raises:
+        ValueError: the file is no record, or its config is none of this version.
+    """
+    record = load_record(path)
+    try:
+        config = ExperimentConfig(**record["fields"])
+    except (TypeError, ValueError) as error:
+        raise RequestError(f"{path} holds no config of this version: {error}") from error
+    name = f"{record['config']}/{record['seed']}"
+    return Run(name, config, record["result"], record["run"], record["curve"])
+
+
+def holds_records(folder: Path) -> bool:
+    """Whether a folder is one of records, or of benchmarks, and not that of a run."""
+    if (folder / "config.json").exists():
+        return False
+    return (folder / BENCHMARKS).exists() or bool(_record_files(folder))
+
+
+def _record_files(folder: Path) -> list[Path]:
+    return [file for own in sorted(folder.glob("*")) for file in record_files(own)]
+
+
+def read_records(folder: Path) -> dict[str, list[Run]]:
+    """The runs of a folder of records by config name, in the order of their seeds.
+
+    Raises:
+        ValueError: a record cannot be read.
+    """
+    found: dict[str, list[Run]] = {}
+    for file in _record_files(folder):
+        found.setdefault(file.parent.name, []).append(read_record(file))
+    return found
+
+
+def read_benchmarks(folder: Path) -> dict[str, Any] | None:
+    """What `python -m benchmarks` measured; None where it did not.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = folder / BENCHMARKS
+    try:
+        return json.loads(path.read_text())
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError) as error:
+        raise RequestError(f"{path} cannot be read: {error}") from error
+
+
+def read_answers(folder: Path) -> dict[str, np.ndarray] | None:
+    """What a run answered to each evaluation example, by name, (n,); None where `evaluation.npz` is not there.
+
+    Raises:
+        ValueError: the file is damaged.
+    """
+    path = folder / "evaluation.npz"
+    try:
+        with path.open("rb") as file, np.load(file) as stored:
+            return {name: stored[name] for name in stored}
+    except FileNotFoundError:
+        return None
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise RequestError(f"{path} cannot be read: {error}") from error
+
+
+def evaluation_metrics(run: Run) -> dict[str, float]:
+    """The final metrics of the evaluation split, by name without the split's."""
+    metrics = run.result["metrics"].items()
+    return {name.partition("/")[2]: value for name, value in metrics if not name.startswith("train/")}
+
+
+def curve_metrics(curve: list[dict[str, Any]]) -> list[str]:
+    """What a curve shows, in the order in which the names come; the rate of images is no result."""
+    besides = ("step", "epoch", "split", "images_per_second")
+    return list(dict.fromkeys(name for row in curve for name in row if name not in besides))
+
+
+def points(curve: list[dict[str, Any]], split: str, metric: str) -> dict[float, float]:
+    """A metric of a split by epoch."""
+    return {row["epoch"]: row[metric] for row in curve if row["split"] == split and metric in row}

@@ -1,0 +1,240 @@
+"""The folder of a run: which run it belongs to, whether that is finished, and its records.
+
+This module imports no TensorFlow, so that a request which the folder alone can answer is answered at once.
+"""
+
+import contextlib
+import csv
+import dataclasses
+import datetime
+import fcntl
+import io
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from zoo.config import ExperimentConfig, differences
+from zoo.errors import RequestError
+from zoo.runs.checkpoints import Checkpoints
+from zoo.runs.files import remove_leftovers, write_atomically, write_json, writing
+
+
+class Workdir:
+    """The folder of a run.
+
+    Args:
+        path: the folder; it need not exist, and nothing is written before `open`.
+
+    Attributes:
+        path: likewise.
+        checkpoints, tensorboard: folders in it.
+        metrics, model: the files `metrics.jsonl` and `model.keras`.
+    """
+
+    def __init__(self, path: str | os.PathLike[str]):
+        self.path = Path(path)
+        self.checkpoints = self.path / "checkpoints"
+        self.tensorboard = self.path / "tensorboard"
+        self.metrics = self.path / "metrics.jsonl"
+        self.model = self.path / "model.keras"
+
+    def config(self) -> ExperimentConfig | None:
+        """The config of the run that the folder holds, None where it holds none.
+
+        Raises:
+            ValueError: the record cannot be read.
+        """
+        recorded = self._read("config.json")
+        if recorded is None:
+            return None
+        try:
+            return ExperimentConfig(**recorded)
+        except (TypeError, ValueError) as error:
+            raise RequestError(f"{self.path / 'config.json'} is not a config of this version: {error}") from error
+
+    def check(self, config: ExperimentConfig) -> None:
+        """Raises a `ValueError` unless a run of this config can begin or go on here.
+
+        It cannot where the path is no folder, where it cannot be written to, and where the folder holds a run
+        with another config, whose differing fields the message names. More `epochs` are no other config: the run
+        goes on from its end.
+        """
+        try:
+            present = next(parent for parent in (self.path, *self.path.absolute().parents) if parent.exists())
+        except OSError as error:
+            raise RequestError(f"workdir {self.path} cannot be used: {error.strerror}; name another folder") from error
+        if not present.is_dir():
+            raise RequestError(f"workdir {self.path} cannot be made: {present} is a file; name a folder")
+        if not os.access(present, os.W_OK | os.X_OK):
+            raise RequestError(f"workdir {self.path} cannot be written to; name another folder with --workdir")
+        recorded = self.config()
+        if recorded is None:
+            if self.checkpoints.exists() or self.result() is not None:
+                raise RequestError(f"workdir {self.path} holds a run without its config.json; name another folder")
+            return
+        # A run that saved nothing binds nobody.
+        changed = differences(recorded, config) if self._holds_results() else {}
+        if changed.keys() == {"epochs"}:
+            self._check_extension(*changed["epochs"])
+        elif changed:
+            fields = ", ".join(f"{name} ({old!r} there, {new!r} here)" for name, (old, new) in changed.items())
+            raise RequestError(
+                f"workdir {self.path} holds a run with another {fields}; name another folder with --workdir"
+            )
+
+    def _check_extension(self, old: int, new: int) -> None:
+        """Refuses to make a run shorter, and to go on from an end that is not there."""
+        if new < old:
+            raise RequestError(
+                f"epochs is {new}; the run in workdir {self.path} has {old}, and more can be added but none taken "
+                "away; name another folder with --workdir"
+            )
+        result = self.result()
+        if result is not None and result["steps"] not in Checkpoints(self.checkpoints).steps():
+            raise RequestError(
+                f"epochs is {new}; the run in workdir {self.path} cannot go on from its end, since its checkpoint of "
+                f"step {result['steps']} is gone; name another folder with --workdir"
+            )
+
+    def finished(self, config: ExperimentConfig) -> dict[str, Any] | None:
+        """The result of the run of this config, None where it is not finished or shall have more epochs now."""
+        result = self.result()
+        return result if result is not None and result["epochs"] == config.epochs else None
+
+    def result(self) -> dict[str, Any] | None:
+        """The result of the finished run, None where none is finished."""
+        return self._read("result.json")
+
+    @contextlib.contextmanager
+    def open(self, config: ExperimentConfig) -> Iterator[None]:
+        """Makes the folder, records whose it is, and keeps other processes out while it is open.
+
+        The lock is the operating system's, so a process that dies holds it no longer. What such a process was
+        writing is removed. Where the run is given more epochs, `run.json` records it under `extended`.
+
+        Raises:
+            RequestError: as in `check`, or another process runs in the folder.
+            RunError: the system refuses to write.
+        """
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock = open(self.path / ".lock", "w")  # noqa: SIM115 - closed below
+        except OSError as error:
+            raise RequestError(
+                f"workdir {self.path} cannot be written to ({error.strerror}); name another folder with --workdir"
+            ) from error
+        with lock:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError as error:
+                raise RequestError(
+                    f"another process is running in workdir {self.path}; wait for it, or name another folder"
+                ) from error
+            # Another process may have come and gone since the request was checked.
+            self.check(config)
+            with writing(self.path):
+                remove_leftovers(self.path)
+                remove_leftovers(self.checkpoints)
+            recorded = self.config()
+            if recorded is not None and recorded.epochs != config.epochs and self._holds_results():
+                self._record_extension(recorded.epochs, config.epochs)
+            write_json(self.path / "config.json", dataclasses.asdict(config))
+            if self.finished(config) is None:
+                (self.path / "result.json").unlink(missing_ok=True)
+            yield
+
+    def _record_extension(self, old: int, new: int) -> None:
+        """Adds to `run.json` from how many epochs to how many, from which step on, when, and the result so far."""
+        # One that was recorded by a process that died before it had begun.
+        extended = [part for part in self.run().get("extended", []) if part["to"] < new]
+        step = Checkpoints(self.checkpoints).steps()[-1]
+        part = {"from": old, "to": new, "step": step, "at": now(), "result": self.result()}
+        self.write_run(extended=[*extended, part])
+
+    def write_run(self, **values: Any) -> None:
+        """Records provenance: adds these values to `run.json`."""
+        write_json(self.path / "run.json", {**self.run(), **values})
+
+    def run(self) -> dict[str, Any]:
+        """What `run.json` holds; empty where there is none."""
+        return self._read("run.json") or {}
+
+    def statistics(self) -> tuple[list[float], list[float]] | None:
+        """Mean and deviation of the pixels that the run was trained with; None where it was not."""
+        recorded = self.run().get("preprocessing") if self._holds_results() else None
+        return recorded and (recorded["mean"], recorded["deviation"])
+
+    def write_result(self, result: dict[str, Any]) -> None:
+        """Records the result, which is what marks the run as finished."""
+        write_json(self.path / "result.json", result)
+
+    def write_evaluation(
+        self,
+        answers: dict[str, np.ndarray],
+        confusions: dict[str, np.ndarray],
+        class_names: dict[str, tuple[str, ...]],
+    ) -> None:
+        """Records what the model answered to each evaluation example, and how classes were confused.
+
+        Args:
+            answers: by name, (n,); they become `evaluation.npz`.
+            confusions: counts by label, rows true classes, columns predicted ones; `confusion_<label>.csv`.
+            class_names: by label.
+        """
+        packed = io.BytesIO()
+        np.savez_compressed(packed, **{name.replace("/", "."): values for name, values in answers.items()})
+        write_atomically(self.path / "evaluation.npz", packed.getvalue())
+        for label, counts in confusions.items():
+            text = io.StringIO()
+            table = csv.writer(text)
+            table.writerow(["true \\ predicted", *class_names[label]])
+            table.writerows([name, *row] for name, row in zip(class_names[label], counts.tolist(), strict=True))
+            write_atomically(self.path / f"confusion_{label}.csv", text.getvalue().encode())
+
+    def truncate_metrics(self, last_step: int, split_to_come: str = "") -> None:
+        """Drops the rows of `metrics.jsonl` past a step, and what is no row, such as one that was cut short.
+
+        Args:
+            last_step: the last one of which rows stay.
+            split_to_come: of which no row of `last_step` stays either, since it will be written anew; empty: of none.
+        """
+        try:
+            lines = self.metrics.read_bytes().splitlines()
+        except FileNotFoundError:
+            return
+        places = map(_place_of, lines)
+        kept = [
+            line
+            for line, (step, split) in zip(lines, places, strict=True)
+            if step < last_step or (step == last_step and split != split_to_come)
+        ]
+        write_atomically(self.metrics, b"".join(line + b"\n" for line in kept))
+
+    def _holds_results(self) -> bool:
+        return self.result() is not None or bool(Checkpoints(self.checkpoints).steps())
+
+    def _read(self, name: str) -> dict[str, Any] | None:
+        try:
+            return json.loads((self.path / name).read_text())
+        except (FileNotFoundError, NotADirectoryError):
+            return None
+        except ValueError as error:
+            raise RequestError(f"{self.path / name} is damaged: {error}; name another folder") from error
+
+
+def now() -> str:
+    """The time in UTC, ISO 8601, to the second."""
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _place_of(line: bytes) -> tuple[float, str | None]:
+    """Step and split of a row; of what is no row a step past all others."""
+    try:
+        row = json.loads(line)
+        return float(row["step"]), row.get("split")
+    except (ValueError, TypeError, KeyError):
+        return float("inf"), None
