@@ -174,16 +174,18 @@ def task_and_batches(work: Work, source):
     from zoo.data.batches import FixedPairs, Pairs, Singles
     from zoo.data.pairs import PartnerDraw, fixed_pairs
     from zoo.data.transform import ImageTransform
-    from zoo.tasks import Classification, Label, Verification
+    from zoo.tasks.base import Label
+    from zoo.tasks.classification import ClassificationObjective
+    from zoo.tasks.verification import VerificationObjective
 
     transform, labels = ImageTransform(), np.asarray(source.column("label"))
     if not work.pairs:
         batches = Singles(source, transform, work.image_shape, ["label"])
-        return Classification(Label("label", CLASSES)), batches
+        return ClassificationObjective(Label("label", CLASSES)), batches
     if work.kind == "train":
-        return Verification(), Pairs(source, transform, work.image_shape, PartnerDraw(labels, "label"))
+        return VerificationObjective(), Pairs(source, transform, work.image_shape, PartnerDraw(labels, "label"))
     pairs = fixed_pairs(labels, "label")
-    return Verification(num_pairs=len(labels)), FixedPairs(source, transform, work.image_shape, [pairs])
+    return VerificationObjective(num_pairs=len(labels)), FixedPairs(source, transform, work.image_shape, [pairs])
 
 
 def size_of(model) -> tuple[int, int]:

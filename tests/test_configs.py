@@ -16,7 +16,8 @@ from zoo import registry
 from zoo.baselines import Band, compare, read_recipe
 from zoo.config import load_config, parse_labels
 from zoo.data.sources import EMBEDDED, InMemorySource, load_source
-from zoo.training import data, targets
+from zoo.tasks import verification
+from zoo.training import data
 from zoo.training.experiment import make_experiment
 from zoo.training.loop import train_and_evaluate
 from zoo.training.optimizers import LearningRate
@@ -255,7 +256,7 @@ def test_takes_a_step_and_evaluates_on_examples_of_the_dataset_s_shape(file, mon
     config = dataclasses.replace(CONFIGS[file], batch_size=batch)
     kind = registry.model_info(config.model).task
     # An episode has as many ways as the recipe says; 400 of them would take minutes.
-    monkeypatch.setattr(targets, "EPISODES", 1)
+    monkeypatch.setattr(verification, "EPISODES", 1)
     held = 2 * config.ways if kind == "verification" else 2 * batch + 1
     sources = {"train": examples(config, 2 * batch, 0), config.eval_split: examples(config, held, 1)}
     monkeypatch.setattr(data, "load_source", lambda name, split, *_, **__: sources[split])
@@ -268,7 +269,7 @@ def test_takes_a_step_and_evaluates_on_examples_of_the_dataset_s_shape(file, mon
     assert any((before[name] != after[name]).any() for name in before)
     parts = [experiment.engine.evaluate_block(block) for block in experiment.evaluation_blocks()]
     answers = {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-    summary = experiment.task.summary(answers)
+    summary = experiment.objective.summary(answers)
     assert set(summary) == METRICS[kind]
     assert np.isfinite(list(summary.values())).all()
     assert np.isfinite(answers["loss"]).all()

@@ -12,7 +12,7 @@ FILES = [*sorted((ROOT / "zoo").rglob("*.py")), ROOT / "train.py"]
 
 # Room -> the rooms of the zoo that it may import. Arrows point down only.
 CONFIG = {"zoo.config", "zoo.errors", "zoo.processor", "zoo.version"}
-BASE = {*CONFIG, "zoo.data", "zoo.metrics", "zoo.registry", "zoo.tasks"}
+BASE = {*CONFIG, "zoo.data", "zoo.metrics", "zoo.registry", "zoo.tasks", "zoo.tasks.known"}
 KEEPING = {*BASE, "zoo.places", "zoo.runs"}
 ROOMS = {
     "zoo.errors": set(),
@@ -20,12 +20,13 @@ ROOMS = {
     "zoo.layers": set(),
     "zoo.metrics": set(),
     "zoo.processor": {"zoo.errors"},
-    "zoo.config": {"zoo.errors"},
+    "zoo.config": {"zoo.errors", "zoo.tasks.known"},
     "zoo.registry": {"zoo.errors", "zoo.processor", "zoo.layers"},  # the layers when a saved model is loaded
     # A family may build on another one's blocks, as Wide ResNet does on ResNet-v2's.
     "zoo.models": {"zoo.models", "zoo.layers", "zoo.registry"},
     "zoo.data": {"zoo.data", "zoo.errors"},
-    "zoo.tasks": {"zoo.tasks", "zoo.metrics"},
+    "zoo.tasks.known": {"zoo.errors"},
+    "zoo.tasks": {"zoo.tasks", "zoo.tasks.known", "zoo.data", "zoo.metrics", "zoo.config", "zoo.errors"},
     "zoo.places": {"zoo.places", "zoo.errors"},
     "zoo.runs": {"zoo.runs", *CONFIG},
     "zoo.training": {"zoo.training", *KEEPING},

@@ -15,6 +15,7 @@ from typing import Any
 from absl import flags
 
 from zoo.errors import RequestError, unknown
+from zoo.tasks.known import task_names
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 SCHEDULES = ("constant", "cosine", "linear", "step")
@@ -62,8 +63,7 @@ class ExperimentConfig:
     model_args: dict[str, Any] = _option({}, "hyperparameters of the model: JSON or key=value,...")
     task: str = _option(
         "",
-        "what the model is trained for; default: what it was made for",
-        choices=("", "classification", "multi_output", "verification"),
+        "what the model is trained for: classification, multi_output, verification; default: what it was made for",
     )
 
     # The data.
@@ -183,6 +183,8 @@ class ExperimentConfig:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
+        if self.task and self.task not in task_names():
+            raise unknown("task", self.task, task_names())
         parse_schedule(self.schedule)
         parse_labels(self.labels)
         if self.ways == 1:

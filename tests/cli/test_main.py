@@ -270,8 +270,8 @@ def test_a_wrong_request_is_one_line(command, nets, argv, message):
 
 
 def test_a_reader_who_leaves_early_sees_no_traceback():
-    prints = "from zoo import __main__; from zoo.cli import console; rows = [('row',)] * 10**5; main = lambda _: __main__.print_table(rows)"
-    code = f"import sys; {prints}; sys.exit(console.run(main, []))"
+    main = "lambda _: __main__.print_table([('row',)] * 10**5)"
+    code = f"import sys; from zoo import __main__; from zoo.cli import console; sys.exit(console.run({main}, []))"
     command = f"{sys.executable} -c {shlex.quote(code)} | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "row\n", "")

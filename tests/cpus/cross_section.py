@@ -19,7 +19,8 @@ from zoo import layers, processor
 from zoo.config import load_config
 from zoo.places.place import Place
 from zoo.places.strategy import make_strategy
-from zoo.tasks import Classification, Label
+from zoo.tasks.base import Label
+from zoo.tasks.classification import ClassificationObjective
 from zoo.training.engines.tensorflow import Engine
 from zoo.training.loop import evaluate, train_and_evaluate
 
@@ -96,7 +97,7 @@ def test_a_net_with_groups_trains_in_blocks(jit, strategy):
         model = keras.Model(image, {"logits": keras.layers.Dense(4, name="logits")(x)})
         optimizer = keras.optimizers.SGD(0.1)
         optimizer.build(model.trainable_variables)
-    task = Classification(Label("label", 4))
+    task = ClassificationObjective(Label("label", 4))
     engine = Engine(model, optimizer, task, strategy=strategy, batch_size=8, jit=jit)
     # The same batch over and over: its loss must fall.
     images = np.broadcast_to(RNG.standard_normal((8, 8, 8, 8)).astype("float32"), (10, 8, 8, 8, 8))

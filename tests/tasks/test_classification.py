@@ -6,7 +6,9 @@ import rounding
 import tensorflow as tf
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, top_k_accuracy_score
 
-from zoo.tasks import MIXED, OWN_SHARE, Classification, Label
+from zoo.data.batches import MIXED, OWN_SHARE
+from zoo.tasks.base import Label
+from zoo.tasks.classification import ClassificationObjective
 
 RNG = np.random.default_rng(0)
 N, CLASSES = 200, 12
@@ -25,7 +27,7 @@ def answers(task, logits, batch=BATCH):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1, 0.5])
 def test_loss_is_cross_entropy_in_float64(smoothing):
-    losses = Classification(LABEL, label_smoothing=smoothing).losses(LOGITS, BATCH)
+    losses = ClassificationObjective(LABEL, label_smoothing=smoothing).losses(LOGITS, BATCH)
     assert losses.dtype == "float32"
     np.testing.assert_allclose(losses, reference.cross_entropy(LOGITS, LABELS, smoothing), rtol=1e-5, atol=1e-6)
 
@@ -33,7 +35,7 @@ def test_loss_is_cross_entropy_in_float64(smoothing):
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_a_mixed_image_has_two_labels_in_their_shares(smoothing):
     batch = {**BATCH, f"{MIXED}letter": OTHERS, OWN_SHARE: SHARES}
-    task = Classification(LABEL, label_smoothing=smoothing)
+    task = ClassificationObjective(LABEL, label_smoothing=smoothing)
     expected = reference.cross_entropy(LOGITS, LABELS, smoothing, OTHERS, SHARES)
     losses = task.losses(LOGITS, batch)
     assert losses.dtype == "float32"
@@ -44,7 +46,7 @@ def test_a_mixed_image_has_two_labels_in_their_shares(smoothing):
 
 @pytest.mark.parametrize("dtype", ["uint8", "int32", "int64"])
 def test_labels_of_any_whole_type(dtype):
-    task = Classification(LABEL)
+    task = ClassificationObjective(LABEL)
     batch = {"letter": LABELS.astype(dtype)}
     np.testing.assert_array_equal(task.losses(LOGITS, batch), task.losses(LOGITS, BATCH))
     assert accuracy_score(LABELS, LOGITS.argmax(1)) == np.mean(task.metrics(LOGITS, batch)["accuracy"])
@@ -52,7 +54,7 @@ def test_labels_of_any_whole_type(dtype):
 
 
 def test_large_logits_do_not_overflow():
-    task = Classification(Label("letter", 2), label_smoothing=0.1)
+    task = ClassificationObjective(Label("letter", 2), label_smoothing=0.1)
     logits, batch = tf.constant([[1e4, -1e4], [3e38, 0.0]]), {"letter": np.array([1, 0])}
     with tf.GradientTape() as tape:
         tape.watch(logits)
@@ -67,7 +69,7 @@ def test_the_gradient_is_probability_less_target(smoothing):
     logits = tf.constant(LOGITS)
     with tf.GradientTape() as tape:
         tape.watch(logits)
-        losses = Classification(LABEL, label_smoothing=smoothing).losses(
+        losses = ClassificationObjective(LABEL, label_smoothing=smoothing).losses(
             logits, {**BATCH, f"{MIXED}letter": OTHERS, OWN_SHARE: tf.constant(SHARES)}
         )
     share, one_hot = SHARES[:, None].astype("float64"), np.eye(CLASSES)
@@ -77,15 +79,15 @@ def test_the_gradient_is_probability_less_target(smoothing):
 
 
 def test_accuracy_in_training_is_that_of_the_largest_logit():
-    hits = Classification(LABEL).metrics(LOGITS, BATCH)["accuracy"]
+    hits = ClassificationObjective(LABEL).metrics(LOGITS, BATCH)["accuracy"]
     assert hits.dtype == "float32"
     np.testing.assert_array_equal(hits, LOGITS.argmax(1) == LABELS)
-    assert Classification.metric_names == ("accuracy",)
+    assert ClassificationObjective.metric_names == ("accuracy",)
 
 
 def test_auxiliary_heads_add_their_weighted_losses_in_training():
     outputs = {"aux1": LOGITS[::-1], "aux2": LOGITS * 0.5, "logits": LOGITS}
-    task = Classification(LABEL, label_smoothing=0.1, loss_weights={"aux1": 0.3, "absent": 7.0})
+    task = ClassificationObjective(LABEL, label_smoothing=0.1, loss_weights={"aux1": 0.3, "absent": 7.0})
     one, two, main = (reference.cross_entropy(logits, LABELS, 0.1) for logits in outputs.values())
     losses = task.losses(outputs, BATCH)
     assert losses.dtype == "float32"
@@ -94,7 +96,7 @@ def test_auxiliary_heads_add_their_weighted_losses_in_training():
 
 
 def test_auxiliary_heads_count_in_training_only():
-    task = Classification(LABEL, label_smoothing=0.1, loss_weights={"aux1": 0.3})
+    task = ClassificationObjective(LABEL, label_smoothing=0.1, loss_weights={"aux1": 0.3})
     alone, with_heads = (
         {name: np.array(value) for name, value in task.answers(outputs, BATCH).items()}
         for outputs in (tf.constant(LOGITS), {"aux1": tf.constant(-LOGITS), "logits": tf.constant(LOGITS)})
@@ -108,7 +110,7 @@ def test_auxiliary_heads_count_in_training_only():
 def test_the_rank_agrees_with_argmax_where_logits_are_equal():
     # Few levels: most examples have ties. A stable sort puts the first of equals first, as argmax does.
     logits = np.random.default_rng(1).integers(0, 4, (N, CLASSES)).astype("float32")
-    found = answers(Classification(LABEL), logits)
+    found = answers(ClassificationObjective(LABEL), logits)
     order = np.argsort(-logits, axis=1, kind="stable")
     np.testing.assert_array_equal(found["predicted"], order[:, 0])
     np.testing.assert_array_equal(found["rank"], np.argmax(order == LABELS[:, None], axis=1))
@@ -120,7 +122,7 @@ def test_the_rank_agrees_with_argmax_where_logits_are_equal():
 
 def test_a_net_that_says_nothing_has_the_top_5_accuracy_of_chance():
     labels = np.arange(CLASSES)
-    task = Classification(LABEL)
+    task = ClassificationObjective(LABEL)
     summary = task.summary(answers(task, np.zeros((CLASSES, CLASSES), "float32"), {"letter": labels}))
     assert summary["accuracy"] == 1 / CLASSES
     assert summary["top5_accuracy"] == 5 / CLASSES
@@ -129,7 +131,7 @@ def test_a_net_that_says_nothing_has_the_top_5_accuracy_of_chance():
 
 
 def test_the_summary_is_what_scikit_learn_says():
-    task = Classification(LABEL)
+    task = ClassificationObjective(LABEL)
     found = answers(task, LOGITS)
     summary = task.summary(found)
     p = reference.softmax(LOGITS)
@@ -150,7 +152,7 @@ def test_the_summary_is_what_scikit_learn_says():
 
 @pytest.mark.parametrize(("classes", "has_top5"), [(5, False), (6, True)])
 def test_top_5_is_of_more_than_five_classes(classes, has_top5):
-    task = Classification(Label("letter", classes))
+    task = ClassificationObjective(Label("letter", classes))
     logits, labels = LOGITS[:20, :classes], LABELS[:20] % classes
     summary = task.summary(answers(task, logits, {"letter": labels}))
     assert ("top5_accuracy" in summary) == has_top5
@@ -170,7 +172,7 @@ def test_a_second_input_is_fed_from_its_feature(name, values, dtype):
 
     image = np.zeros((2, 4, 4, 1), "float32")
     batch = {"image": image, "alphabet": values, "letter": LABELS[:2]}
-    assert Classification(LABEL, condition=(name, "alphabet")).call(model, batch, training=True) == "logits"
+    assert ClassificationObjective(LABEL, condition=(name, "alphabet")).call(model, batch, training=True) == "logits"
     ((inputs, training),) = calls
     assert inputs.keys() == {"image", name}
     assert inputs["image"] is image

@@ -15,7 +15,10 @@ from zoo.data.sources.example_source import InMemorySource
 from zoo.data.transform import ImageTransform, make_normalization
 from zoo.places.place import Place
 from zoo.places.strategy import make_strategy
-from zoo.tasks import Classification, Label, MultiOutput, Triplets, Verification
+from zoo.tasks.base import Label
+from zoo.tasks.classification import ClassificationObjective
+from zoo.tasks.multi_output import MultiOutputObjective
+from zoo.tasks.verification import TripletObjective, VerificationObjective
 from zoo.training.engines.tensorflow import Engine
 
 RNG = np.random.default_rng(0)
@@ -53,17 +56,21 @@ def evaluation():
 def case(kind):
     """Task, batches, and model by name, input shape and hyperparameters."""
     if kind == "classification":
-        task = Classification(LABELS[0], label_smoothing=0.1)
+        task = ClassificationObjective(LABELS[0], label_smoothing=0.1)
         return task, singles(["fine"]), ("mlp", 9, {"hidden_sizes": (16,)})
     if kind == "multi_output":
         heads = {"fine": 9, "coarse": 3, "angle": "regression:1"}
-        return MultiOutput(LABELS), singles(list(heads)), ("multi_output", None, {"heads": heads, "trunk": "mlp"})
+        return (
+            MultiOutputObjective(LABELS),
+            singles(list(heads)),
+            ("multi_output", None, {"heads": heads, "trunk": "mlp"}),
+        )
     batches = FixedPairs(SOURCE, ImageTransform(), SHAPE, PAIRS)
     if kind == "triplets":
-        return Triplets(**evaluation()), batches, ("triplet", None, {"tower": "mlp", "embedding_size": 8})
+        return TripletObjective(**evaluation()), batches, ("triplet", None, {"tower": "mlp", "embedding_size": 8})
     head = "logit" if kind == "pairs" else "distance"
     loss = "binary" if kind == "pairs" else "contrastive"
-    return Verification(loss, **evaluation()), batches, ("siamese", None, {"tower": "mlp", "head": head})
+    return VerificationObjective(loss, **evaluation()), batches, ("siamese", None, {"tower": "mlp", "head": head})
 
 
 def answers(kind, batch_size, replicas=1):

@@ -5,7 +5,9 @@ import rounding
 import tensorflow as tf
 from sklearn.metrics import accuracy_score, confusion_matrix, log_loss, mean_absolute_error
 
-from zoo.tasks import MIXED, OWN_SHARE, Label, MultiOutput
+from zoo.data.batches import MIXED, OWN_SHARE
+from zoo.tasks.base import Label
+from zoo.tasks.multi_output import MultiOutputObjective
 
 RNG = np.random.default_rng(0)
 N = 150
@@ -45,7 +47,7 @@ def answers(task):
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_is_the_weighted_sum_of_the_heads(smoothing):
-    losses = MultiOutput(LABELS, label_smoothing=smoothing).losses(OUTPUTS, BATCH)
+    losses = MultiOutputObjective(LABELS, label_smoothing=smoothing).losses(OUTPUTS, BATCH)
     assert losses.dtype == "float32"
     np.testing.assert_allclose(losses, weighted(head_losses(smoothing)), rtol=1e-5, atol=1e-5)
 
@@ -53,7 +55,7 @@ def test_the_loss_is_the_weighted_sum_of_the_heads(smoothing):
 def test_mixed_images_mix_every_label():
     others = {f"{MIXED}{name}": np.roll(value, 1, axis=0) for name, value in BATCH.items()}
     shares = np.random.default_rng(1).random(N).astype("float32")
-    losses = MultiOutput(LABELS).losses(OUTPUTS, {**BATCH, **others, OWN_SHARE: shares})
+    losses = MultiOutputObjective(LABELS).losses(OUTPUTS, {**BATCH, **others, OWN_SHARE: shares})
     rolled = {name: np.roll(value, 1, axis=0) for name, value in BATCH.items()}
     expected = {
         name: reference.cross_entropy(OUTPUTS[name], BATCH[name], 0.0, rolled[name], shares)
@@ -67,7 +69,7 @@ def test_mixed_images_mix_every_label():
 def test_every_head_gets_its_weighted_gradient_and_no_other():
     with tf.GradientTape() as tape:
         tape.watch(TENSORS)
-        losses = MultiOutput(LABELS).losses(TENSORS, BATCH)
+        losses = MultiOutputObjective(LABELS).losses(TENSORS, BATCH)
     gradients = tape.gradient(losses, TENSORS)
     for name, size in (("fine", 8), ("coarse", 3)):
         weight = {label.name: label.weight for label in LABELS}[name]
@@ -79,7 +81,7 @@ def test_every_head_gets_its_weighted_gradient_and_no_other():
 
 
 def test_metrics_in_training():
-    task = MultiOutput(LABELS)
+    task = MultiOutputObjective(LABELS)
     assert task.metric_names == ("fine_accuracy", "coarse_accuracy", "box_absolute_error", "angle_absolute_error")
     found = task.metrics(OUTPUTS, BATCH)
     assert tuple(found) == task.metric_names
@@ -91,7 +93,7 @@ def test_metrics_in_training():
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_summary_is_what_scikit_learn_says(smoothing):
-    task = MultiOutput(LABELS, label_smoothing=smoothing)
+    task = MultiOutputObjective(LABELS, label_smoothing=smoothing)
     found = answers(task)
     summary = task.summary(found)
     expected = head_losses(smoothing)
@@ -115,7 +117,7 @@ def test_the_summary_is_what_scikit_learn_says(smoothing):
 
 
 def test_confusions_are_of_the_classes():
-    task = MultiOutput(LABELS)
+    task = MultiOutputObjective(LABELS)
     found = task.confusions(answers(task))
     assert set(found) == {"fine", "coarse"}
     for name, matrix in found.items():
@@ -124,7 +126,7 @@ def test_confusions_are_of_the_classes():
 
 
 def test_heads_whose_names_begin_alike_are_told_apart():
-    task = MultiOutput((Label("type", 2), Label("type/face", 2)))
+    task = MultiOutputObjective((Label("type", 2), Label("type/face", 2)))
     logits = {"type": tf.constant([[1.0, 0.0]]), "type/face": tf.constant([[0.0, 1.0]])}
     found = task.answers(logits, {"type": np.array([0]), "type/face": np.array([0])})
     summary = task.summary({name: np.array(value) for name, value in found.items()})

@@ -6,7 +6,7 @@ from sklearn.metrics import accuracy_score, roc_auc_score
 
 import zoo
 from zoo import metrics
-from zoo.tasks import Triplets, Verification
+from zoo.tasks.verification import TripletObjective, VerificationObjective
 
 RNG = np.random.default_rng(0)
 SCORES = RNG.normal(0, 3, 120).astype("float32")
@@ -32,7 +32,7 @@ def test_binary_loss_is_cross_entropy_in_float64_for_logits_of_any_size(same):
     variable, batch = tf.constant(logits), {"same": np.full(len(logits), same, "int32")}
     with tf.GradientTape() as tape:
         tape.watch(variable)
-        losses = Verification().losses(variable, batch)
+        losses = VerificationObjective().losses(variable, batch)
     x = logits.astype("float64") * (1 - 2 * same)
     assert losses.dtype == tf.float32
     np.testing.assert_allclose(losses, np.logaddexp(0, x), rtol=1e-5, atol=1e-37)
@@ -44,7 +44,7 @@ def test_binary_loss_is_cross_entropy_in_float64_for_logits_of_any_size(same):
 @pytest.mark.parametrize("margin", [1.0, 0.5])
 def test_contrastive_loss(margin):
     distances = np.abs(SCORES)
-    losses = Verification("contrastive", margin=margin).losses(distances, PAIRS)
+    losses = VerificationObjective("contrastive", margin=margin).losses(distances, PAIRS)
     d = distances.astype("float64")
     expected = [x**2 if same else max(0.0, margin - x) ** 2 for x, same in zip(d, SAME, strict=True)]
     assert np.count_nonzero(np.equal(expected, 0)) > 5
@@ -54,9 +54,9 @@ def test_contrastive_loss(margin):
 @pytest.mark.parametrize(
     ("task", "outputs", "alike"),
     [
-        (Verification(), SCORES, SCORES > 0),
-        (Verification("contrastive"), np.abs(SCORES), np.abs(SCORES) < 0.5),
-        (Verification("contrastive", margin=4.0), np.abs(SCORES), np.abs(SCORES) < 2),
+        (VerificationObjective(), SCORES, SCORES > 0),
+        (VerificationObjective("contrastive"), np.abs(SCORES), np.abs(SCORES) < 0.5),
+        (VerificationObjective("contrastive", margin=4.0), np.abs(SCORES), np.abs(SCORES) < 2),
     ],
     ids=["binary", "contrastive", "margin"],
 )
@@ -72,7 +72,7 @@ def test_the_summary_of_pairs_is_what_scikit_learn_says(loss):
     # Whole numbers: there are ties, and 20 less one of them is exact.
     score = np.round(SCORES + 2 * SAME).astype("float32")
     outputs = score if loss == "binary" else 20 - score
-    task = Verification(loss, num_pairs=len(SAME))
+    task = VerificationObjective(loss, num_pairs=len(SAME))
     found = numbers(task.answers(tf.constant(outputs), PAIRS))
     summary = task.summary(found)
     assert summary.keys() == {"loss", "accuracy", "roc_auc"}
@@ -102,9 +102,9 @@ def test_the_pairs_of_episodes_do_not_count_as_pairs(loss):
     outputs = score if loss == "binary" else 100 - score
     batch = {"same": np.concatenate([SAME, same.ravel()])}
     shape = (episodes, ways, shots)
-    task = Verification(loss, num_pairs=120, episodes=shape, episode_answers=right, pixel_accuracy=0.3)
+    task = VerificationObjective(loss, num_pairs=120, episodes=shape, episode_answers=right, pixel_accuracy=0.3)
     summary = task.summary(numbers(task.answers(tf.constant(outputs), batch)))
-    alone = Verification(loss, num_pairs=120)
+    alone = VerificationObjective(loss, num_pairs=120)
     expected = alone.summary(numbers(alone.answers(tf.constant(outputs[:120]), PAIRS)))
     assert summary == {**expected, "one_shot_accuracy": 2 / 3, "one_shot_pixel_accuracy": 0.3}
 
@@ -114,7 +114,7 @@ def test_the_models_output_comes_as_one_number_per_pair(head):
     keras.utils.set_random_seed(0)
     model = zoo.build_model("siamese", (8, 8, 1), tower="mlp", head=head)
     left, right = np.random.default_rng(0).normal(size=(2, 3, 8, 8, 1)).astype("float32")
-    outputs = Verification().call(model, {"left": left, "right": right, "same": SAME[:3]}, training=False)
+    outputs = VerificationObjective().call(model, {"left": left, "right": right, "same": SAME[:3]}, training=False)
     expected = model({"left": left, "right": right})
     assert outputs.shape == (3,)
     np.testing.assert_array_equal(outputs, np.ravel(expected))
@@ -124,7 +124,10 @@ def test_equal_images_have_a_finite_gradient():
     keras.utils.set_random_seed(0)
     model = zoo.build_model("siamese", (8, 8, 1), tower="mlp", distance="l2", head="distance")
     images = np.random.default_rng(0).normal(size=(4, 8, 8, 1)).astype("float32")
-    task, batch = Verification("contrastive"), {"left": images, "right": images, "same": np.array([0, 1, 0, 1])}
+    task, batch = (
+        VerificationObjective("contrastive"),
+        {"left": images, "right": images, "same": np.array([0, 1, 0, 1])},
+    )
     with tf.GradientTape() as tape:
         losses = task.losses(task.call(model, batch, training=True), batch)
     gradients = tape.gradient(losses, model.trainable_variables)
@@ -165,7 +168,7 @@ def semi_hard_losses(outputs, batch, margin):
 @pytest.mark.parametrize("margin", [0.2, 1.0])
 def test_semi_hard_negatives_are_those_of_a_loop(size, classes, margin):
     outputs, batch = triplet_batch(size, classes)
-    losses = Triplets(margin=margin).losses(outputs, batch)
+    losses = TripletObjective(margin=margin).losses(outputs, batch)
     expected, _ = semi_hard_losses(outputs, batch, margin)
     assert losses.dtype == "float32"
     np.testing.assert_allclose(losses, expected, atol=1e-5)
@@ -177,12 +180,14 @@ def test_where_no_negative_is_farther_the_farthest_counts():
     expected, fallbacks = semi_hard_losses(outputs, batch, 0.2)
     assert fallbacks > 4
     assert (expected > 0.2).all()
-    np.testing.assert_allclose(Triplets().losses(outputs, batch), expected, atol=1e-5)
+    np.testing.assert_allclose(TripletObjective().losses(outputs, batch), expected, atol=1e-5)
 
 
 def test_the_margin_is_that_of_the_paper():
     outputs, batch = triplet_batch(16, 3)
-    np.testing.assert_array_equal(Triplets().losses(outputs, batch), Triplets(margin=0.2).losses(outputs, batch))
+    np.testing.assert_array_equal(
+        TripletObjective().losses(outputs, batch), TripletObjective(margin=0.2).losses(outputs, batch)
+    )
 
 
 @pytest.mark.parametrize("case", ["at random", "all equal", "no farther negative", "positive equal", "negative equal"])
@@ -199,7 +204,7 @@ def test_the_gradient_of_triplets_is_finite(case):
     tensors = {name: tf.constant(value) for name, value in outputs.items()}
     with tf.GradientTape() as tape:
         tape.watch(tensors)
-        losses = Triplets().losses(tensors, batch)
+        losses = TripletObjective().losses(tensors, batch)
     assert np.isfinite(losses).all()
     gradients = tape.gradient(losses, tensors)
     assert all(np.isfinite(gradient).all() for gradient in gradients.values())
@@ -207,7 +212,7 @@ def test_the_gradient_of_triplets_is_finite(case):
 
 def test_the_gradient_of_triplets_is_that_of_differences():
     outputs, batch = triplet_batch(10, 3)
-    task, step = Triplets(margin=1.0), 1e-6
+    task, step = TripletObjective(margin=1.0), 1e-6
     rng, tangent = np.random.default_rng(1), {}
     for name, value in outputs.items():
         direction = rng.normal(size=value.shape)
@@ -231,7 +236,7 @@ def test_the_gradient_of_triplets_is_that_of_differences():
 def test_accuracy_of_triplets_is_of_the_negatives_drawn():
     outputs, batch = triplet_batch(40, 3)
     outputs["positive"] = outputs["positive"][::-1]
-    found = Triplets().metrics(outputs, batch)["accuracy"]
+    found = TripletObjective().metrics(outputs, batch)["accuracy"]
     a, p, n = (outputs[name].astype("float64") for name in ("anchor", "positive", "negative"))
     nearer = np.linalg.norm(a - p, axis=1) < np.linalg.norm(a - n, axis=1)
     assert 0 < nearer.mean() < 1
@@ -242,7 +247,7 @@ def test_triplets_are_evaluated_by_the_distance_of_two_embeddings():
     keras.utils.set_random_seed(0)
     model = zoo.build_model("triplet", (8, 8, 1), tower="mlp")
     a, b, c = np.random.default_rng(0).normal(size=(3, 5, 8, 8, 1)).astype("float32")
-    task = Triplets(num_pairs=5)
+    task = TripletObjective(num_pairs=5)
     embeddings = task.call(model, {"anchor": a, "positive": b, "negative": c}, training=True)
     assert set(embeddings) == {"anchor", "positive", "negative"}
     batch = {"left": a, "right": b, "same": np.array([0, 1, 1, 0, 1])}

@@ -42,19 +42,19 @@ def config(**fields):
 
 def test_the_default_is_the_datasets_own_label_and_all_of_its_classes(made):
     opened = open_data(config())
-    assert [(label.name, label.num_classes) for label in opened.labels] == [("fine", 6)]
-    assert opened.builder_arguments() == {"num_classes": 6}
+    assert [(label.name, label.num_classes) for label in opened.task.labels] == [("fine", 6)]
+    assert opened.task.builder_arguments(()) == {"num_classes": 6}
     assert opened.class_names() == {"fine": tuple("abcdef")}
 
 
 def test_heads_are_the_labels_with_their_weights(made):
     opened = open_data(config(model="multi_output", labels="fine:1,coarse:0.5,angle:2"))
-    assert [(label.name, label.num_classes, label.weight) for label in opened.labels] == [
+    assert [(label.name, label.num_classes, label.weight) for label in opened.task.labels] == [
         ("fine", 6, 1.0),
         ("coarse", 3, 0.5),
         ("angle", 0, 2.0),
     ]
-    assert opened.builder_arguments() == {"heads": {"fine": 6, "coarse": 3, "angle": "regression:2"}}
+    assert opened.task.builder_arguments(()) == {"heads": {"fine": 6, "coarse": 3, "angle": "regression:2"}}
 
 
 @pytest.mark.parametrize(
@@ -62,7 +62,10 @@ def test_heads_are_the_labels_with_their_weights(made):
     [("coarse", {"num_classes": 6, "categories": 3}), ("angle", {"num_classes": 6, "vector_size": 2})],
 )
 def test_the_condition_sizes_the_second_input(made, feature, arguments):
-    assert open_data(config(model="multi_input", condition=feature)).builder_arguments() == arguments
+    assert (
+        open_data(config(model="multi_input", condition=feature)).task.builder_arguments(("categories", "vector_size"))
+        == arguments
+    )
 
 
 def test_fewer_classes_than_the_dataset_names(made):

@@ -9,7 +9,8 @@ import zoo
 from zoo.config import ExperimentConfig
 from zoo.places.place import Place
 from zoo.places.strategy import make_strategy
-from zoo.tasks import Classification, Label
+from zoo.tasks.base import Label
+from zoo.tasks.classification import ClassificationObjective
 from zoo.training.engines.tensorflow import Engine
 from zoo.training.experiment import computing_in, make_experiment
 from zoo.training.optimizers import make_optimizer
@@ -33,7 +34,7 @@ def make_engine(
     engine = Engine(
         model,
         optimizer,
-        Classification(Label("label", 10)),
+        ClassificationObjective(Label("label", 10)),
         strategy=strategy,
         batch_size=BATCH,
         jit=jit,

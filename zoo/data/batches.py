@@ -18,6 +18,10 @@ from zoo.data.sources import ExampleSource
 from zoo.data.transform import ImageTransform
 
 Batch = dict[str, tf.Tensor]
+# Where images were mixed with their neighbours', a batch holds the neighbours' labels too, under this prefix, and the
+# share of each example's own label.
+MIXED = "mixed/"
+OWN_SHARE = "own_share"
 # Which of the keys that descend from an example's key serve what; augmentations use the key itself.
 _PARTNER, _RIGHT, _THIRD = 1_000_001, 1_000_002, 1_000_003
 
@@ -97,7 +101,7 @@ class Singles(_Batches):
     """One image with its labels; trains and evaluates.
 
     Where the augmentation mixes images, a training batch also holds the neighbour's labels and the share of each
-    example's own one, see `zoo.tasks.base`.
+    example's own one, see `MIXED`.
 
     Args:
         source: the split.
@@ -119,10 +123,10 @@ class Singles(_Batches):
         """See `TrainBatches`."""
         batch = self._named(indices, keys)
         if self._mixing is not None:
-            batch["image"], batch["own_share"] = self._mixing(tf.cast(batch["image"], tf.float32), keys)
+            batch["image"], batch[OWN_SHARE] = self._mixing(tf.cast(batch["image"], tf.float32), keys)
             # Even positions with the next one, odd ones with the one before.
             neighbours = tf.bitwise.bitwise_xor(tf.range(tf.size(indices)), 1)
-            batch |= {f"mixed/{name}": tf.gather(batch[name], neighbours) for name in self._names}
+            batch |= {MIXED + name: tf.gather(batch[name], neighbours) for name in self._names}
         return batch
 
     def evaluate(self, positions: tf.Tensor) -> Batch:

@@ -9,6 +9,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.data.randomness import derive, random_integers
+from zoo.data.sources.example_source import ExampleSource, fetch_examples
 from zoo.errors import RequestError
 
 
@@ -155,6 +156,24 @@ def make_episodes(
         bits = derive(rows[:, None], tf.range(most, dtype=tf.int64)).numpy()
         made.append(_episode(bits, fitting, views, ways, shots))
     return Episodes(*(np.array(part) for part in zip(*made, strict=True)))
+
+
+def pixel_scores(source: ExampleSource, episodes: Episodes) -> np.ndarray:
+    """How alike a query is to each support by the Euclidean distance of pixels, which is what is to be beaten.
+
+    Args:
+        source: the split, its images of one size.
+        episodes: of the split.
+
+    Returns:
+        Minus the distance, float64 (episodes, ways, shots).
+    """
+    scores = np.empty(episodes.supports.shape)
+    for number, (query, supports) in enumerate(zip(episodes.queries, episodes.supports, strict=True)):
+        images = fetch_examples(source, [query, *supports.reshape(-1)])["image"].astype(np.float64)
+        distances = ((images[1:] - images[0]) ** 2).sum((1, 2, 3))
+        scores[number] = -np.sqrt(distances).reshape(supports.shape)
+    return scores
 
 
 def _fitting_classes(labels: np.ndarray, groups: np.ndarray, ways: int, shots: int) -> list[list[np.ndarray]]:

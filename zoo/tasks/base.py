@@ -1,19 +1,19 @@
-"""What every task is made of: its interface, its labels, and what logits say of an example."""
+"""What every task is made of: its interface and that of its objective, labels, and what logits say of an example."""
 
 import dataclasses
-from collections.abc import Mapping
-from typing import Any, Protocol
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, ClassVar, Protocol
 
 import keras
 import numpy as np
 
 from zoo import metrics
+from zoo.config import ExperimentConfig
+from zoo.data.batches import MIXED, OWN_SHARE, EvaluationBatches, TrainBatches
+from zoo.data.sources import ExampleSource
+from zoo.data.transform import ImageTransform
 
 Tensors = dict[str, Any]
-# Where images were mixed with their neighbours', a batch holds the neighbours' labels too, under this prefix, and the
-# share of each example's own label.
-MIXED = "mixed/"
-OWN_SHARE = "own_share"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -31,8 +31,8 @@ class Label:
     weight: float = 1.0
 
 
-class Task(Protocol):
-    """What the engine and the loop ask of a task.
+class Objective(Protocol):
+    """What the engine and the loop ask of a task for a model: how to call it, what to minimise, what to measure.
 
     Attributes:
         metric_names: of what `metrics` gives in training.
@@ -61,6 +61,88 @@ class Task(Protocol):
 
     def confusions(self, answers: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
         """A confusion matrix by the label's name, see `zoo.metrics.confusion_matrix`."""
+
+
+class Task(Protocol):
+    """What a kind of learning makes of a config and its two splits; see `zoo.tasks.known.register_task`.
+
+    Args:
+        config: of the run.
+        train: the training split.
+        evaluation: the evaluation split, its images of one size.
+
+    Attributes:
+        name: as `ExperimentConfig.task` and `ModelInfo.task` have it.
+        mixes_images: whether training may mix images with their neighbours, as mixup does.
+        labels: what is learned.
+
+    Raises:
+        RequestError: the config and the splits do not fit this task; the message says what to change.
+    """
+
+    name: ClassVar[str]
+    mixes_images: ClassVar[bool]
+    labels: tuple[Label, ...]
+
+    def __init__(self, config: ExperimentConfig, train: ExampleSource, evaluation: ExampleSource): ...
+
+    def builder_arguments(self, hyperparameters: Collection[str]) -> dict[str, Any]:
+        """What the data decide of the model, such as `num_classes`.
+
+        Args:
+            hyperparameters: what the model's builder takes.
+
+        Raises:
+            RequestError: the builder does not take what it needs.
+        """
+
+    def check_ends(self, inputs: Collection[str], outputs: Collection[str]) -> None:
+        """Raises a `RequestError` unless these are the names of inputs and outputs that the task can use."""
+
+    def train_batches(
+        self, source: ExampleSource, transform: ImageTransform, image_shape: tuple[int, ...], inputs: Collection[str]
+    ) -> TrainBatches:
+        """What training batches of a model with these inputs are made of."""
+
+    def evaluation_batches(self, transform: ImageTransform, image_shape: tuple[int, ...]) -> EvaluationBatches:
+        """What batches of the evaluation split are made of."""
+
+    def objective(self, outputs: Collection[str], loss_weights: Mapping[str, float]) -> Objective:
+        """The objective of a model with these outputs; `loss_weights`: see `ModelInfo`."""
+
+    def caption(self, example: dict[str, np.ndarray]) -> str:
+        """How a person reads what a batch says of one of its examples, in a line or more."""
+
+    def reading(self, answers: dict[str, np.ndarray]) -> str:
+        """How a person reads the answers about one example, each a scalar, in a line or more."""
+
+
+def class_names(task: Task, source: ExampleSource) -> dict[str, tuple[str, ...]]:
+    """The names of the classes that are learned, by label, in the order of their numbers."""
+    return {
+        label.name: source.features[label.name].class_names[: label.num_classes] if label.num_classes else ()
+        for label in task.labels
+    }
+
+
+def and_list(names: Collection[str]) -> str:
+    """Names in a sentence."""
+    return " and ".join(sorted(names))
+
+
+def label_caption(example: dict[str, np.ndarray], label: Label, names: Sequence[str]) -> str:
+    """A label of an example; of a mixed one both, with the share of its own."""
+    own = example[label.name]
+    text = names[own] if names else np.array2string(own, precision=3)
+    if OWN_SHARE in example and example[OWN_SHARE] < 1:
+        other = example[MIXED + label.name]
+        text = f"{example[OWN_SHARE]:.2f} {text} + {names[other] if names else other}"
+    return text
+
+
+def class_reading(answers: dict[str, np.ndarray], names: Sequence[str]) -> str:
+    """The predicted class and its probability."""
+    return f"{names[int(answers['predicted'])]} {float(answers['confidence']):.2f}"
 
 
 def cross_entropy(logits: Any, batch: Tensors, label: str, smoothing: float) -> Any:

@@ -1,28 +1,118 @@
 """One label per example, one logit per class."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
 import keras
 import numpy as np
 
+from zoo.config import ExperimentConfig
+from zoo.data.batches import Singles
+from zoo.data.sources import ExampleSource
+from zoo.data.transform import ImageTransform
+from zoo.errors import RequestError
+from zoo.tasks import labels
 from zoo.tasks.base import (
     CLASS_ANSWER_TYPES,
     Label,
     Tensors,
+    and_list,
     class_answers,
+    class_names,
+    class_reading,
     class_summary,
     class_summary_names,
     confusion,
     cross_entropy,
     hits,
+    label_caption,
 )
+from zoo.tasks.known import register_task
 
 
+@register_task
 class Classification:
-    """Which class is it?
+    """Which class is it? See `Task`.
+
+    With `condition` a feature of the dataset goes into a second input of the model, `category` or `vector`.
+    """
+
+    name = "classification"
+    mixes_images = True
+
+    def __init__(self, config: ExperimentConfig, train: ExampleSource, evaluation: ExampleSource):
+        name, weight = labels.one_label(config, train, self.name)
+        label = labels.class_label(train, name, weight, config.model_args, "num_classes")
+        self.labels = (label,)
+        labels.check_classes(config, self.labels, {config.train_split: train, config.eval_split: evaluation})
+        self._config, self._train, self._evaluation = config, train, evaluation
+        self._condition = labels.find_condition(config, train)
+        self._names = class_names(self, train)[label.name]
+
+    def builder_arguments(self, hyperparameters: Collection[str]) -> dict[str, Any]:
+        """`num_classes`, and the size of a second input."""
+        arguments = {"num_classes": self.labels[0].num_classes}
+        if self._condition is None:
+            return arguments
+        if not {"categories", "vector_size"} & {*hyperparameters}:
+            raise RequestError(f"model is {self._config.model!r}, which has no second input; condition must be empty")
+        kind, feature = self._condition
+        known = self._train.features[feature]
+        if kind == "category":
+            return arguments | {"categories": len(known.class_names)}
+        return arguments | {"vector_size": math.prod(known.shape)}
+
+    def check_ends(self, inputs: Collection[str], outputs: Collection[str]) -> None:
+        """One input, whatever its name, or `image` and the second one; `logits` among the outputs."""
+        config = self._config
+        wanted = {"image"} if self._condition is None else {"image", self._condition[0]}
+        if len(inputs) != len(wanted) or (self._condition is not None and {*inputs} != wanted):
+            raise RequestError(
+                f"model is {config.model!r}, which takes {and_list(inputs)}; {self.name} of this config gives "
+                f"{and_list(wanted)}; condition names the feature that is a second input"
+            )
+        if len(outputs) > 1 and "logits" not in outputs:
+            raise RequestError(
+                f"model_args of {config.model} is {config.model_args}, which gives {and_list(outputs)}; {self.name} "
+                "needs logits"
+            )
+
+    def train_batches(
+        self, source: ExampleSource, transform: ImageTransform, image_shape: tuple[int, ...], inputs: Collection[str]
+    ) -> Singles:
+        """An image with its label, and what goes into the second input."""
+        return Singles(source, transform, image_shape, self._batch_names)
+
+    def evaluation_batches(self, transform: ImageTransform, image_shape: tuple[int, ...]) -> Singles:
+        """As in training."""
+        return Singles(self._evaluation, transform, image_shape, self._batch_names)
+
+    def objective(self, outputs: Collection[str], loss_weights: Mapping[str, float]) -> "ClassificationObjective":
+        """See `ClassificationObjective`."""
+        return ClassificationObjective(
+            self.labels[0],
+            label_smoothing=self._config.label_smoothing,
+            loss_weights=loss_weights,
+            condition=self._condition,
+        )
+
+    def caption(self, example: dict[str, np.ndarray]) -> str:
+        """The name of the class."""
+        return label_caption(example, self.labels[0], self._names)
+
+    def reading(self, answers: dict[str, np.ndarray]) -> str:
+        """The predicted class and its probability."""
+        return class_reading(answers, self._names)
+
+    @property
+    def _batch_names(self) -> list[str]:
+        return [self.labels[0].name, *([] if self._condition is None else [self._condition[1]])]
+
+
+class ClassificationObjective:
+    """The cross-entropy of the logits with the label.
 
     A model with auxiliary heads gives a dictionary of logits: the head named `logits` is what the model
     answers, and the others are trained on the same label. They count in training only.
@@ -52,7 +142,7 @@ class Classification:
         self._condition = condition
 
     def call(self, model: keras.Model, batch: Tensors, training: bool) -> Any:
-        """See `Task`."""
+        """See `Objective`."""
         if self._condition is None:
             return model(batch["image"], training=training)
         name, feature = self._condition

@@ -1,27 +1,119 @@
 """Several labels per example, each learned by a head of its own."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import keras
 import numpy as np
 
+from zoo.config import ExperimentConfig, parse_labels
+from zoo.data.batches import MIXED, OWN_SHARE, Singles
+from zoo.data.sources import ExampleSource
+from zoo.data.transform import ImageTransform
+from zoo.errors import RequestError
+from zoo.tasks import labels
 from zoo.tasks.base import (
     CLASS_ANSWER_TYPES,
-    MIXED,
-    OWN_SHARE,
     Label,
     Tensors,
+    and_list,
     class_answers,
+    class_names,
+    class_reading,
     class_summary,
     class_summary_names,
     confusion,
     cross_entropy,
     hits,
+    label_caption,
 )
+from zoo.tasks.known import register_task
 
 
+@register_task
 class MultiOutput:
+    """What are its labels? A head for each: classes, or numbers, which are learned by regression. See `Task`."""
+
+    name = "multi_output"
+    mixes_images = True
+
+    def __init__(self, config: ExperimentConfig, train: ExampleSource, evaluation: ExampleSource):
+        weights = parse_labels(config.labels)
+        if not weights:
+            weights = {name: 1.0 for name, feature in train.features.items() if feature.class_names}
+        heads = config.model_args.get("heads")
+        self.labels = tuple(
+            _head_label(train, name, weight, heads if isinstance(heads, dict) else {})
+            for name, weight in labels.checked_choice(weights, train).items()
+        )
+        labels.check_classes(config, self.labels, {config.train_split: train, config.eval_split: evaluation})
+        self._config, self._train, self._evaluation = config, train, evaluation
+        self._names = class_names(self, train)
+
+    def builder_arguments(self, hyperparameters: Collection[str]) -> dict[str, Any]:
+        """`heads`: the number of classes of each, or `regression:` and how many numbers."""
+        if self._config.condition:
+            raise RequestError(f"model is {self._config.model!r}, which has no second input; condition must be empty")
+        shapes = {label.name: self._train.features[label.name].shape for label in self.labels}
+        return {
+            "heads": {
+                label.name: label.num_classes or f"regression:{math.prod(shapes[label.name])}" for label in self.labels
+            }
+        }
+
+    def check_ends(self, inputs: Collection[str], outputs: Collection[str]) -> None:
+        """One input, and an output of the name of each label."""
+        if len(inputs) != 1:
+            raise RequestError(
+                f"model is {self._config.model!r}, which takes {and_list(inputs)}; {self.name} of this config gives "
+                "image; condition names the feature that is a second input"
+            )
+        needed = {label.name for label in self.labels}
+        if {*outputs} != needed:
+            raise RequestError(
+                f"the heads of {self._config.model} are {and_list(outputs)}; labels has {and_list(needed)}"
+            )
+
+    def train_batches(
+        self, source: ExampleSource, transform: ImageTransform, image_shape: tuple[int, ...], inputs: Collection[str]
+    ) -> Singles:
+        """An image with its labels."""
+        return Singles(source, transform, image_shape, [label.name for label in self.labels])
+
+    def evaluation_batches(self, transform: ImageTransform, image_shape: tuple[int, ...]) -> Singles:
+        """As in training."""
+        return Singles(self._evaluation, transform, image_shape, [label.name for label in self.labels])
+
+    def objective(self, outputs: Collection[str], loss_weights: Mapping[str, float]) -> "MultiOutputObjective":
+        """See `MultiOutputObjective`."""
+        return MultiOutputObjective(self.labels, label_smoothing=self._config.label_smoothing)
+
+    def caption(self, example: dict[str, np.ndarray]) -> str:
+        """A label a line: the name of its class, or its numbers."""
+        return "\n".join(label_caption(example, label, self._names[label.name]) for label in self.labels)
+
+    def reading(self, answers: dict[str, np.ndarray]) -> str:
+        """A head a line: the predicted class and its probability, or how far off its numbers are."""
+        lines = []
+        for label in self.labels:
+            own = _answers_of(label, answers)
+            text = (
+                class_reading(own, self._names[label.name]) if label.num_classes else f"{float(own['error']):.4g} off"
+            )
+            lines.append(f"{label.name}: {text}")
+        return "\n".join(lines)
+
+
+def _head_label(source: ExampleSource, name: str, weight: float, heads: Mapping[str, Any]) -> Label:
+    """The label of a head; `heads`: what `model_args` says of them."""
+    feature = labels.find_feature(source, "labels", name)
+    if not feature.class_names and feature.dtype.startswith("float"):
+        return Label(name, 0, weight)
+    return labels.class_label(source, name, weight, heads, name)
+
+
+class MultiOutputObjective:
     """A head for each label: logits for classes, numbers for regression.
 
     Args:
@@ -45,7 +137,7 @@ class MultiOutput:
             self.answer_types |= {f"{label.name}/{name}": dtype for name, dtype in {"loss": "float32", **types}.items()}
 
     def call(self, model: keras.Model, batch: Tensors, training: bool) -> Any:
-        """See `Task`."""
+        """See `Objective`."""
         return model(batch["image"], training=training)
 
     def losses(self, outputs: Any, batch: Tensors) -> Any:

@@ -1,5 +1,6 @@
 """Are two images of one class? Pairs and triplets for training; pairs and one-shot episodes for evaluation."""
 
+from collections.abc import Collection, Mapping
 from types import MappingProxyType
 from typing import Any
 
@@ -7,10 +8,114 @@ import keras
 import numpy as np
 
 from zoo import metrics
-from zoo.tasks.base import Tensors, as_float
+from zoo.config import EPISODES, ExperimentConfig
+from zoo.data.batches import FixedPairs, Pairs, TripletBatches
+from zoo.data.pairs import Episodes, PartnerDraw, fixed_pairs, make_episodes, pixel_scores
+from zoo.data.sources import ExampleSource
+from zoo.data.transform import ImageTransform
+from zoo.errors import RequestError
+from zoo.tasks import labels
+from zoo.tasks.base import Tensors, and_list, as_float, class_names
+from zoo.tasks.known import register_task
+
+TRIPLET = frozenset({"anchor", "positive", "negative"})
 
 
+@register_task
 class Verification:
+    """Are two images of one class? See `Task`.
+
+    The loss follows from the model's outputs: a `logit` is trained by the binary cross-entropy, a `distance` by the
+    contrastive loss, embeddings of a triplet by the triplet loss.
+    """
+
+    name = "verification"
+    mixes_images = False
+
+    def __init__(self, config: ExperimentConfig, train: ExampleSource, evaluation: ExampleSource):
+        label, weight = labels.one_label(config, train, self.name)
+        self.labels = (labels.class_label(train, label, weight),)
+        labels.check_classes(config, self.labels, {config.train_split: train, config.eval_split: evaluation})
+        self._config, self._train, self._evaluation = config, train, evaluation
+        self._episodes = _episodes(config, label, evaluation) if config.ways else None
+        self._names = class_names(self, train)[label]
+
+    def builder_arguments(self, hyperparameters: Collection[str]) -> dict[str, Any]:
+        """Nothing: the model does not learn the classes themselves."""
+        if self._config.condition:
+            raise RequestError(f"model is {self._config.model!r}, which has no second input; condition must be empty")
+        return {}
+
+    def check_ends(self, inputs: Collection[str], outputs: Collection[str]) -> None:
+        """Two images and a logit or distance, or the three of a triplet and their embeddings."""
+        known = {*outputs} in ({"logits"}, {"distance"}, TRIPLET)
+        if not known or {*inputs} not in ({"left", "right"}, TRIPLET):
+            raise RequestError(
+                f"model is {self._config.model!r}, which gives {and_list(outputs)} of {and_list(inputs)}; "
+                f"{self.name} needs logits or distance of left and right, or embeddings of anchor, positive and "
+                "negative"
+            )
+
+    def train_batches(
+        self, source: ExampleSource, transform: ImageTransform, image_shape: tuple[int, ...], inputs: Collection[str]
+    ) -> Pairs | TripletBatches:
+        """Pairs, or triplets for a model that takes them."""
+        label = self.labels[0].name
+        draw = PartnerDraw(source.column(label), f"{label} in the training split of {source.name}")
+        if {*inputs} == TRIPLET:
+            return TripletBatches(source, transform, image_shape, draw, label)
+        return Pairs(source, transform, image_shape, draw)
+
+    def evaluation_batches(self, transform: ImageTransform, image_shape: tuple[int, ...]) -> FixedPairs:
+        """A fixed list of pairs, and behind them those of the one-shot episodes."""
+        label = self.labels[0].name
+        what = f"{label} in the evaluation split of {self._evaluation.name}"
+        lists = [fixed_pairs(self._evaluation.column(label), what)]
+        if self._episodes is not None:
+            lists.append(self._episodes.pairs())
+        return FixedPairs(self._evaluation, transform, image_shape, lists)
+
+    def objective(self, outputs: Collection[str], loss_weights: Mapping[str, float]) -> "VerificationObjective":
+        """See `VerificationObjective` and `TripletObjective`."""
+        evaluation: dict[str, Any] = {"num_pairs": self._evaluation.num_examples}
+        if self._episodes is not None:
+            pixels = metrics.episode_accuracy(pixel_scores(self._evaluation, self._episodes), self._episodes.answers)
+            evaluation |= {
+                "episodes": self._episodes.supports.shape,
+                "episode_answers": self._episodes.answers,
+                "pixel_accuracy": pixels,
+            }
+        if "anchor" in outputs:
+            return TripletObjective(margin=self._config.margin or 0.2, **evaluation)
+        loss = "contrastive" if "distance" in outputs else "binary"
+        return VerificationObjective(loss, margin=self._config.margin or 1.0, **evaluation)
+
+    def caption(self, example: dict[str, np.ndarray]) -> str:
+        """Whether both are of one class; of a triplet the classes."""
+        if "same" in example:
+            return "same" if example["same"] else "different"
+        return f"{self._names[example['anchor_label']]}, negative {self._names[example['negative_label']]}"
+
+    def reading(self, answers: dict[str, np.ndarray]) -> str:
+        """The score: the higher, the more alike the model finds both images."""
+        return f"score {float(answers['score']):.4g}"
+
+
+def _episodes(config: ExperimentConfig, label: str, source: ExampleSource) -> Episodes:
+    """The fixed episodes of the evaluation split."""
+    columns = []
+    for field in ("episode_group", "episode_view"):
+        name = getattr(config, field)
+        if name:
+            labels.find_feature(source, field, name)
+        columns.append(source.column(name) if name else None)
+    what = f"{config.eval_split} of {source.name}"
+    return make_episodes(
+        source.column(label), *columns, ways=config.ways, shots=config.shots, count=EPISODES, what=what
+    )
+
+
+class VerificationObjective:
     """Are `left` and `right` of one class? A batch holds both images and `same`, 1 or 0.
 
     Evaluation answers every pair of a fixed list; those behind the first `num_pairs` belong to the one-shot episodes.
@@ -95,19 +200,19 @@ class Verification:
         return {}
 
 
-class Triplets(Verification):
+class TripletObjective(VerificationObjective):
     """Embeddings in which an anchor is nearer to what is of its class than to anything else.
 
     A training batch holds `anchor`, `positive` and `negative` images with the labels `anchor_label` and
     `negative_label`. The negative of each anchor is found in the batch: of all its images of other classes, the nearest
     of those farther than the positive; where there is none, the farthest (Schroff, Kalenichenko and Philbin 2015,
     arXiv:1503.03832, section 3.2: semi-hard). The batch is that of one replica. The loss is
-    max(0, d(a, p) - d(a, n) + margin) of squared Euclidean distances. Evaluation is that of `Verification`, by the
-    Euclidean distance.
+    max(0, d(a, p) - d(a, n) + margin) of squared Euclidean distances. Evaluation is that of
+    `VerificationObjective`, by the Euclidean distance.
 
     Args:
         margin: the paper has 0.2.
-        evaluation: num_pairs and what follows it, as in `Verification`.
+        evaluation: num_pairs and what follows it, as in `VerificationObjective`.
     """
 
     def __init__(self, *, margin: float = 0.2, **evaluation: Any):

@@ -23,7 +23,7 @@ from zoo.places.place import ONE_DEVICE, Place
 from zoo.places.strategy import ahead_on_device, gpus, is_tpu, set_cpu_threads, strategy_name
 from zoo.places.workers import Workers
 from zoo.runs import provenance
-from zoo.tasks import Task
+from zoo.tasks.base import Objective
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engines.memory import is_out_of_memory, memory_shortage_named
 from zoo.training.engines.tensorflow import Engine, all_layers, synchronizes
@@ -40,7 +40,7 @@ class Experiment:
         workers: the processes of the job.
         data: the splits and what is learned of them.
         train_batches, evaluation_batches: what batches are made of.
-        task: what the model is trained for.
+        objective: loss and metrics.
         model: with its initial weights.
         engine: trains and evaluates it.
         learning_rate: the rate at a step.
@@ -53,7 +53,7 @@ class Experiment:
     data: Data
     train_batches: TrainBatches
     evaluation_batches: EvaluationBatches
-    task: Task
+    objective: Objective
     model: keras.Model
     engine: Engine
     learning_rate: LearningRate
@@ -208,14 +208,13 @@ def _built(config: ExperimentConfig, data: Data, placement: tf.distribute.Strate
         model = _build_model(config, data, placement.num_replicas_in_sync)
         _check_jit(config, model, placement)
         optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables)
-    names = _output_names(model)
-    task = data.task(config, registry.model_info(config.model).loss_weights, names)
-    _check_metrics(config, task)
-    train_batches, evaluation_batches = data.train_batches(triplets="anchor" in names), data.evaluation_batches()
+    objective = data.task.objective(_output_names(model), registry.model_info(config.model).loss_weights)
+    _check_metrics(config, objective)
+    train_batches, evaluation_batches = data.train_batches(_input_names(model)), data.evaluation_batches()
     engine = Engine(
         model,
         optimizer,
-        task,
+        objective,
         strategy=placement,
         batch_size=config.batch_size,
         normalize=data.normalization,
@@ -229,7 +228,7 @@ def _built(config: ExperimentConfig, data: Data, placement: tf.distribute.Strate
         data=data,
         train_batches=train_batches,
         evaluation_batches=evaluation_batches,
-        task=task,
+        objective=objective,
         model=model,
         engine=engine,
         learning_rate=LearningRate(config, steps_per_epoch),
@@ -301,11 +300,8 @@ def computing_in(precision: str) -> Iterator[None]:
 
 
 def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.Model:
-    given = {**data.builder_arguments(), **config.model_args}
-    if data.condition is not None and not {"categories", "vector_size"} & {
-        *registry.model_info(config.model).hyperparameters
-    }:
-        raise RequestError(f"model is {config.model!r}, which has no second input; condition must be empty")
+    takes = registry.model_info(config.model).hyperparameters
+    given = {**data.task.builder_arguments(takes), **config.model_args}
     if not tf.config.list_physical_devices("GPU"):
         processor.check_precision(config.precision)
     try:
@@ -319,7 +315,7 @@ def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.M
             f"{config.model} cannot be built for images {data.image_shape} with {given}: "
             + " ".join(str(error).split())
         ) from error
-    _check_ends(config, data, model)
+    data.task.check_ends(_input_names(model), _output_names(model))
     for layer in all_layers(model):
         if isinstance(layer, keras.layers.BatchNormalization) and replicas > 1:
             layer.synchronized = config.sync_batch_norm
@@ -345,38 +341,15 @@ def _deterministic_on_gpu(config: ExperimentConfig) -> bool:
     return config.deterministic and bool(tf.config.list_physical_devices("GPU"))
 
 
-def _check_ends(config: ExperimentConfig, data: Data, model: keras.Model) -> None:
-    """Refuses a model whose inputs or outputs are not those of the task."""
-    takes, gives = {tensor.name for tensor in model.inputs}, set(_output_names(model))
-    if data.kind == "verification":
-        known = gives in ({"logits"}, {"distance"}, {"anchor", "positive", "negative"})
-        if not known or takes not in ({"left", "right"}, {"anchor", "positive", "negative"}):
-            raise RequestError(
-                f"model is {config.model!r}, which gives {_and(gives)} of {_and(takes)}; verification needs logits or "
-                "distance of left and right, or embeddings of anchor, positive and negative"
-            )
-        return
-    wanted = {"image"} if data.condition is None else {"image", data.condition[0]}
-    if len(takes) != len(wanted) or (data.condition is not None and takes != wanted):
-        raise RequestError(
-            f"model is {config.model!r}, which takes {_and(takes)}; {data.kind} of this config gives {_and(wanted)}; "
-            "condition names the feature that is a second input"
-        )
-    needed = {label.name for label in data.labels} if data.kind == "multi_output" else {"logits"}
-    if data.kind == "multi_output" and gives != needed:
-        raise RequestError(f"the heads of {config.model} are {_and(gives)}; labels has {_and(needed)}")
-    if len(gives) > 1 and not needed <= gives:
-        raise RequestError(
-            f"model_args of {config.model} is {config.model_args}, which gives {_and(gives)}; classification needs "
-            "logits"
-        )
-
-
-def _check_metrics(config: ExperimentConfig, task: Task) -> None:
+def _check_metrics(config: ExperimentConfig, objective: Objective) -> None:
     for name in ("keep_best", "early_stop_metric"):
         metric = getattr(config, name)
-        if metric and metric not in task.summary_names:
-            raise unknown(f"metric in {name}", metric, task.summary_names)
+        if metric and metric not in objective.summary_names:
+            raise unknown(f"metric in {name}", metric, objective.summary_names)
+
+
+def _input_names(model: keras.Model) -> list[str]:
+    return [tensor.name for tensor in model.inputs]
 
 
 def _output_names(model: keras.Model) -> list[str]:
@@ -385,10 +358,6 @@ def _output_names(model: keras.Model) -> list[str]:
     if isinstance(model, keras.Sequential):
         return [model.layers[-1].name]
     return list(model.output) if isinstance(model.output, dict) else list(model.output_names)
-
-
-def _and(names) -> str:
-    return " and ".join(sorted(names))
 
 
 def _check_batch(config: ExperimentConfig, num_examples: int, replicas: int) -> None:

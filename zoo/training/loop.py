@@ -116,7 +116,7 @@ def evaluate(
     except ValueError as error:
         raise RequestError(f"the checkpoint of step {step} in {workdir} does not fit: {error}") from error
     with workers.worker_loss_named(), memory_shortage_named(config):
-        metrics = experiment.task.summary(_answers_to(experiment, experiment.evaluation_blocks()))
+        metrics = experiment.objective.summary(_answers_to(experiment, experiment.evaluation_blocks()))
     return {
         "step": step,
         "metrics": {f"{config.eval_split}/{name}": value for name, value in metrics.items()},
@@ -336,7 +336,7 @@ class _Run:
         self._stop_if_asked()
         self._answers = self._evaluate(self._between_blocks)
         self._progress.evaluation_due = False
-        summary = self._experiment.task.summary(self._answers)
+        summary = self._experiment.objective.summary(self._answers)
         self._write(self._config.eval_split, summary)
         for metric in dict.fromkeys((self._config.keep_best, self._config.early_stop_metric)):
             if metric:
@@ -410,7 +410,7 @@ class _Run:
         # A run that was killed after its last checkpoint has no answers yet.
         answers = self._evaluate() if self._answers is None else self._answers
         self._folder.write_evaluation(
-            answers, self._experiment.task.confusions(answers), self._experiment.data.class_names()
+            answers, self._experiment.objective.confusions(answers), self._experiment.data.class_names()
         )
         progress = self._progress
         wall_seconds = time.monotonic() - self._started
@@ -469,7 +469,7 @@ def _answers_to(
     """The task's answers to every example of the evaluation split, in order.
 
     Args:
-        experiment: model and task.
+        experiment: model and objective.
         blocks: those of the evaluation split.
         between_blocks: is called after each block but the last, with how many examples are done; what it raises ends
             the evaluation.

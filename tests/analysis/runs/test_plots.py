@@ -28,14 +28,6 @@ def test_the_examples_are_the_first_of_a_run(data_dir, fields):
         np.testing.assert_array_equal(values, np.concatenate([part[name][0] for part in parts])[:11])
 
 
-def test_captions(data_dir):
-    data = open_data(config(), data_dir=data_dir)
-    assert plots.caption({"label": 2}, data) == "2"
-    assert plots.caption({"label": 2, "own_share": 0.75, "mixed/label": 3}, data) == "0.75 2 + 3"
-    assert plots.caption({"same": 1}, data) == "same"
-    assert plots.caption({"anchor": None, "anchor_label": 1, "negative_label": 0}, data) == "1, negative 0"
-
-
 @pytest.mark.parametrize("model", ["simple_cnn", "siamese", "triplet"])
 def test_the_grid_is_a_picture(data_dir, tmp_path, model):
     made = config(model=model)

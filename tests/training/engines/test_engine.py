@@ -12,7 +12,8 @@ from zoo.config import ExperimentConfig
 from zoo.places.place import Place
 from zoo.places.strategy import make_strategy
 from zoo.runs.checkpoints import state_sha256
-from zoo.tasks import Classification, Label
+from zoo.tasks.base import Label
+from zoo.tasks.classification import ClassificationObjective
 from zoo.training.engines.tensorflow import Engine, all_layers, synchronizes, uses_xla
 from zoo.training.optimizers import decayed, make_optimizer
 
@@ -36,7 +37,7 @@ def make_engine(name="mlp", *, strategy=None, model_args=None, jit="auto", sync=
     engine = Engine(
         model,
         optimizer,
-        Classification(Label("label", 10), label_smoothing=config.label_smoothing),
+        ClassificationObjective(Label("label", 10), label_smoothing=config.label_smoothing),
         strategy=strategy,
         batch_size=BATCH,
         jit=jit,

@@ -65,7 +65,8 @@ def cost(config: ExperimentConfig, **options: Any) -> tuple[int, int | None] | s
     """
     try:
         data = open_data(config, **options)
-        given = {**data.builder_arguments(), **config.model_args}
+        takes = registry.model_info(config.model).hyperparameters
+        given = {**data.task.builder_arguments(takes), **config.model_args}
         with find.opened(config.model, input_shape=data.image_shape, **given) as (model, _):
             return graph.count_parameters(model.trainable_variables), complexity.macs(graph.calls(model))
     except (RequestError, RunError) as error:

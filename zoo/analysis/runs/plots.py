@@ -9,6 +9,8 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from zoo import registry
+from zoo.analysis.nets import find
 from zoo.config import ExperimentConfig
 from zoo.data import pipeline
 from zoo.training.data import Data
@@ -21,7 +23,9 @@ IMAGES = ("image", "left", "right", "anchor", "positive", "negative")
 
 def training_examples(config: ExperimentConfig, data: Data, count: int) -> dict[str, np.ndarray]:
     """The first `count` training examples as the model gets them, by name (count, ...); at most an epoch."""
-    batches = data.train_batches(triplets=config.model == "triplet")
+    given = {**data.task.builder_arguments(registry.model_info(config.model).hyperparameters), **config.model_args}
+    with find.opened(config.model, input_shape=data.image_shape, **given) as (model, _):
+        batches = data.train_batches([tensor.name for tensor in model.inputs])
     # The order is the same for any batch size, and two neighbours are what mixing needs.
     batch_size = min(2, batches.num_examples)
     steps = min(-(-count // batch_size), batches.num_examples // batch_size)
@@ -46,7 +50,9 @@ def data_grid(config: ExperimentConfig, data: Data, count: int, path: Path) -> i
     examples = training_examples(config, data, count)
     shown = len(next(iter(examples.values())))
     pictures = np.concatenate([examples[name] for name in IMAGES if name in examples], axis=2)
-    captions = [caption({name: value[number] for name, value in examples.items()}, data) for number in range(shown)]
+    captions = [
+        data.task.caption({name: value[number] for name, value in examples.items()}) for number in range(shown)
+    ]
     grid(pictures, captions, path)
     return shown
 
@@ -80,22 +86,3 @@ def grid(images: np.ndarray, captions: Sequence[str], path: Path, columns: int |
             axes.text((left + right) / 2, top + 0.02, text, fontsize=6, ha="center", va="bottom")
         axes.set(xlim=(0, columns * width), ylim=(0, rows * height), aspect="auto")
         figure.savefig(path, format="png", dpi=150)
-
-
-def caption(example: dict[str, np.ndarray], data: Data) -> str:
-    """The labels of an example, a line each; of a mixed one both, with the share of its own."""
-    if "same" in example:
-        return "same" if example["same"] else "different"
-    names, lines = data.class_names(), []
-    if "anchor" in example:
-        classes = names[data.labels[0].name]
-        return f"{classes[example['anchor_label']]}, negative {classes[example['negative_label']]}"
-    for label in data.labels:
-        classes = names[label.name]
-        own = example[label.name]
-        text = classes[own] if classes else np.array2string(own, precision=3)
-        if "own_share" in example and example["own_share"] < 1:
-            other = example[f"mixed/{label.name}"]
-            text = f"{example['own_share']:.2f} {text} + {classes[other] if classes else other}"
-        lines.append(text)
-    return "\n".join(lines)

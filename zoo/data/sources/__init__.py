@@ -1,10 +1,18 @@
 """From a dataset's name to an `ExampleSource`: random access to the examples of one split."""
 
 from zoo.data.sources import folder, synthetic, tfds_source
-from zoo.data.sources.example_source import ExampleSource, Feature, InMemorySource
+from zoo.data.sources.example_source import ExampleSource, Feature, InMemorySource, fetch_examples
 from zoo.errors import RequestError
 
-__all__ = ["DEFAULT_MEMORY_BYTES", "EMBEDDED", "ExampleSource", "Feature", "InMemorySource", "load_source"]
+__all__ = [
+    "DEFAULT_MEMORY_BYTES",
+    "EMBEDDED",
+    "ExampleSource",
+    "Feature",
+    "InMemorySource",
+    "fetch_examples",
+    "load_source",
+]
 
 # Name -> module:class of the TFDS builders that come with the zoo.
 EMBEDDED = {"digits": "zoo.data.digits:Digits", "glyphs": "zoo.data.glyphs:Glyphs"}

@@ -3,7 +3,7 @@
 import dataclasses
 import hashlib
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 import numpy as np
@@ -136,6 +136,16 @@ class InMemorySource:
                     digest.update(image)
         # Decoded and encoded, the same examples have other fingerprints.
         return digest.hexdigest() if len(self.arrays) == len(self._tensors) else f"encoded:{digest.hexdigest()}"
+
+
+def fetch_examples(source: ExampleSource, indices: Sequence[int] | np.ndarray) -> dict[str, np.ndarray]:
+    """Some examples of a split as arrays (n, ...), outside of any graph.
+
+    They are gathered by the CPU: otherwise TensorFlow copies the whole split to a GPU first, to take a few rows of it.
+    """
+    with tf.device("CPU:0"):
+        examples = source.fetch(tf.constant(np.asarray(indices), tf.int64))
+        return {name: value.numpy() for name, value in examples.items()}
 
 
 def check_feature(name: str, source: ExampleSource) -> None:

@@ -12,7 +12,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.tasks import Task
+from zoo.tasks.base import Objective
 
 Block = dict[str, tf.Tensor]
 
@@ -23,7 +23,7 @@ class Engine:
     Args:
         model: built under the strategy's scope.
         optimizer: built under the strategy's scope, for the model's trainable variables.
-        task: loss and metrics.
+        objective: loss and metrics.
         strategy: where steps run.
         batch_size: examples per training step over all replicas together.
         normalize: what becomes of a batch of images, within the step, before the model takes it.
@@ -45,7 +45,7 @@ class Engine:
         self,
         model: keras.Model,
         optimizer: keras.optimizers.Optimizer,
-        task: Task,
+        objective: Objective,
         *,
         strategy: tf.distribute.Strategy,
         batch_size: int,
@@ -60,7 +60,7 @@ class Engine:
     ):
         self._model = model
         self._optimizer = optimizer
-        self._task = task
+        self._objective = objective
         self._normalize = normalize
         self._image_names = frozenset(image_names)
         self._strategy = strategy
@@ -78,7 +78,7 @@ class Engine:
                     keras.Variable(v.numpy(), trainable=False, dtype=v.dtype, name=f"average_{number}")
                     for number, v in enumerate(model.trainable_variables)
                 ]
-        self._names = ("loss", *task.metric_names)
+        self._names = ("loss", *objective.metric_names)
         # XLA takes the whole block on one replica. On several it takes the gradients alone, since the
         # all-reduce lies outside, and nothing at all where batch norm reduces across replicas within.
         one = strategy.num_replicas_in_sync == 1
@@ -94,14 +94,14 @@ class Engine:
         """Takes the block's K steps.
 
         Returns:
-            `loss` and the task's metrics, each float32 (K,): the mean over the examples of each step, taken
-            before its update. The loss is the task's alone, without l2.
+            `loss` and the objective's metrics, each float32 (K,): the mean over the examples of each step, taken
+            before its update. The loss is the objective's alone, without l2.
         """
         means = self._train_block(block).numpy()
         return dict(zip(self._names, means.T, strict=True))
 
     def evaluate_block(self, block: Block) -> dict[str, np.ndarray]:
-        """The task's answers to the block's examples.
+        """The objective's answers to the block's examples.
 
         Returns:
             By name the answers to those examples that count, (n,), in the order of the examples whatever the
@@ -209,14 +209,14 @@ class Engine:
     def _gradients_of(self, batch: Block) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The gradient of this replica's share of the mean loss, and the sums of loss and metrics."""
         with tf.GradientTape() as tape:
-            outputs = self._task.call(self._model, batch, training=True)
-            losses = self._task.losses(outputs, batch)
+            outputs = self._objective.call(self._model, batch, training=True)
+            losses = self._objective.losses(outputs, batch)
             loss = tf.reduce_sum(losses) / self._batch_size
             if self._model.losses:
                 loss += tf.add_n(self._model.losses) / (self._strategy.num_replicas_in_sync * self._parts_per_step)
             scaled = loss * self._loss_scale()
         gradients = tape.gradient(scaled, self._model.trainable_variables)
-        return gradients, self._sums(losses, self._task.metrics(outputs, batch))
+        return gradients, self._sums(losses, self._objective.metrics(outputs, batch))
 
     def _loss_scale(self) -> tf.Tensor | float:
         """What the optimizer takes gradients to be multiplied by: float16 knows none below 6e-8."""
@@ -252,11 +252,11 @@ class Engine:
     def _evaluate_share(self, block: Block) -> Block:
         def one_step(step, stacks):
             batch = self._batch(block, step)
-            answers = self._task.answers(self._task.call(self._model, batch, training=False), batch)
+            answers = self._objective.answers(self._objective.call(self._model, batch, training=False), batch)
             return {name: stack.write(step, answers[name]) for name, stack in stacks.items()}
 
         steps = tf.shape(block["weight"])[0]
-        stacks = {name: tf.TensorArray(dtype, size=steps) for name, dtype in self._task.answer_types.items()}
+        stacks = {name: tf.TensorArray(dtype, size=steps) for name, dtype in self._objective.answer_types.items()}
         stacks = _loop(steps, one_step, stacks)
         return {name: stack.stack() for name, stack in stacks.items()} | {"weight": block["weight"]}
 
@@ -266,7 +266,9 @@ class Engine:
         return {name: self._normalize(value) if name in self._image_names else value for name, value in batch.items()}
 
     def _sums(self, losses: tf.Tensor, metrics: dict[str, tf.Tensor]) -> tf.Tensor:
-        return tf.stack([tf.reduce_sum(losses), *(tf.reduce_sum(metrics[name]) for name in self._task.metric_names)])
+        return tf.stack(
+            [tf.reduce_sum(losses), *(tf.reduce_sum(metrics[name]) for name in self._objective.metric_names)]
+        )
 
     def _steps(self, block: Block) -> tf.Tensor:
         """How many steps the block has, read off the first replica's part of one of its tensors."""
