@@ -145,7 +145,7 @@ def evaluate(given: flags.FlagValues) -> None:
         if recorded is None:
             raise RequestError(f"there is no run in {workdir}; train first")
     console.import_tensorflow()
-    from zoo.training.loop import evaluate as evaluate_checkpoint
+    from zoo.training.evaluation import evaluate as evaluate_checkpoint
 
     result = evaluate_checkpoint(
         configs.with_flags(recorded, given),

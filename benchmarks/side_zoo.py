@@ -122,6 +122,7 @@ def engine_turn(work: Work):
     from zoo.data.transform import make_normalization
     from zoo.places.strategy import ahead_on_device
     from zoo.training.engines.tensorflow import Engine
+    from zoo.training.engines.tensorflow.momentum import MomentumSGD
     from zoo.training.experiment import computing_in
     from zoo.training.optimizers import make_optimizer
 
@@ -134,7 +135,7 @@ def engine_turn(work: Work):
     task, batches = task_and_batches(work, source)
     engine = Engine(
         model,
-        make_optimizer(config, work.steps, model.trainable_variables),
+        make_optimizer(config, work.steps, model.trainable_variables, MomentumSGD),
         task,
         strategy=tf.distribute.get_strategy(),
         batch_size=work.batch_size,

@@ -239,3 +239,28 @@ class LocalResponseNormalization(keras.layers.Layer):
         """The arguments, by which a saved model makes the layer again."""
         own = {"depth_radius": self.depth_radius, "bias": self.bias, "alpha": self.alpha, "beta": self.beta}
         return {**super().get_config(), **own}
+
+
+def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
+    """The layers of a model, those of nested models included."""
+    layers = []
+    for layer in model.layers:
+        layers += all_layers(layer) if isinstance(layer, keras.Model) else [layer]
+    return layers
+
+
+def synchronizes(model: keras.Model) -> bool:
+    """Whether any batch normalisation of the model reduces across replicas."""
+    return any(getattr(layer, "synchronized", False) for layer in all_layers(model))
+
+
+def has_convolutions(model: keras.Model) -> bool:
+    """Whether any layer slides a kernel over its input, so that neighbouring outputs share inputs.
+
+    A layer that cuts its input into patches without overlap, whose stride is its kernel's size, is a dense layer on
+    each patch and no such convolution.
+    """
+    return any(
+        hasattr(layer, "kernel_size") and tuple(layer.kernel_size) != tuple(layer.strides)
+        for layer in all_layers(model)
+    )

@@ -22,7 +22,8 @@ from zoo.places.strategy import make_strategy
 from zoo.tasks.base import Label
 from zoo.tasks.classification import ClassificationObjective
 from zoo.training.engines.tensorflow import Engine
-from zoo.training.loop import evaluate, train_and_evaluate
+from zoo.training.evaluation import evaluate
+from zoo.training.loop import train_and_evaluate
 
 ROOT = Path(__file__).parents[2]
 RNG = np.random.default_rng(0)

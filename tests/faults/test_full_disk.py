@@ -15,7 +15,7 @@ from moments import before_call
 
 from zoo.errors import RunError
 from zoo.runs.checkpoints import Checkpoints
-from zoo.training import loop
+from zoo.training import recording
 from zoo.training.engines.tensorflow import Engine
 from zoo.training.writers import JsonLines
 
@@ -101,7 +101,7 @@ def test_full_while_rows_are_written(start, disk, monkeypatch, capsys):
 def test_full_while_the_model_is_saved(start, uninterrupted, disk, monkeypatch, capsys):
     with monkeypatch.context() as patch:
         # After the last checkpoint, since the answers are at hand then.
-        before_call(patch, loop, "replacing", 1, lambda: fill(disk))
+        before_call(patch, recording, "replacing", 1, lambda: fill(disk))
         assert start(disk / "run") == 1
     assert f"{disk}/run/model.keras cannot be written: No space left on device" in the_error(capsys)
     assert whole(disk / "run")[-1] == 22

@@ -17,8 +17,8 @@ from kills import Job, Kill, difference, result
 
 import zoo
 from benchmarks.loopback import finish
+from zoo.layers import all_layers
 from zoo.places.strategy import gpus
-from zoo.training.engines.tensorflow import all_layers
 
 pytestmark = [pytest.mark.gpu, pytest.mark.slow]
 

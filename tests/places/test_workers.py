@@ -1,8 +1,10 @@
 """What workers agree on, with threads in the place of processes."""
 
 import threading
+import types
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import pytest
 import tensorflow as tf
 
@@ -10,9 +12,12 @@ from zoo.config import ExperimentConfig
 from zoo.errors import RequestError, RunError
 from zoo.places.workers import Workers
 from zoo.runs import provenance
+from zoo.runs.checkpoints import Checkpoints, DamagedError
 from zoo.training import experiment, shared
 from zoo.training.data import Data, open_data
-from zoo.training.shared import SharedWorkdir
+from zoo.training.engines.tensorflow import backend
+from zoo.training.recording import Recorder
+from zoo.training.shared import SharedCheckpoints, SharedWorkdir
 
 
 class Together(Workers):
@@ -84,6 +89,46 @@ def test_where_the_chief_cannot_write_the_others_hear_of_it(tmp_path, monkeypatc
     assert other == "RunError: worker 0 could not open the workdir; its own message says why"
 
 
+def test_a_checkpoint_that_one_cannot_read_is_refused_by_all(tmp_path):
+    Checkpoints(tmp_path).save(3, {"w": np.ones(4)}, {})
+
+    def read(worker):
+        checkpoints = SharedCheckpoints(tmp_path, worker)
+        if worker.index == 1:
+            checkpoints.load = damaged
+        return checkpoints.restore(3)[0]
+
+    def damaged(step):
+        raise DamagedError("checkpoint 3 is damaged")
+
+    assert each(read) == [
+        "RequestError: worker 1 finds the checkpoint of step 0 in "
+        f"{tmp_path}, worker 0 that of step 3; it must be a folder that all workers share",
+        "RequestError: checkpoint 3 is damaged",
+    ]
+
+
+def test_workers_that_have_gone_apart_save_nothing(tmp_path):
+    """Otherwise the next start would take up the chief's checkpoint everywhere, and nobody could tell any more."""
+    written = []
+
+    def save(worker):
+        engine = types.SimpleNamespace(state=lambda: {"w": np.full(4, 1.0 + (worker.index == 2))})
+        backend = types.SimpleNamespace(workers=worker)
+        made = types.SimpleNamespace(config=ExperimentConfig(), backend=backend, engine=engine)
+        recorder = Recorder(made, tmp_path, 0.0)
+        recorder._checkpoints.save = lambda *arguments: written.append(arguments)
+        recorder.step = 7
+        recorder.save()
+        return "saved"
+
+    assert each(save) == ["saved"] * 2
+    assert len(written) == 2
+    refusals = each(save, 3)
+    assert len(written) == 2
+    assert all(refusal.startswith("RunError: worker 2 has other variables than worker 0 at ") for refusal in refusals)
+
+
 @pytest.mark.parametrize(
     ("record", "changes", "message"),
     [
@@ -147,7 +192,7 @@ def test_a_failure_of_its_own_is_not_hidden(message, said):
 def test_the_building_of_an_experiment_names_losses_too(data_dir, monkeypatch):
     worker = Together(0, [0] * 2, threading.Barrier(1))
     monkeypatch.setattr(worker, "gather", lambda number: [number] * 2)
-    monkeypatch.setattr(experiment, "join", lambda place: (tf.distribute.get_strategy(), worker))
+    monkeypatch.setattr(backend, "join", lambda place: (tf.distribute.get_strategy(), worker))
 
     def lost(*_):
         raise tf.errors.UnavailableError(None, None, "/job:worker/replica:0/task:1 is gone")

@@ -17,7 +17,8 @@ from zoo.tasks import known
 from zoo.tasks.base import Label
 from zoo.tasks.known import find_task, register_task, task_names
 from zoo.training.data import open_data
-from zoo.training.loop import evaluate, train_and_evaluate
+from zoo.training.evaluation import evaluate
+from zoo.training.loop import train_and_evaluate
 
 
 def config(**fields):

@@ -1,6 +1,7 @@
 """What a config makes of its data, and that where the data are held does not show."""
 
 import dataclasses
+import shutil
 
 import numpy as np
 import pytest
@@ -8,10 +9,15 @@ from PIL import Image
 
 from zoo.config import ExperimentConfig
 from zoo.data.sources import InMemorySource
+from zoo.data.sources.folder import FolderSource
+from zoo.errors import RunError
 from zoo.training import data
 from zoo.training.data import open_data
-from zoo.training.loop import evaluate, train_and_evaluate
+from zoo.training.evaluation import evaluate
+from zoo.training.experiment import make_experiment
+from zoo.training.loop import train_and_evaluate
 
+first_corrupt = FolderSource.first_corrupt
 RNG = np.random.default_rng(0)
 
 
@@ -137,3 +143,28 @@ def test_an_image_that_breaks_while_a_run_reads_it_is_named(photos, tmp_path):
     run = config(dataset=f"folder:{tmp_path}", image_size=12, normalize="unit")
     with pytest.raises(Exception, match=rf"{broken.name} cannot be decoded.*--skip_corrupt_images"):
         train_and_evaluate(run, str(tmp_path / "run"), memory_gib=0)
+
+
+@pytest.mark.parametrize(("model", "images"), [("mlp", 1), ("siamese", 2), ("triplet", 3)])
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_only_the_examples_of_the_block_that_failed_are_looked_through(
+    photos, tmp_path, monkeypatch, model, images, split
+):
+    """A folder may have a million images, and to decode them all again takes hours."""
+    shutil.copytree(photos, tmp_path / "photos")
+    broken = sorted((tmp_path / "photos" / split / "b").iterdir())[-1]
+    options = {"image_size": 12, "normalize": "unit", "ways": 0, "batch_size": 2, "log_every_steps": 1}
+    made = make_experiment(config(dataset=f"folder:{tmp_path / 'photos'}", model=model, **options), memory_gib=0)
+    looked_through = []
+    monkeypatch.setattr(
+        FolderSource,
+        "first_corrupt",
+        lambda self, indices: looked_through.append(len(indices)) or first_corrupt(self, indices),
+    )
+    broken.write_bytes(broken.read_bytes()[:400])
+    with pytest.raises(RunError, match=f"{broken.name} cannot be decoded"):
+        for _ in made.training_blocks(made.block_plan(), 0) if split == "train" else made.evaluation_blocks():
+            pass
+    examples = 2 if split == "train" else made.data.evaluation.num_examples
+    # A model of triplets is evaluated on pairs.
+    assert looked_through == [examples * (images if split == "train" else min(images, 2))]

@@ -12,8 +12,9 @@ from zoo.places.strategy import make_strategy
 from zoo.tasks.base import Label
 from zoo.tasks.classification import ClassificationObjective
 from zoo.training.engines.tensorflow import Engine
+from zoo.training.engines.tensorflow.momentum import MomentumSGD
 from zoo.training.experiment import computing_in, make_experiment
-from zoo.training.optimizers import make_optimizer
+from zoo.training.optimizers import LearningRate, make_optimizer
 
 BATCH, K = 12, 3
 RNG = np.random.default_rng(0)
@@ -22,7 +23,16 @@ BLOCK = {"image": tf.constant(IMAGES), "label": tf.constant(RNG.integers(0, 10, 
 
 
 def make_engine(
-    name="mlp", *, replicas=1, jit="off", l2=0.0, clip_norm=0.0, accumulate_steps=1, ema_decay=0.0, **fields
+    name="mlp",
+    *,
+    replicas=1,
+    jit="off",
+    l2=0.0,
+    clip_norm=0.0,
+    accumulate_steps=1,
+    ema_decay=0.0,
+    loss_scale=None,
+    **fields,
 ):
     config = ExperimentConfig(**{"optimizer": "sgd", "learning_rate": 0.1, "batch_size": BATCH, **fields})
     strategy = make_strategy(Place.parse("one_device" if replicas == 1 else f"mirrored:{replicas}"))
@@ -30,7 +40,10 @@ def make_engine(
     with strategy.scope():
         with computing_in(config.precision):
             model = zoo.build_model(name, (8, 8, 1), 10, **({"dropout": 0.0} if name == "mlp" else {}))
-        optimizer = make_optimizer(config, 10, model.trainable_variables)
+        optimizer = make_optimizer(config, 10, model.trainable_variables, MomentumSGD)
+        if loss_scale:
+            optimizer = keras.optimizers.LossScaleOptimizer(optimizer, initial_scale=loss_scale)
+            optimizer.build(model.trainable_variables)
     engine = Engine(
         model,
         optimizer,
@@ -181,7 +194,8 @@ def test_layers_compute_in_low_precision_and_variables_stay(data_dir, model, pre
 
 @pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.gpu), 2])
 def test_a_float16_gradient_that_is_not_finite_changes_nothing_but_the_scale(replicas):
-    engine, model, optimizer = make_engine(replicas=replicas, precision="float16", l2=0.1, clip_norm=1.0)
+    options = {"precision": "float16", "l2": 0.1, "clip_norm": 1.0, "schedule": "cosine", "epochs": 1}
+    engine, model, optimizer = make_engine(replicas=replicas, **options)
     # Only the last replica's gradient overflows.
     bad = IMAGES[:1].copy()
     bad[:, -1] = 6e4
@@ -194,21 +208,20 @@ def test_a_float16_gradient_that_is_not_finite_changes_nothing_but_the_scale(rep
     finally:
         BLOCK["image"] = images
     assert optimizer.dynamic_scale.numpy() == scale / 8
+    # The schedule goes on all the same: it ends with the run, and the log says what it is.
+    assert (int(optimizer.iterations), int(optimizer.steps_taken)) == (0, 3)
+    config = ExperimentConfig(learning_rate=0.1, schedule="cosine", epochs=1)
+    assert float(optimizer.learning_rate) == float(LearningRate(config, 10)(3))
     for variable, value in zip(model.trainable_variables, before, strict=True):
         np.testing.assert_array_equal(variable, value)
 
 
 @pytest.mark.parametrize("replicas", [pytest.param(1, marks=pytest.mark.gpu), pytest.param(2, marks=pytest.mark.slow)])
 def test_scaling_the_loss_changes_no_update(replicas):
-    scaled, model, _ = make_engine(replicas=replicas, l2=0.1, clip_norm=0.5)
-    engine, same, wrapped = make_engine(replicas=replicas, l2=0.1, clip_norm=0.5)
-    strategy = make_strategy(Place.parse("one_device" if replicas == 1 else f"mirrored:{replicas}"))
-    with strategy.scope():
-        wrapped = keras.optimizers.LossScaleOptimizer(wrapped, initial_scale=1024.0)
-        wrapped.build(same.trainable_variables)
-    engine._optimizer, engine._scales_loss = wrapped, True
+    plain, model, _ = make_engine(replicas=replicas, l2=0.1, clip_norm=0.5)
+    scaled, same, _ = make_engine(replicas=replicas, l2=0.1, clip_norm=0.5, loss_scale=1024.0)
+    plain.train_block(block(replicas))
     scaled.train_block(block(replicas))
-    engine.train_block(block(replicas))
     for variable, value in zip(model.trainable_variables, same.trainable_variables, strict=True):
         np.testing.assert_allclose(variable, value, rtol=1e-5, atol=1e-7)
 

@@ -20,14 +20,16 @@ import zoo
 from zoo.config import ExperimentConfig
 from zoo.data import pipeline
 from zoo.data.sources import load_source
-from zoo.errors import Interrupted, RunError
+from zoo.errors import Interrupted, RequestError, RunError
 from zoo.runs import provenance
 from zoo.runs.checkpoints import Checkpoints
-from zoo.training import loop
 from zoo.training.engines.tensorflow import Engine
+from zoo.training.engines.tensorflow.gradients import Gradients
+from zoo.training.evaluation import evaluate
 from zoo.training.experiment import Experiment, make_experiment
-from zoo.training.loop import evaluate, train_and_evaluate
+from zoo.training.loop import train_and_evaluate
 from zoo.training.progress import is_better
+from zoo.training.recording import Recorder
 from zoo.training.signals import deferred_signals
 
 # 11 steps an epoch, 22 in all; blocks of 6 and 5 steps; checkpoints at 6, 11 or 12, 17, 22.
@@ -129,7 +131,7 @@ def test_the_workdir_alone_suffices_to_use_the_model(finished, data_dir):
 
 def test_a_finished_run_is_not_run_again(finished, monkeypatch):
     workdir, result = finished
-    monkeypatch.setattr(loop, "make_experiment", kill)
+    monkeypatch.setattr("zoo.training.loop.make_experiment", kill)
     assert train_and_evaluate(CONFIG, str(workdir)) == result
 
 
@@ -157,10 +159,25 @@ def test_killed_anywhere_and_started_again_it_ends_the_same(finished, tmp_path, 
     assert len(json.loads((tmp_path / "run" / "run.json").read_text())["started"]) == 2
 
 
+def test_progress_of_another_version_is_one_line(finished, tmp_path, monkeypatch):
+    workdir, _ = finished
+    shutil.copytree(workdir, tmp_path / "run")
+    (tmp_path / "run" / "result.json").unlink()
+    load = Checkpoints.load
+
+    def of_another_version(self, step):
+        state, progress = load(self, step)
+        return state, {**progress, "tomorrow": 1}
+
+    monkeypatch.setattr(Checkpoints, "load", of_another_version)
+    with pytest.raises(RequestError, match="does not fit: another version of zoo wrote its progress, with 'tomorrow'"):
+        train_and_evaluate(CONFIG, str(tmp_path / "run"))
+
+
 def test_killed_after_the_last_step_it_still_has_its_metrics(finished, tmp_path, data_dir, monkeypatch):
     _, result = finished
     with monkeypatch.context() as patch:
-        patch.setattr(loop, "state_sha256", lambda state: kill())
+        patch.setattr("zoo.training.recording.state_sha256", lambda state: kill())
         with pytest.raises(Killed):
             train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
     resumed = train_and_evaluate(CONFIG, str(tmp_path / "run"), data_dir=data_dir)
@@ -471,14 +488,14 @@ def test_mirrored_with_synchronised_batch_norm_is_one_device(way_of_one_device, 
 @pytest.mark.parametrize("weights", [(0.5, 0.5), (1.0, 0.0), (1.0, 1.01)], ids=["averaged", "dropped", "a hundredth"])
 def test_replicas_that_do_not_add_up_are_seen(way_of_one_device, tmp_path, data_dir, monkeypatch, weights):
     """Gradients averaged that should be added, one replica's share left out, or one of them a hundredth larger."""
-    own = Engine._gradients_of
+    own = Gradients._gradients_of
 
-    def weighted(engine, batch):
-        gradients, sums = own(engine, batch)
+    def weighted(self, batch):
+        gradients, sums = own(self, batch)
         replica = tf.distribute.get_replica_context().replica_id_in_sync_group
         return [gradient * tf.constant(weights)[replica] for gradient in gradients], sums
 
-    monkeypatch.setattr(Engine, "_gradients_of", weighted)
+    monkeypatch.setattr(Gradients, "_gradients_of", weighted)
     share = share_of_the_way(way_of_one_device, tmp_path / "run", data_dir)
     assert share > (1e-3 if weights == (1.0, 1.01) else 0.1)
 
@@ -536,7 +553,7 @@ def test_a_killed_run_remembers_what_was_best(stopped_early, tmp_path, data_dir,
 def test_killed_after_it_had_stopped_it_trains_no_more(stopped_early, tmp_path, data_dir, monkeypatch):
     _, config, result = stopped_early
     with monkeypatch.context() as patch:
-        patch.setattr(loop._Run, "_finish", lambda self: kill())
+        patch.setattr(Recorder, "finish", lambda self, answers: kill())
         with pytest.raises(Killed):
             train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
     monkeypatch.setattr(Engine, "train_block", lambda self, block: pytest.fail("trained on"))
@@ -569,7 +586,7 @@ def test_a_run_whose_best_checkpoint_is_removed_goes_on(stopped_early, tmp_path,
     # In the last epoch it goes while the run trains, and then the run is killed and started again.
     with monkeypatch.context() as patch:
         before_call(patch, Engine, "train_block", number, remove)
-        before_call(patch, loop._Run, "_finish", 1, kill)
+        before_call(patch, Recorder, "finish", 1, kill)
         with pytest.raises(Killed):
             train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
     again = train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)

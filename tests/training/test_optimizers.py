@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 from zoo.config import ExperimentConfig
+from zoo.training.engines.tensorflow.momentum import MomentumSGD
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
 
 STEPS_PER_EPOCH = 10
@@ -46,6 +47,14 @@ def test_drops_are_counted_from_the_first_step_with_warmup_too():
     assert rates(schedule="step:4", warmup_epochs=1)[[39, 40]] == pytest.approx([0.5, 0.05])
 
 
+def test_a_schedule_comes_back_from_its_config():
+    config = ExperimentConfig(epochs=8, schedule="step:2,5:0.2", warmup_epochs=1)
+    rate = LearningRate(config, STEPS_PER_EPOCH)
+    again = LearningRate.from_config(rate.get_config())
+    assert [float(again(step)) for step in range(80)] == [float(rate(step)) for step in range(80)]
+    assert again.get_config() == rate.get_config()
+
+
 def variables():
     kernel = keras.Variable(np.array([[1.0, -2.0], [3.0, 4.0]], "float32"), name="kernel")
     bias = keras.Variable(np.array([5.0, -6.0], "float32"), name="bias")
@@ -59,7 +68,7 @@ def test_momentum_in_one_pass_has_the_bits_of_keras(nesterov):
     values = [rng.standard_normal(shape, "float32") for shape in shapes]
     ours, theirs = ([keras.Variable(value) for value in values] for _ in range(2))
     config = ExperimentConfig(optimizer="sgd", learning_rate=0.037, momentum=0.9, nesterov=nesterov)
-    fused = make_optimizer(config, STEPS_PER_EPOCH, ours)
+    fused = make_optimizer(config, STEPS_PER_EPOCH, ours, MomentumSGD)
     keras_own = keras.optimizers.SGD(0.037, momentum=0.9, nesterov=nesterov)
     keras_own.build(theirs)
     for _ in range(5):

@@ -51,6 +51,9 @@ class TrainBatches(Protocol):
             Tensors of shape (n, ...).
         """
 
+    def train_examples(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> np.ndarray:
+        """The indices of all examples that such a batch is made of, partners included, int64 (m,)."""
+
 
 class EvaluationBatches(Protocol):
     """Makes evaluation batches.
@@ -66,6 +69,9 @@ class EvaluationBatches(Protocol):
 
     def evaluate(self, positions: tf.Tensor) -> Batch:
         """A batch of what stands at `positions`, int64 (n,), from 0 to num_examples - 1."""
+
+    def evaluation_examples(self, positions: tf.Tensor) -> np.ndarray:
+        """The indices of all examples that such a batch is made of, int64 (m,)."""
 
 
 class _Batches:
@@ -129,9 +135,17 @@ class Singles(_Batches):
             batch |= {MIXED + name: tf.gather(batch[name], neighbours) for name in self._names}
         return batch
 
+    def train_examples(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> np.ndarray:
+        """See `TrainBatches`."""
+        return indices.numpy()
+
     def evaluate(self, positions: tf.Tensor) -> Batch:
         """See `EvaluationBatches`."""
         return self._named(positions, None)
+
+    def evaluation_examples(self, positions: tf.Tensor) -> np.ndarray:
+        """See `EvaluationBatches`."""
+        return positions.numpy()
 
     def _named(self, indices: tf.Tensor, keys: tf.Tensor | None) -> Batch:
         examples = self._fetch(indices, keys)
@@ -161,10 +175,18 @@ class Pairs(_Batches):
 
     def train(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> Batch:
         """See `TrainBatches`."""
-        alike = offsets % 2 == 0
-        partners = self._draw(indices, alike, derive(keys, _PARTNER), 0)
-        left, right = self._fetch_parts([indices, partners], [keys, derive(keys, _RIGHT)])
+        chosen, alike = self._chosen(indices, keys, offsets)
+        left, right = self._fetch_parts(chosen, [keys, derive(keys, _RIGHT)])
         return {"left": left["image"], "right": right["image"], "same": tf.cast(alike, tf.int32)}
+
+    def train_examples(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> np.ndarray:
+        """See `TrainBatches`."""
+        return np.concatenate(self._chosen(indices, keys, offsets)[0])
+
+    def _chosen(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> tuple[list[tf.Tensor], tf.Tensor]:
+        """The indices of left and right, and whether they are of one class."""
+        alike = offsets % 2 == 0
+        return [indices, self._draw(indices, alike, derive(keys, _PARTNER), 0)], alike
 
 
 class TripletBatches(_Batches):
@@ -194,12 +216,18 @@ class TripletBatches(_Batches):
 
     def train(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> Batch:
         """See `TrainBatches`."""
-        alike = tf.ones_like(indices, tf.bool)
-        numbers = derive(keys, _PARTNER)
-        chosen = [indices, self._draw(indices, alike, numbers, 0), self._draw(indices, ~alike, numbers, 1)]
-        parts = self._fetch_parts(chosen, [keys, derive(keys, _RIGHT), derive(keys, _THIRD)])
+        parts = self._fetch_parts(self._chosen(indices, keys), [keys, derive(keys, _RIGHT), derive(keys, _THIRD)])
         batch = {name: part["image"] for name, part in zip(self.image_names, parts, strict=True)}
         return batch | {"anchor_label": parts[0][self._label], "negative_label": parts[2][self._label]}
+
+    def train_examples(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> np.ndarray:
+        """See `TrainBatches`."""
+        return np.concatenate(self._chosen(indices, keys))
+
+    def _chosen(self, indices: tf.Tensor, keys: tf.Tensor) -> list[tf.Tensor]:
+        """The indices of anchors, positives and negatives."""
+        alike, numbers = tf.ones_like(indices, tf.bool), derive(keys, _PARTNER)
+        return [indices, self._draw(indices, alike, numbers, 0), self._draw(indices, ~alike, numbers, 1)]
 
 
 class FixedPairs(_Batches):
@@ -229,6 +257,13 @@ class FixedPairs(_Batches):
 
     def evaluate(self, positions: tf.Tensor) -> Batch:
         """See `EvaluationBatches`."""
-        indices = [tf.gather(self._left, positions), tf.gather(self._right, positions)]
-        left, right = self._fetch_parts(indices, None)
+        left, right = self._fetch_parts(self._chosen(positions), None)
         return {"left": left["image"], "right": right["image"], "same": tf.gather(self._same, positions)}
+
+    def evaluation_examples(self, positions: tf.Tensor) -> np.ndarray:
+        """See `EvaluationBatches`."""
+        return np.concatenate(self._chosen(positions))
+
+    def _chosen(self, positions: tf.Tensor) -> list[tf.Tensor]:
+        """The indices of left and right."""
+        return [tf.gather(self._left, positions), tf.gather(self._right, positions)]

@@ -12,6 +12,7 @@ import dataclasses
 import os
 from collections.abc import Iterator
 
+import numpy as np
 import tensorflow as tf
 
 from zoo.data import randomness
@@ -148,6 +149,22 @@ def evaluation_blocks(
         return batch
 
     return _blocks(draw, make, batches, batch_size, evaluation_plan(batches, batch_size), 0, replicas, local)
+
+
+def training_examples(batches: TrainBatches, *, batch_size: int, seed: int, plan: BlockPlan, number: int) -> np.ndarray:
+    """The indices of the examples that a block of `training_blocks` is made of, int64 (n,)."""
+    steps, offsets = tf.range(*plan.bounds(number), dtype=tf.int64), tf.range(batch_size, dtype=tf.int64)
+    indices, epochs = _indices(steps, offsets, batch_size, seed, batches.num_examples)
+    keys = randomness.example_keys(seed, epochs[:, None], indices)
+    offsets = tf.broadcast_to(offsets, tf.shape(indices))
+    return batches.train_examples(*(tf.reshape(value, [-1]) for value in (indices, keys, offsets)))
+
+
+def evaluation_examples(batches: EvaluationBatches, *, batch_size: int, number: int) -> np.ndarray:
+    """The indices of the examples that a block of `evaluation_blocks` is made of, int64 (n,)."""
+    start, end = evaluation_plan(batches, batch_size).bounds(number)
+    positions = tf.range(start * batch_size, min(end * batch_size, batches.num_examples), dtype=tf.int64)
+    return batches.evaluation_examples(positions)
 
 
 def evaluation_batch_size(batches: EvaluationBatches, batch_size: int) -> int:

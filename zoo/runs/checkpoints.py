@@ -10,7 +10,6 @@ arrays are read without pickle.
 """
 
 import hashlib
-import io
 import json
 import os
 import re
@@ -64,8 +63,7 @@ class Checkpoints:
         with writing(target):
             try:
                 self._write(temporary, state, progress)
-                if target.exists():
-                    shutil.rmtree(target)
+                self._remove(target)
                 temporary.rename(target)
             except BaseException:
                 shutil.rmtree(temporary, ignore_errors=True)
@@ -80,7 +78,14 @@ class Checkpoints:
         last = [other for other in steps if other <= step][-self._keep :]
         for other in steps:
             if other > step or (other not in last and other != best):
-                shutil.rmtree(self._path(other))
+                self._remove(self._path(other))
+
+    def _remove(self, checkpoint: Path) -> None:
+        """Removes a checkpoint, which is there whole or not at all for whoever reads meanwhile."""
+        if checkpoint.exists():
+            removed = self._folder / f".{checkpoint.name}.{os.getpid()}.tmp"
+            checkpoint.rename(removed)
+            shutil.rmtree(removed)
 
     def _write(self, folder: Path, state: State, progress: dict[str, Any]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
@@ -113,37 +118,52 @@ class Checkpoints:
         with writing(mark):
             mark.unlink(missing_ok=True)
 
-    def restore(self) -> tuple[int, State, dict[str, Any]] | None:
-        """The newest whole checkpoint: its step, state and progress; None where none was ever written.
+    def restore(self, step: int | None = None) -> tuple[int, State, dict[str, Any]] | None:
+        """A checkpoint: its step, state and progress.
+
+        Args:
+            step: of the checkpoint; None: of the newest whole one.
+
+        Returns:
+            None where none was ever written.
 
         Raises:
-            ValueError: there are checkpoints, and every one is damaged.
+            RequestError: the checkpoint of this step is damaged, or every one is.
         """
-        steps = self.steps()
-        for step in reversed(steps):
+        if step is not None:
             try:
                 return step, *self.load(step)
             except DamagedError as error:
-                self._warn(str(error))
-        if steps:
+                raise RequestError(str(error)) from error
+        passed_over: set[int] = set()
+        # The list is read anew each time: a run that is going on removes old checkpoints while this one reads.
+        while left := [known for known in self.steps() if known not in passed_over]:
+            try:
+                return left[-1], *self.load(left[-1])
+            except DamagedError as error:
+                passed_over.add(left[-1])
+                if self._path(left[-1]).exists():
+                    self._warn(str(error))
+        if self.steps():
             raise RequestError(f"every checkpoint in {self._folder} is damaged; remove the folder to start over")
         return None
 
     def load(self, step: int) -> tuple[State, dict[str, Any]]:
-        """State and progress of one checkpoint.
+        """State and progress of one checkpoint, of which memory holds one copy.
 
         Raises:
             DamagedError: a file of it is missing, or its bytes are not those that were written.
         """
         folder = self._path(step)
         try:
-            content = (folder / "state.npz").read_bytes()
             recorded = (folder / "SHA256SUMS").read_text()
+            with open(folder / "state.npz", "rb") as file:
+                if recorded != f"{hashlib.file_digest(file, 'sha256').hexdigest()}  state.npz\n":
+                    raise DamagedError(f"checkpoint {folder} is damaged: its bytes are not those that were written")
+                file.seek(0)
+                return _unpacked(file)
         except (OSError, UnicodeDecodeError) as error:
             raise DamagedError(f"checkpoint {folder} is damaged: {error}") from error
-        if recorded != f"{hashlib.sha256(content).hexdigest()}  state.npz\n":
-            raise DamagedError(f"checkpoint {folder} is damaged: its bytes are not those that were written")
-        return _unpacked(content)
 
     def _path(self, step: int) -> Path:
         return self._folder / f"step-{step:08d}"
@@ -191,8 +211,9 @@ def _pack(file: _Hashing, state: State, progress: dict[str, Any]) -> None:
             member.write(json.dumps(progress).encode())
 
 
-def _unpacked(content: bytes) -> tuple[State, dict[str, Any]]:
-    with zipfile.ZipFile(io.BytesIO(content)) as archive:
+def _unpacked(file: BinaryIO) -> tuple[State, dict[str, Any]]:
+    with zipfile.ZipFile(file) as archive:
         progress = json.loads(archive.read(_PROGRESS))
-    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+    file.seek(0)
+    with np.load(file, allow_pickle=False) as arrays:
         return {name: arrays[name] for name in arrays.files if name != _PROGRESS}, progress

@@ -20,6 +20,7 @@ import numpy as np
 from zoo.config import ExperimentConfig, differences
 from zoo.errors import RequestError
 from zoo.runs.checkpoints import Checkpoints
+from zoo.runs.preprocessing import Preprocessing
 from zoo.runs.files import remove_leftovers, write_atomically, write_json, writing
 
 
@@ -163,10 +164,15 @@ class Workdir:
         """What `run.json` holds; empty where there is none."""
         return self._read("run.json") or {}
 
-    def statistics(self) -> tuple[list[float], list[float]] | None:
-        """Mean and deviation of the pixels that the run was trained with; None where it was not."""
+    def preprocessing(self) -> Preprocessing | None:
+        """What images went through in the run; None where it was not trained."""
         recorded = self.run().get("preprocessing") if self._holds_results() else None
-        return recorded and (recorded["mean"], recorded["deviation"])
+        return Preprocessing.from_json(recorded) if recorded else None
+
+    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+        """Mean and deviation of the pixels that the run was trained with; None where it was not."""
+        preprocessing = self.preprocessing()
+        return preprocessing and preprocessing.statistics
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Records the result, which is what marks the run as finished."""

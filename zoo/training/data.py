@@ -131,10 +131,10 @@ def _check_augmentation(config: ExperimentConfig, task: type[Task]) -> None:
         )
 
 
-def corrupt_image(source: ExampleSource) -> str | None:
-    """What to say of the first file of a source that cannot be decoded; None where there is none, or are no files."""
+def corrupt_image(source: ExampleSource, indices: np.ndarray) -> str | None:
+    """What to say of the first of some examples whose file cannot be decoded; None where all can, or are no files."""
     stored = getattr(source, "stored", source)
-    culprit = stored.first_corrupt(np.arange(stored.num_examples)) if hasattr(stored, "first_corrupt") else None
+    culprit = stored.first_corrupt(indices) if hasattr(stored, "first_corrupt") else None
     return None if culprit is None else str(folder.corrupt_image(culprit))
 
 
@@ -144,4 +144,5 @@ def _corrupt_named(source: ExampleSource) -> Iterator[None]:
     try:
         yield
     except tf.errors.OpError as error:
-        raise RequestError(corrupt_image(source) or f"{source.name} cannot be read: {error.message}") from error
+        culprit = corrupt_image(source, np.arange(source.num_examples))
+        raise RequestError(culprit or f"{source.name} cannot be read: {error.message}") from error

@@ -2,14 +2,13 @@
 
 import contextlib
 import dataclasses
-import itertools
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
-import tensorflow as tf
+import numpy as np
 
 from zoo import processor, registry
 from zoo.config import ExperimentConfig
@@ -18,15 +17,14 @@ from zoo.data.batches import EvaluationBatches, TrainBatches
 from zoo.data.sources import ExampleSource
 from zoo.data.transform import Statistics
 from zoo.errors import RequestError, RunError, unknown
-from zoo.places.joining import join
+from zoo.layers import all_layers, synchronizes
 from zoo.places.place import ONE_DEVICE, Place
-from zoo.places.strategy import ahead_on_device, gpus, is_tpu, set_cpu_threads, strategy_name
 from zoo.places.workers import Workers
 from zoo.runs import provenance
+from zoo.runs.preprocessing import Preprocessing
 from zoo.tasks.base import Objective
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
-from zoo.training.engines.memory import is_out_of_memory, memory_shortage_named
-from zoo.training.engines.tensorflow import Engine, all_layers, synchronizes
+from zoo.training.engines import Backend, Block, Engine, UnreadableError, make_backend
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
 
 
@@ -36,8 +34,7 @@ class Experiment:
 
     Attributes:
         config: what it was made from.
-        strategy: where steps run.
-        workers: the processes of the job.
+        backend: the devices and processes that it runs on.
         data: the splits and what is learned of them.
         train_batches, evaluation_batches: what batches are made of.
         objective: loss and metrics.
@@ -48,8 +45,7 @@ class Experiment:
     """
 
     config: ExperimentConfig
-    strategy: tf.distribute.Strategy
-    workers: Workers
+    backend: Backend
     data: Data
     train_batches: TrainBatches
     evaluation_batches: EvaluationBatches
@@ -61,23 +57,15 @@ class Experiment:
 
     def provenance(self) -> dict[str, Any]:
         """What `run.json` says of a run beside its config."""
-        data, name = self.data, strategy_name(self.strategy)
+        data, backend = self.data, self.backend
         return {
             "versions": provenance.versions(),
             "dataset": data.record(),
-            # What a picture must go through before the model can take it: resize, then (pixels - mean) / deviation.
-            "preprocessing": {
-                "image_size": data.sizing.size,
-                "center_crop": data.sizing.center_crop,
-                "interpolation": data.sizing.interpolation,
-                "mean": data.normalization.mean,
-                "deviation": data.normalization.deviation,
-            },
-            "hardware": provenance.hardware(gpus()),
-            "strategy": name,
-            "replicas": self.strategy.num_replicas_in_sync,
-            # A TPU compiles everything with XLA, whoever asks.
-            "xla": self.engine.jit or name == "tpu",
+            "preprocessing": Preprocessing.of(data.sizing, data.normalization).to_json(),
+            "hardware": provenance.hardware(backend.gpus),
+            "strategy": backend.strategy_name,
+            "replicas": backend.replicas,
+            "xla": self.engine.jit or backend.compiles_everything,
             "seed": self.config.seed,
             "command": sys.argv,
         }
@@ -100,68 +88,53 @@ class Experiment:
         )
         return pipeline.BlockPlan.of(self.total_steps, config.eval_every_epochs * self.steps_per_epoch, longest)
 
-    def training_blocks(self, plan: pipeline.BlockPlan, first_step: int) -> Iterator[dict]:
+    def training_blocks(self, plan: pipeline.BlockPlan, first_step: int) -> Iterator[Block]:
         """The blocks from a step on, as the engine takes them.
 
         Raises:
             RunError: an image cannot be decoded; the message names it.
         """
-        config = self.config
-        blocks = self._distributed(
+        first_block = plan.block_of(first_step)
+        options = {"batch_size": self.config.batch_size, "seed": self.config.seed, "plan": plan}
+        return self._readable(
             lambda local: pipeline.training_blocks(
-                self.train_batches,
-                batch_size=config.batch_size,
-                seed=config.seed,
-                plan=plan,
-                first_step=first_step,
-                replicas=self.strategy.num_replicas_in_sync,
-                local=local,
+                self.train_batches, **options, first_step=first_step, replicas=self.backend.replicas, local=local
             ),
-            plan.num_blocks - plan.block_of(first_step),
+            plan.num_blocks - first_block,
+            self.data.train,
+            lambda number: pipeline.training_examples(self.train_batches, **options, number=first_block + number),
         )
-        return self._readable(blocks, self.data.train)
 
-    def evaluation_blocks(self) -> Iterator[dict]:
+    def evaluation_blocks(self) -> Iterator[Block]:
         """The blocks of the evaluation split, as the engine takes them.
 
         Raises:
             RunError: as in `training_blocks`.
         """
         batches = self.evaluation_batches
-        batch_size = pipeline.evaluation_batch_size(batches, self.config.batch_size)
-        blocks = self._distributed(
+        size = pipeline.evaluation_batch_size(batches, self.config.batch_size)
+        return self._readable(
             lambda local: pipeline.evaluation_blocks(
-                batches, batch_size=batch_size, replicas=self.strategy.num_replicas_in_sync, local=local
+                batches, batch_size=size, replicas=self.backend.replicas, local=local
             ),
-            pipeline.evaluation_plan(batches, batch_size).num_blocks,
+            pipeline.evaluation_plan(batches, size).num_blocks,
+            self.data.evaluation,
+            lambda number: pipeline.evaluation_examples(batches, batch_size=size, number=number),
         )
-        return self._readable(blocks, self.data.evaluation)
 
-    def _distributed(self, make_dataset, num_blocks: int):
-        """The blocks, for the replicas of this process where there are several."""
-        replicas = self.strategy.num_replicas_in_sync
-        if replicas == 1:
-            return ahead_on_device(make_dataset(None))
-
-        def dataset_of(context):
-            count = replicas // context.num_input_pipelines
-            blocks = make_dataset(range(context.input_pipeline_id * count, (context.input_pipeline_id + 1) * count))
-            if context.num_input_pipelines == 1:
-                return blocks
-            # Before each element of a dataset that ends, all processes would ask each other whether it has ended.
-            return blocks.apply(tf.data.experimental.assert_cardinality(tf.data.INFINITE_CARDINALITY))
-
-        return itertools.islice(self.strategy.distribute_datasets_from_function(dataset_of), num_blocks)
-
-    def _readable(self, blocks, source: ExampleSource) -> Iterator[dict]:
-        """The blocks; where reading one fails, the file that cannot be read is looked for."""
+    def _readable(
+        self,
+        make_blocks: Callable[[range | None], Any],
+        num_blocks: int,
+        source: ExampleSource,
+        examples_of: Callable[[int], np.ndarray],
+    ) -> Iterator[Block]:
+        """The blocks; where one cannot be made, the file that cannot be read is looked for among its examples alone."""
         try:
-            yield from blocks
-        except tf.errors.OpError as error:
-            if is_out_of_memory(error):
-                raise
-            message = corrupt_image(source) or f"examples of {source.name} cannot be read: {error.message}"
-            raise RunError(message) from error
+            yield from self.backend.blocks(make_blocks, num_blocks)
+        except UnreadableError as error:
+            message = corrupt_image(source, examples_of(error.number))
+            raise RunError(message or f"examples of {source.name} cannot be read: {error}") from error
 
 
 def make_experiment(
@@ -185,46 +158,48 @@ def make_experiment(
         ValueError: a name is unknown, or values or workers do not fit together; the message says what to change.
         RunError: a worker was lost.
     """
-    if keras.backend.backend() != "tensorflow":
-        raise RequestError(f"Keras runs on {keras.backend.backend()}; training needs KERAS_BACKEND=tensorflow")
     registry.model_info(config.model)
-    placement, workers = _take_place(config, place)
+    backend = make_backend(place, config)
+    workers = backend.workers
+    different = workers.first_different(json.dumps(dataclasses.asdict(config)))
+    if different is not None:
+        raise RequestError(
+            f"worker {different} has another config than worker 0; start all with the same flags, in the same workdir"
+        )
     # Several workers make every variable together.
     with workers.worker_loss_named():
         # Preparing a dataset writes to data_dir.
         with workers.chief_first("prepare the data"):
             data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
         _check_workers(workers, data)
-        with memory_shortage_named(config):
-            return _built(config, data, placement, workers)
+        with backend.memory_shortage_named(config):
+            return _built(config, data, backend)
 
 
-def _built(config: ExperimentConfig, data: Data, placement: tf.distribute.Strategy, workers: Workers) -> Experiment:
+def _built(config: ExperimentConfig, data: Data, backend: Backend) -> Experiment:
     """Builds what the data go into."""
-    _check_batch(config, data.train.num_examples, placement.num_replicas_in_sync)
+    _check_batch(config, data.train.num_examples, backend.replicas)
     steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
-    with placement.scope():
-        model = _build_model(config, data, placement.num_replicas_in_sync)
-        _check_jit(config, model, placement)
-        optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables)
-    objective = data.task.objective(_output_names(model), registry.model_info(config.model).loss_weights)
+    with backend.scope():
+        model = _build_model(config, data, backend)
+        _check_jit(config, model, backend)
+        optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables, backend.momentum_sgd)
+    objective = data.task.objective(output_names(model), registry.model_info(config.model).loss_weights)
     _check_metrics(config, objective)
-    train_batches, evaluation_batches = data.train_batches(_input_names(model)), data.evaluation_batches()
-    engine = Engine(
+    train_batches, evaluation_batches = data.train_batches(input_names(model)), data.evaluation_batches()
+    engine = backend.make_engine(
         model,
         optimizer,
-        objective,
-        strategy=placement,
+        objective=objective,
         batch_size=config.batch_size,
         normalize=data.normalization,
         image_names={*train_batches.image_names, *evaluation_batches.image_names},
-        **_engine_options(config, model, placement),
+        **_engine_options(config, model, backend),
     )
     return Experiment(
         config=config,
-        strategy=placement,
-        workers=workers,
+        backend=backend,
         data=data,
         train_batches=train_batches,
         evaluation_batches=evaluation_batches,
@@ -236,32 +211,18 @@ def _built(config: ExperimentConfig, data: Data, placement: tf.distribute.Strate
     )
 
 
-def _engine_options(config: ExperimentConfig, model: keras.Model, placement: tf.distribute.Strategy) -> dict[str, Any]:
+def _engine_options(config: ExperimentConfig, model: keras.Model, backend: Backend) -> dict[str, Any]:
     """How the engine takes a step."""
+    # On a GPU XLA has no deterministic gradient of max pooling (tensorflow issue 69417); TensorFlow's own kernels have.
+    without_xla = backend.compiles_everything or (config.deterministic and backend.has_gpu)
     return {
-        # A TPU compiles everything with XLA, whoever asks. On a GPU XLA has no deterministic gradient of max pooling
-        # (tensorflow issue 69417); TensorFlow's own kernels have.
-        "jit": "off" if is_tpu(placement) or _deterministic_on_gpu(config) else config.jit,
+        "jit": "off" if without_xla else config.jit,
         "l2": config.l2,
         "decayed": tuple(v for v in model.trainable_variables if decayed(v, config)),
         "clip_norm": config.grad_clip_norm,
         "accumulate_steps": config.accumulate_steps,
         "ema_decay": config.ema_decay,
     }
-
-
-def _take_place(config: ExperimentConfig, place: Place) -> tuple[tf.distribute.Strategy, Workers]:
-    """Where the run happens, before anything is built there."""
-    if config.deterministic:
-        tf.config.experimental.enable_op_determinism()
-    set_cpu_threads(config.cpu_threads)
-    placement, workers = join(place)
-    odd = workers.first_different(json.dumps(dataclasses.asdict(config)))
-    if odd is not None:
-        raise RequestError(
-            f"worker {odd} has another config than worker 0; start all with the same flags, in the same workdir"
-        )
-    return placement, workers
 
 
 def _check_workers(workers: Workers, data: Data) -> None:
@@ -299,10 +260,10 @@ def computing_in(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(policy)
 
 
-def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.Model:
+def _build_model(config: ExperimentConfig, data: Data, backend: Backend) -> keras.Model:
     takes = registry.model_info(config.model).hyperparameters
     given = {**data.task.builder_arguments(takes), **config.model_args}
-    if not tf.config.list_physical_devices("GPU"):
+    if not backend.has_gpu:
         processor.check_precision(config.precision)
     try:
         with computing_in(config.precision):
@@ -315,30 +276,27 @@ def _build_model(config: ExperimentConfig, data: Data, replicas: int) -> keras.M
             f"{config.model} cannot be built for images {data.image_shape} with {given}: "
             + " ".join(str(error).split())
         ) from error
-    data.task.check_ends(_input_names(model), _output_names(model))
+    data.task.check_ends(input_names(model), output_names(model))
     for layer in all_layers(model):
-        if isinstance(layer, keras.layers.BatchNormalization) and replicas > 1:
+        if isinstance(layer, keras.layers.BatchNormalization) and backend.replicas > 1:
             layer.synchronized = config.sync_batch_norm
     return model
 
 
-def _check_jit(config: ExperimentConfig, model: keras.Model, placement: tf.distribute.Strategy) -> None:
+def _check_jit(config: ExperimentConfig, model: keras.Model, backend: Backend) -> None:
     """Refuses to compile what cannot be; a TPU compiles everything, and synchronises within."""
-    if config.jit == "on" and _deterministic_on_gpu(config):
+    if config.jit != "on" or backend.compiles_everything:
+        return
+    if config.deterministic and backend.has_gpu:
         raise RequestError(
             "jit=on and deterministic do not go together on a GPU, where XLA has no deterministic gradient of max "
             "pooling; leave one of them out"
         )
-    several = placement.num_replicas_in_sync > 1 and not is_tpu(placement)
-    if several and config.jit == "on" and synchronizes(model):
+    if backend.replicas > 1 and synchronizes(model):
         raise RequestError(
             "jit=on and sync_batch_norm do not go together on several replicas, since XLA cannot compile what "
             "synchronises within; leave one of them out"
         )
-
-
-def _deterministic_on_gpu(config: ExperimentConfig) -> bool:
-    return config.deterministic and bool(tf.config.list_physical_devices("GPU"))
 
 
 def _check_metrics(config: ExperimentConfig, objective: Objective) -> None:
@@ -348,11 +306,12 @@ def _check_metrics(config: ExperimentConfig, objective: Objective) -> None:
             raise unknown(f"metric in {name}", metric, objective.summary_names)
 
 
-def _input_names(model: keras.Model) -> list[str]:
+def input_names(model: keras.Model) -> list[str]:
+    """The names of a model's inputs."""
     return [tensor.name for tensor in model.inputs]
 
 
-def _output_names(model: keras.Model) -> list[str]:
+def output_names(model: keras.Model) -> list[str]:
     """Keys of a dictionary of outputs; otherwise the names of the layers that give them."""
     # A Sequential has one output, and no `output` before it is called.
     if isinstance(model, keras.Sequential):

@@ -1,9 +1,9 @@
 """Learning-rate schedule and optimizer of a config."""
 
 import math
+from collections.abc import Callable
 
 import keras
-import tensorflow as tf
 
 from zoo.config import ExperimentConfig, parse_schedule
 
@@ -25,10 +25,13 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
         self.warmup_steps = config.warmup_epochs * steps_per_epoch
         self.total_steps = config.epochs * steps_per_epoch
 
+        # Counts steps where updates are skipped, see `LossScaleOptimizer`; None: every step is an update.
+        self.steps_taken: keras.Variable | None = None
+
     def __call__(self, step):
         """The rate, a float32 scalar, for the update that follows `step` updates."""
         ops = keras.ops
-        step = ops.cast(step, "float32")
+        step = ops.cast(step if self.steps_taken is None else self.steps_taken, "float32")
         rate = ops.convert_to_tensor(self.peak, "float32")
         done = ops.clip((step - self.warmup_steps) / max(self.total_steps - self.warmup_steps, 1), 0.0, 1.0)
         if self.shape == "cosine":
@@ -45,22 +48,34 @@ class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
 
     def get_config(self):
         """All that decides the rate."""
-        return dict(vars(self))
+        return {name: value for name, value in vars(self).items() if name != "steps_taken"}
+
+    @classmethod
+    def from_config(cls, config):
+        """What `get_config` gave."""
+        rate = cls.__new__(cls)
+        vars(rate).update(config, steps_taken=None)
+        return rate
 
 
-class MomentumSGD(keras.optimizers.SGD):
-    """Keras' SGD with momentum, whose update is one pass over each weight in place of several: the same bits sooner."""
+class LossScaleOptimizer(keras.optimizers.LossScaleOptimizer):
+    """Keras' own, which also counts the steps whose update it skipped, as `steps_taken`.
 
-    def update_step(self, gradient, variable, learning_rate):
-        """Updates one variable and its momentum, all of one shape and dtype."""
-        tf.raw_ops.ResourceApplyKerasMomentum(
-            var=variable.handle,
-            accum=self.momentums[self._get_variable_index(variable)].value.handle,
-            lr=tf.cast(learning_rate, variable.dtype),
-            grad=tf.cast(gradient, variable.dtype),
-            momentum=tf.constant(self.momentum, variable.dtype),
-            use_nesterov=self.nesterov,
+    Its `iterations` counts updates. A schedule that went by those would stay behind the log at each skipped step, and a
+    cosine would never reach its end.
+    """
+
+    def build(self, var_list):
+        """Makes the variables."""
+        super().build(var_list)
+        self.steps_taken = self.add_variable(
+            shape=(), initializer="zeros", dtype="int64", aggregation="only_first_replica", name="steps_taken"
         )
+
+    def apply(self, grads, trainable_variables=None):
+        """Takes a step: an update, or none where a gradient is not finite."""
+        super().apply(grads, trainable_variables)
+        self.steps_taken.assign_add(1)
 
 
 def decayed(variable: keras.Variable, config: ExperimentConfig) -> bool:
@@ -73,7 +88,10 @@ def decayed(variable: keras.Variable, config: ExperimentConfig) -> bool:
 
 
 def make_optimizer(
-    config: ExperimentConfig, steps_per_epoch: int, variables: list[keras.Variable]
+    config: ExperimentConfig,
+    steps_per_epoch: int,
+    variables: list[keras.Variable],
+    momentum_sgd: Callable[..., keras.optimizers.Optimizer] = keras.optimizers.SGD,
 ) -> keras.optimizers.Optimizer:
     """Keras' optimizer of a config, built for the variables.
 
@@ -81,6 +99,12 @@ def make_optimizer(
     halves it, without an update, where a gradient is not finite (Micikevicius et al. 2017, arXiv:1710.03740, 3.2).
     `weight_decay` is decoupled (Loshchilov and Hutter 2017, arXiv:1711.05101) for each of them; `l2` belongs
     to the gradient and is no business of the optimizer.
+
+    Args:
+        config: the fields of its group "Optimisation".
+        steps_per_epoch: see `LearningRate`.
+        variables: what it updates.
+        momentum_sgd: makes SGD with momentum, where a backend has a faster one than Keras.
     """
     # Keras looks a schedule up several times a step; where the rate never changes, a number will do.
     constant = config.schedule == "constant" and not config.warmup_epochs
@@ -89,7 +113,7 @@ def make_optimizer(
     if config.epsilon:
         kwargs["epsilon"] = config.epsilon
     if config.optimizer == "sgd":
-        sgd = MomentumSGD if config.momentum else keras.optimizers.SGD
+        sgd = momentum_sgd if config.momentum else keras.optimizers.SGD
         optimizer = sgd(momentum=config.momentum, nesterov=config.nesterov, **kwargs)
     elif config.optimizer == "rmsprop":
         optimizer = keras.optimizers.RMSprop(momentum=config.momentum, **kwargs)
@@ -98,7 +122,11 @@ def make_optimizer(
     else:
         optimizer = keras.optimizers.AdamW(**{**kwargs, "weight_decay": config.weight_decay})
     optimizer.exclude_from_weight_decay(var_list=[v for v in variables if not decayed(v, config)])
-    if config.precision == "float16":
-        optimizer = keras.optimizers.LossScaleOptimizer(optimizer)
-    optimizer.build(variables)
-    return optimizer
+    if config.precision != "float16":
+        optimizer.build(variables)
+        return optimizer
+    scaled = LossScaleOptimizer(optimizer)
+    scaled.build(variables)
+    if not constant:
+        rate.steps_taken = scaled.steps_taken
+    return scaled

@@ -2,6 +2,7 @@
 
 import dataclasses
 import math
+from typing import Any
 
 
 @dataclasses.dataclass
@@ -29,6 +30,18 @@ class Progress:
     metrics: dict[str, float] = dataclasses.field(default_factory=dict)
     best: dict[str, dict[str, float]] = dataclasses.field(default_factory=dict)
     evaluation_due: bool = False
+
+    @classmethod
+    def from_json(cls, saved: dict[str, Any]) -> "Progress":
+        """What a checkpoint holds of it.
+
+        Raises:
+            ValueError: it holds what this version does not know, which another version must have written.
+        """
+        unknown = sorted(saved.keys() - {field.name for field in dataclasses.fields(cls)})
+        if unknown:
+            raise ValueError(f"another version of zoo wrote its progress, with {unknown[0]!r} in it")
+        return cls(**saved)
 
     def note(self, metric: str, value: float, step: int) -> None:
         """Takes in the value of a metric of `best` after an evaluation."""

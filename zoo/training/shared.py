@@ -111,15 +111,15 @@ class SharedCheckpoints(Checkpoints):
         if self._workers.is_chief:
             super().mark_best(step)
 
-    def restore(self) -> tuple[int, State, dict[str, Any]] | None:
+    def restore(self, step: int | None = None) -> tuple[int, State, dict[str, Any]] | None:
         """As in `Checkpoints`.
 
         Raises:
-            ValueError: every checkpoint is damaged, or the workers did not read the same one.
+            RequestError: as in `Checkpoints`, or another worker could not read what this one did.
         """
         restored, failure = None, None
         try:
-            restored = super().restore()
+            restored = super().restore(step)
         except RequestError as error:
             failure = error
         # Nobody writes before all have read.

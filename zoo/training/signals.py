@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 
 class StopRequested(Exception):  # noqa: N818 - nothing went wrong
-    """A signal came to one of the workers; every one of them stops where this is raised."""
+    """A signal came to one of the workers; each of them stops where this is raised."""
 
     def __init__(self, number: int):
         super().__init__(number)

@@ -9,12 +9,13 @@ import tensorflow as tf
 
 import zoo
 from zoo.config import ExperimentConfig
+from zoo.layers import all_layers, has_convolutions, synchronizes
 from zoo.places.place import Place
 from zoo.places.strategy import make_strategy
 from zoo.runs.checkpoints import state_sha256
 from zoo.tasks.base import Label
 from zoo.tasks.classification import ClassificationObjective
-from zoo.training.engines.tensorflow import Engine, all_layers, synchronizes, uses_xla
+from zoo.training.engines.tensorflow.engine import Engine, ranked, uses_xla
 from zoo.training.optimizers import decayed, make_optimizer
 
 RNG = np.random.default_rng(0)
@@ -143,6 +144,42 @@ def test_xla_is_for_nets_without_convolutions_on_cpu():
     assert not uses_xla(zoo.build_model("simple_cnn"), "auto")
     assert uses_xla(zoo.build_model("simple_cnn"), "on")
     assert not uses_xla(zoo.build_model("mlp"), "off")
+
+
+def test_patches_without_overlap_are_no_convolutions():
+    """Their kernel has rank 4 as that of a convolution has, but each patch is a dense layer's input."""
+
+    def net(**arguments):
+        return keras.Sequential([keras.Input((8, 8, 1)), keras.layers.Conv2D(4, **arguments)])
+
+    assert not has_convolutions(net(kernel_size=4, strides=4))
+    assert has_convolutions(net(kernel_size=4, strides=2))
+    assert has_convolutions(keras.Sequential([keras.Input((8, 8, 1)), net(kernel_size=3), keras.layers.Flatten()]))
+    assert not has_convolutions(zoo.build_model("mlp"))
+
+
+def test_names_are_compared_whatever_number_keras_gave_them():
+    here, there = ["dense_3/kernel", "dense_4/kernel", "a/bias"], ["dense/kernel", "dense_1/kernel", "a/bias"]
+    assert ranked(here) == ranked(there)
+    assert ranked(here) != ranked(["dense_1/kernel", "dense/kernel", "a/bias"])
+    assert ranked(here) != ranked([*here[:2], "b/bias"])
+
+
+def test_variables_of_one_shape_that_changed_places_are_refused():
+    """As where a later version builds two equal layers in the other order."""
+
+    def net(*names):
+        layers = [keras.layers.Dense(8, name=name) for name in names]
+        model = keras.Sequential([keras.Input((8,)), *layers], name="net")
+        optimizer = keras.optimizers.SGD()
+        optimizer.build(model.trainable_variables)
+        objective = ClassificationObjective(Label("label", 8))
+        return Engine(model, optimizer, objective, strategy=tf.distribute.get_strategy(), batch_size=2)
+
+    state = net("query", "key").state()
+    net("query", "key").restore(state)
+    with pytest.raises(ValueError, match="net/query/kernel was saved where this model has net/key/kernel"):
+        net("key", "query").restore(state)
 
 
 def on_two_devices(engine, strategy, block, method):

@@ -7,8 +7,8 @@ import train
 from zoo.cli import console
 from zoo.config import ExperimentConfig
 from zoo.errors import RunError
-from zoo.training.engines.memory import is_out_of_memory, memory_shortage_named
 from zoo.training.engines.tensorflow import Engine
+from zoo.training.engines.tensorflow.memory import is_out_of_memory, memory_shortage_named
 
 EXHAUSTED = tf.errors.ResourceExhaustedError
 # As TensorFlow's allocator, XLA and cuDNN say it.

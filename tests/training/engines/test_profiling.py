@@ -3,7 +3,7 @@
 import pytest
 import tensorflow as tf
 
-from zoo.training.engines.profiling import Profiler
+from zoo.training.engines.tensorflow.profiling import Profiler
 
 
 class RefusedError(Exception):

@@ -1,10 +1,8 @@
-"""The compiled part: run a block of training steps, run a block of evaluation, list every variable.
-
-Nothing but this file knows of `tf.function`, XLA and gradients. An engine for another backend has the same
-four methods.
-"""
+"""The compiled part: runs a block of training steps, runs a block of evaluation, lists every variable."""
 
 import contextlib
+import itertools
+import re
 from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
@@ -12,7 +10,10 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from zoo.layers import has_convolutions, synchronizes
 from zoo.tasks.base import Objective
+from zoo.training.engines.tensorflow.compiling import compiled, looped
+from zoo.training.engines.tensorflow.gradients import Gradients
 
 Block = dict[str, tf.Tensor]
 
@@ -27,15 +28,12 @@ class Engine:
         strategy: where steps run.
         batch_size: examples per training step over all replicas together.
         normalize: what becomes of a batch of images, within the step, before the model takes it.
-        image_names: the tensors of a batch that it is for.
+        image_names: the entries of a batch that `normalize` applies to.
         jit: `auto`, `on` or `off`. Auto compiles with XLA on GPU and TPU, and on CPU for nets without
             convolutions: XLA makes small dense nets twice as fast there and convolutions ten times slower.
-        l2: adds l2 * w to the gradient of the `decayed` variables.
-        decayed: the variables that `l2` acts on.
-        clip_norm: largest global norm of the gradient of the loss, taken before l2 is added; 0: no limit.
-        accumulate_steps: a replica's share of a batch goes through the model in so many parts.
         ema_decay: of the moving average of the trainable variables; 0: none. After n updates it is
             (1 + n) / (10 + n) where that is less, as in `tf.train.ExponentialMovingAverage`.
+        **of_gradients: `l2`, `decayed`, `clip_norm` and `accumulate_steps`, see `Gradients`.
 
     Attributes:
         jit: whether XLA compiles anything of a training step.
@@ -52,11 +50,8 @@ class Engine:
         normalize: Callable[[tf.Tensor], tf.Tensor] = tf.identity,
         image_names: Collection[str] = (),
         jit: str = "auto",
-        l2: float = 0.0,
-        decayed: tuple[keras.Variable, ...] = (),
-        clip_norm: float = 0.0,
-        accumulate_steps: int = 1,
         ema_decay: float = 0.0,
+        **of_gradients: Any,
     ):
         self._model = model
         self._optimizer = optimizer
@@ -65,11 +60,6 @@ class Engine:
         self._image_names = frozenset(image_names)
         self._strategy = strategy
         self._batch_size = batch_size
-        self._l2 = l2
-        self._decayed = {variable.path for variable in decayed}
-        self._clip_norm = clip_norm
-        self._scales_loss = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
-        self._parts_per_step = accumulate_steps
         self._ema_decay = ema_decay
         self._averages = []
         if ema_decay:
@@ -85,10 +75,17 @@ class Engine:
         alone = one or not synchronizes(model)
         self.jit = alone and uses_xla(model, jit)
         self._own_statistics = _statistics(model) if alone and not one else []
-        gradients = self._accumulated_gradients_of if accumulate_steps > 1 else self._gradients_of
-        self._gradients = _compiled(gradients, jit=True) if self.jit and not one else gradients
-        self._train_block = _compiled(self._train_block_of, jit=self.jit and one)
-        self._evaluate_block = _compiled(self._evaluate_block_of, jit=self.jit and one)
+        self._gradients = Gradients(
+            model,
+            optimizer,
+            objective,
+            replicas=strategy.num_replicas_in_sync,
+            batch_size=batch_size,
+            jit=self.jit and not one,
+            **of_gradients,
+        )
+        self._train_block = compiled(self._train_block_of, jit=self.jit and one)
+        self._evaluate_block = compiled(self._evaluate_block_of, jit=self.jit and one)
 
     def train_block(self, block: Block) -> dict[str, np.ndarray]:
         """Takes the block's K steps.
@@ -145,11 +142,16 @@ class Engine:
         expected = [(tuple(v.shape), v.dtype) for _, v in variables]
         if expected != [(value.shape, value.dtype.name) for value in state.values()]:
             raise ValueError("the saved variables are not those of this model and optimizer")
+        count = len(self._model.variables)
+        saved, own = ([name.partition("/")[2] for name in names][:count] for names in (state, dict(variables)))
+        for was, now, *ranks in zip(saved, own, ranked(saved), ranked(own), strict=True):
+            if ranks[0] != ranks[1]:
+                raise ValueError(f"{was} was saved where this model has {now}")
         for (_, variable), value in zip(variables, state.values(), strict=True):
             variable.assign(value)
 
     def _variables(self) -> list[tuple[str, keras.Variable]]:
-        # Keras numbers unnamed layers by process, so a path alone does not identify a variable; the order does.
+        # Keras numbers unnamed layers by process, so a path alone does not identify a variable; the place does too.
         variables = [*self._model.variables, *self._optimizer.variables, *self._averages]
         return [(f"{number:04d}/{variable.path}", variable) for number, variable in enumerate(variables)]
 
@@ -164,7 +166,7 @@ class Engine:
         steps = self._steps(block)
         means = tf.TensorArray(tf.float32, size=steps, element_shape=[len(self._names)])
         # The loop encloses `strategy.run`: a loop within it cannot merge gradients across replicas.
-        means = _loop(steps, one_step, means)
+        means = looped(steps, one_step, means)
         if self._own_statistics:
             self._strategy.run(self._average_statistics)
         return means.stack()
@@ -190,56 +192,8 @@ class Engine:
     def _train_step(self, block: Block, step: tf.Tensor) -> tf.Tensor:
         batch = self._batch(block, step)
         gradients, sums = self._gradients(batch)
-        self._optimizer.apply(self._with_penalties(gradients), self._model.trainable_variables)
+        self._optimizer.apply(self._gradients.with_penalties(gradients), self._model.trainable_variables)
         return sums
-
-    def _accumulated_gradients_of(self, batch: Block) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """What `_gradients_of` gives, from parts of the batch that go through the model one after the other."""
-        count = self._parts_per_step
-        parts = {name: tf.reshape(value, [count, -1, *value.shape[1:]]) for name, value in batch.items()}
-
-        def one_part(number, so_far):
-            gradients, sums = so_far
-            more, more_sums = self._gradients_of({name: value[number] for name, value in parts.items()})
-            return [one + other for one, other in zip(gradients, more, strict=True)], sums + more_sums
-
-        nothing = [tf.zeros_like(variable.value) for variable in self._model.trainable_variables]
-        return _loop(count, one_part, (nothing, tf.zeros([len(self._names)])))
-
-    def _gradients_of(self, batch: Block) -> tuple[list[tf.Tensor], tf.Tensor]:
-        """The gradient of this replica's share of the mean loss, and the sums of loss and metrics."""
-        with tf.GradientTape() as tape:
-            outputs = self._objective.call(self._model, batch, training=True)
-            losses = self._objective.losses(outputs, batch)
-            loss = tf.reduce_sum(losses) / self._batch_size
-            if self._model.losses:
-                loss += tf.add_n(self._model.losses) / (self._strategy.num_replicas_in_sync * self._parts_per_step)
-            scaled = loss * self._loss_scale()
-        gradients = tape.gradient(scaled, self._model.trainable_variables)
-        return gradients, self._sums(losses, self._objective.metrics(outputs, batch))
-
-    def _loss_scale(self) -> tf.Tensor | float:
-        """What the optimizer takes gradients to be multiplied by: float16 knows none below 6e-8."""
-        return tf.convert_to_tensor(self._optimizer.dynamic_scale) if self._scales_loss else 1.0
-
-    def _with_penalties(self, gradients: list[tf.Tensor]) -> list[tf.Tensor]:
-        replicas, scale = self._strategy.num_replicas_in_sync, self._loss_scale()
-        # The norm is that of the whole batch's gradient, and so is whether a scaled one is finite: no replica knows it
-        # alone. The optimizer sums over replicas, so each hands on its equal share.
-        whole = replicas > 1 and (self._clip_norm or self._scales_loss)
-        if whole:
-            gradients = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, gradients)
-        if self._clip_norm:
-            gradients, _ = tf.clip_by_global_norm(gradients, self._clip_norm * scale)
-        if whole:
-            gradients = [gradient / replicas for gradient in gradients]
-        if self._l2:
-            share = self._l2 * scale / replicas
-            gradients = [
-                gradient + share * variable.value if variable.path in self._decayed else gradient
-                for gradient, variable in zip(gradients, self._model.trainable_variables, strict=True)
-            ]
-        return gradients
 
     def _evaluate_block_of(self, block: Block) -> Block:
         # Nothing is merged across replicas in a share, so the loop may lie within.
@@ -257,18 +211,13 @@ class Engine:
 
         steps = tf.shape(block["weight"])[0]
         stacks = {name: tf.TensorArray(dtype, size=steps) for name, dtype in self._objective.answer_types.items()}
-        stacks = _loop(steps, one_step, stacks)
+        stacks = looped(steps, one_step, stacks)
         return {name: stack.stack() for name, stack in stacks.items()} | {"weight": block["weight"]}
 
     def _batch(self, block: Block, step: tf.Tensor) -> Block:
         """What the model takes of one step."""
         batch = {name: value[step] for name, value in block.items()}
         return {name: self._normalize(value) if name in self._image_names else value for name, value in batch.items()}
-
-    def _sums(self, losses: tf.Tensor, metrics: dict[str, tf.Tensor]) -> tf.Tensor:
-        return tf.stack(
-            [tf.reduce_sum(losses), *(tf.reduce_sum(metrics[name]) for name in self._objective.metric_names)]
-        )
 
     def _steps(self, block: Block) -> tf.Tensor:
         """How many steps the block has, read off the first replica's part of one of its tensors."""
@@ -278,32 +227,11 @@ class Engine:
         return self._strategy.experimental_local_results(value)
 
 
-def _compiled(function: Callable, *, jit: bool) -> Callable:
-    # AutoGraph would rewrite everything that is called, Keras' layers among it: two seconds at the start of a run.
-    return tf.function(function, jit_compile=jit, autograph=False)
-
-
-def _loop(count: tf.Tensor | int, body: Callable[[tf.Tensor, Any], Any], state: Any) -> Any:
-    """What becomes of a nest of tensors after `state = body(number, state)` for the numbers from 0 to `count` - 1."""
-
-    def advance(number, state):
-        return number + 1, body(number, state)
-
-    return tf.while_loop(lambda number, _: number < count, advance, (0, state), maximum_iterations=count)[1]
-
-
 def uses_xla(model: keras.Model, jit: str) -> bool:
     """The rule of `jit`, see `Engine`."""
     if jit != "auto":
         return jit == "on"
-    # A kernel of rank 4 or 5 is a convolution's.
-    convolutions = any(len(variable.shape) >= 4 for variable in model.trainable_variables)
-    return bool(tf.config.list_physical_devices("GPU")) or not convolutions
-
-
-def synchronizes(model: keras.Model) -> bool:
-    """Whether any batch normalisation of the model reduces across replicas."""
-    return any(getattr(layer, "synchronized", False) for layer in all_layers(model))
+    return bool(tf.config.list_physical_devices("GPU")) or not has_convolutions(model)
 
 
 def _statistics(model: keras.Model) -> list[keras.Variable]:
@@ -311,9 +239,15 @@ def _statistics(model: keras.Model) -> list[keras.Variable]:
     return [variable for variable in model.non_trainable_variables if variable.dtype.startswith("float")]
 
 
-def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of a model, those of nested models included."""
-    layers = []
-    for layer in model.layers:
-        layers += all_layers(layer) if isinstance(layer, keras.Model) else [layer]
-    return layers
+def ranked(paths: list[str]) -> list[str]:
+    """Paths of variables, so written that they can be compared between processes.
+
+    Keras numbers unnamed layers by what else the process has built: `dense_3` and `dense_4` here may be `dense` and
+    `dense_1` there. In place of its number a name gets its rank among those of the same name.
+    """
+    parts = [[re.fullmatch(r"(.*?)(?:_(\d+))?", part) for part in path.split("/")] for path in paths]
+    numbers: dict[str, set[int]] = {}
+    for part in itertools.chain.from_iterable(parts):
+        numbers.setdefault(part[1], set()).add(int(part[2] or 0))
+    ranks = {name: {number: rank for rank, number in enumerate(sorted(known))} for name, known in numbers.items()}
+    return ["/".join(f"{part[1]}#{ranks[part[1]][int(part[2] or 0)]}" for part in path) for path in parts]

@@ -1,0 +1,1 @@
+"""What runs gave: pages, comparisons, pictures."""

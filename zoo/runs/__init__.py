@@ -1,0 +1,1 @@
+"""What a run leaves behind and takes up again: its folder, checkpoints, provenance, records. No TensorFlow here."""
