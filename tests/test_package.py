@@ -21,7 +21,7 @@ ROOMS = {
     "zoo.config": {"zoo.errors"},
     "zoo.registry": {"zoo.errors", "zoo.processor", "zoo.layers"},  # the layers when a saved model is loaded
     # A family may build on another one's blocks, as Wide ResNet does on ResNet-v2's.
-    "zoo.models": {"zoo.models", "zoo.layers", "zoo.registry"},
+    "zoo.models": {"zoo.models", "zoo.layers", "zoo.registry", "zoo.errors"},
     "zoo.data": {"zoo.data", "zoo.errors"},
     "zoo.training": {
         "zoo.training",

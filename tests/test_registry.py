@@ -8,6 +8,7 @@ import pytest
 
 import zoo
 from zoo import registry
+from zoo.errors import RequestError
 
 
 @pytest.fixture
@@ -67,12 +68,27 @@ def test_unknown_hyperparameter_names_those_there_are():
         zoo.build_model("resnet20", depth=32)
 
 
+FRACTIONS = [
+    (name, key)
+    for name in zoo.list_models()
+    for key, default in zoo.model_info(name).hyperparameters.items()
+    if isinstance(default, float)
+]
+
+
 @pytest.mark.parametrize("value", [-0.1, 1.0, 7, "0.5", True, None])
 def test_fractions_must_make_sense(value):
-    with pytest.raises(ValueError, match=r"dropout of mlp is .*; it must be a fraction: at least 0, less than 1"):
+    with pytest.raises(RequestError, match=r"dropout of mlp is .*; it must be a fraction: at least 0, less than 1$"):
         zoo.build_model("mlp", dropout=value)
-    with pytest.raises(ValueError, match=r"bn_momentum of inception_v3 is .*; it must be a fraction"):
+    with pytest.raises(RequestError, match=r"bn_momentum of inception_v3 is .*; it must be a fraction"):
         zoo.build_model("inception_v3", bn_momentum=value)
+
+
+@pytest.mark.parametrize(("name", "key"), FRACTIONS, ids="-".join)
+def test_every_builder_checks_its_fractions(name, key):
+    """All hyperparameters of the zoo that are no whole numbers are fractions."""
+    with pytest.raises(RequestError, match=rf"^{key} of {name} is 1\.0; it must be a fraction"):
+        zoo.build_model(name, **{key: 1.0})
 
 
 @pytest.mark.parametrize("name", ["siamese", "triplet", "multi_output"])

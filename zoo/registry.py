@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 
 Builder = Callable[..., "keras.Model"]
 STYLES = ("sequential", "functional")
-# Hyperparameters that mean the same wherever a builder has them.
-FRACTIONS = ("dropout", "input_dropout", "bn_momentum")
 
 _MODELS: dict[str, "ModelInfo"] = {}
 _discovered = False
@@ -153,8 +151,6 @@ def build_model(
             raise unknown(f"hyperparameter of {name}", key, info.hyperparameters)
         if isinstance(info.hyperparameters[key], bool) and not isinstance(value, bool):
             raise RequestError(f"{key} of {name} is {value!r}; it must be true or false")
-        if key in FRACTIONS and (isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1):
-            raise RequestError(f"{key} of {name} is {value!r}; it must be a fraction: at least 0, less than 1")
     input_shape = info.input_shape if input_shape is None else _checked_shape(input_shape)
     num_classes = info.num_classes if num_classes is None else num_classes
     if num_classes is None:
@@ -204,47 +200,6 @@ def authors_and_year(paper: str) -> str:
     return re.match(r".*?\b(?:19|20)\d\d\b|.*", paper)[0]
 
 
-def build_tower(
-    argument: str, name: Any, input_shape: tuple[int, ...], hyperparameters: Mapping[str, Any] | None
-) -> "keras.Model":
-    """Builds a classifier without its last layer, as a part of a larger model.
-
-    Args:
-        argument: what the larger model calls the part, `tower` or `trunk`, for messages. Its hyperparameters
-            are then called `tower_args` or `trunk_args`.
-        name: a registered classifier that takes one input.
-        input_shape: shape of one example without the batch.
-        hyperparameters: of the classifier; None: its defaults.
-
-    Returns:
-        A model with one input and one output, the features `(batch, width)` before the classifier.
-
-    Raises:
-        ValueError: there is no such model, it is no classifier of one input, or it does not take these values.
-    """
-    hyperparameters = {} if hyperparameters is None else hyperparameters
-    if not isinstance(name, str) or name not in list_models():
-        raise unknown(argument, name if isinstance(name, str) else repr(name), list_models(task="classification"))
-    if not isinstance(hyperparameters, Mapping):
-        raise RequestError(
-            f"{argument}_args is {hyperparameters!r}; it must be a dictionary, hyperparameters of {name}"
-        )
-    info = model_info(name)
-    if info.task != "classification":
-        raise RequestError(f"{argument} is {name!r}, a model for {info.task}; it must be a classifier of one input")
-    for key in hyperparameters:
-        if key not in info.hyperparameters:
-            raise unknown(f"hyperparameter of {name} in {argument}_args", str(key), info.hyperparameters)
-    model = build_model(name, input_shape, 0, **hyperparameters)
-    ends = len(model.inputs), len(model.outputs), len(model.outputs[0].shape)
-    if ends != (1, 1, 2):
-        raise RequestError(
-            f"{argument} is {name!r} with {argument}_args {dict(hyperparameters)}, of {ends[0]} inputs and {ends[1]} "
-            f"outputs {model.outputs[0].shape[1:]}; it must be a classifier of one input whose features are one vector"
-        )
-    return model
-
-
 def load_model(path: str) -> "keras.Model":
     """Loads a saved `.keras` model, with the layers of the zoo known to Keras.
 
@@ -258,45 +213,6 @@ def load_model(path: str) -> "keras.Model":
     import zoo.layers  # noqa: F401 - registers the layers by which the file names them
 
     return keras.saving.load_model(path, compile=False, safe_mode=True)
-
-
-def check_image_shape(name: str, input_shape: tuple[int, ...], *, smallest: int = 1) -> None:
-    """Raises a `ValueError` unless the shape is that of an image which the net can take.
-
-    Args:
-        name: the model, for the message.
-        input_shape: what was asked for, without the batch.
-        smallest: the least height and width: the net's total stride, so that the last feature map has a pixel of
-            its own, or more where convolutions without padding need more.
-    """
-    if len(input_shape) != 3:
-        raise RequestError(f"input_shape of {name} is {input_shape}; it must be an image's: (height, width, channels)")
-    if min(input_shape[:2]) < smallest:
-        raise RequestError(f"input_shape of {name} is {input_shape}; height and width must be at least {smallest}")
-
-
-def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Raises a `ValueError` unless a hyperparameter has one of the values it may have."""
-    if value not in choices:
-        raise RequestError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}")
-
-
-def check_value(holds: bool, name: str, value: Any, allowed: str) -> None:
-    """Raises a `ValueError` unless what a hyperparameter must fulfil holds; `allowed` ends the message."""
-    if not holds:
-        raise RequestError(f"{name} is {value!r}; {allowed}")
-
-
-def check_whole_numbers(name: str, values: Any, *, least: int) -> None:
-    """Raises a `ValueError` unless a hyperparameter is a list of whole numbers, and none of them too small."""
-    is_list = isinstance(values, list | tuple)
-    holds = is_list and all(type(value) is int and value >= least for value in values)
-    check_value(holds, name, values, f"it must be a list of whole numbers, each at least {least}")
-
-
-def check_whole_number(name: str, value: Any, *, least: int) -> None:
-    """Raises a `ValueError` unless a hyperparameter is a whole number, and not too small."""
-    check_value(type(value) is int and value >= least, name, value, f"it must be a whole number, at least {least}")
 
 
 def _keyword_only(function: Builder) -> dict[str, Any]:

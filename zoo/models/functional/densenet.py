@@ -10,9 +10,10 @@ import functools
 
 import keras
 
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.resnet_v2 import bn_relu, conv
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 PAPER = "Huang, Liu, van der Maaten and Weinberger 2016, Densely Connected Convolutional Networks, arXiv:1608.06993"
 # Table 1: layers of the four dense blocks.
@@ -71,6 +72,7 @@ def densenet(
     """
     name = f"densenet{depth}"
     check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
+    check_fractions(name, dropout=dropout)
     image = keras.Input(input_shape, name="image")
     stride = 1 if small_stem else 2
     x = conv(image, 64, 3 if small_stem else 7, strides=stride, name="stem")
@@ -124,6 +126,7 @@ def densenet_bc_100_12(
         features: give what each dense block ends with, by stride, in place of the logits.
     """
     check_image_shape("densenet_bc_100_12", input_shape, smallest=4)
+    check_fractions("densenet_bc_100_12", dropout=dropout)
     image = keras.Input(input_shape, name="image")
     x = conv(image, 24, 3, name="stem")  # 32 x 32 x 24
     stages = {}

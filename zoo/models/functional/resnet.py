@@ -20,9 +20,10 @@ from collections.abc import Callable
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.arguments import check_image_shape
 from zoo.models.blocks import symmetric_conv
 from zoo.models.ends import classifier, stage_features
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 PAPER = "He, Zhang, Ren and Sun 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385"
 # Table 1: blocks of the four stages.

@@ -11,9 +11,10 @@ padding, and epsilon 1e-5 in batch norm, whose momentum of 0.9 is Torch's defaul
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.arguments import check_choice, check_image_shape
 from zoo.models.blocks import symmetric_conv
 from zoo.models.ends import classifier, stage_features
-from zoo.registry import check_choice, check_image_shape, register_model
+from zoo.registry import register_model
 
 PAPER = "He, Zhang, Ren and Sun 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385"
 STAGE_FILTERS = (16, 32, 64)

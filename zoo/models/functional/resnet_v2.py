@@ -15,10 +15,11 @@ import functools
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.arguments import check_image_shape
 from zoo.models.blocks import symmetric_conv
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.resnet import STAGE_BLOCKS, STAGE_FILTERS
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 PAPER = "He, Zhang, Ren and Sun 2016, Identity Mappings in Deep Residual Networks, arXiv:1603.05027"
 

@@ -11,9 +11,10 @@ import functools
 
 import keras
 
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.resnet_v2 import bn_relu, conv
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 PAPER = "Zagoruyko and Komodakis 2016, Wide Residual Networks, arXiv:1605.07146"
 STAGE_FILTERS = (16, 32, 64)
@@ -57,6 +58,7 @@ def wide_resnet(
     """
     name = f"wrn_{depth}_{width}"
     check_image_shape(name, input_shape, smallest=4)
+    check_fractions(name, dropout=dropout)
     image = keras.Input(input_shape, name="image")
     x = conv(image, 16, 3, name="stem")  # 32 x 32 x 16
     stages = {}

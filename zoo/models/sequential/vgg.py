@@ -14,8 +14,9 @@ import functools
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import sequential_features
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 PAPER = (
     "Simonyan and Zisserman 2014, Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv:1409.1556"
@@ -47,6 +48,7 @@ def vgg(
         features: give the last feature map of each stride in place of the logits.
     """
     check_image_shape(name, input_shape, smallest=32)
+    check_fractions(name, dropout=dropout)
     layers = [keras.Input(input_shape, name="image")]
     stages = {}
     for stage, (convolutions, filters) in enumerate(zip(STAGE_CONVOLUTIONS[depth], STAGE_FILTERS, strict=True), 1):
