@@ -1,4 +1,6 @@
+import importlib
 import importlib.metadata
+import inspect
 import sys
 import types
 
@@ -139,6 +141,31 @@ def test_sizes_must_make_sense(name, arguments, message):
 
 def test_variant_takes_the_hyperparameters_of_its_net():
     assert zoo.model_info("resnet20").hyperparameters == {"shortcut": "A", "features": False}
+    signature = inspect.signature(zoo.model_info("resnet20").builder)
+    assert list(signature.parameters) == ["input_shape", "num_classes", "shortcut", "features"]
+
+
+def test_variant_tells_its_net_what_it_is(scratch_registry):
+    def net(name, depth, input_shape, num_classes, *, width=3):
+        return name, depth, input_shape, num_classes, width
+
+    @registry.register_variant(net, 7, paper="Nobody 2000", input_shape=(4,), num_classes=2, parameters=15)
+    def net7():
+        """Seven layers."""
+
+    assert (net7.__name__, net7.__doc__, net7.__module__) == ("net7", "Seven layers.", __name__)
+    assert zoo.model_info("net7").family == "test_registry"
+    assert net7((5,), 6) == ("net7", 7, (5,), 6, 3)
+    assert zoo.build_model("net7", width=8) == ("net7", 7, (4,), 2, 8)
+    with pytest.raises(ValueError, match="unknown hyperparameter of net7 'depth'"):
+        zoo.build_model("net7", depth=8)
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_builders_can_be_imported_by_their_names(name):
+    builder = zoo.model_info(name).builder
+    assert builder is getattr(importlib.import_module(builder.__module__), name)
+    assert builder.__name__ == name
 
 
 def test_entry_points_add_models_and_a_broken_one_is_named(scratch_registry, monkeypatch):

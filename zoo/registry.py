@@ -7,12 +7,17 @@ model's name, its file is the family, and the folder of the file is the style:
         paper="...", input_shape=(32, 32, 3), num_classes=10, parameters=269_722, macs=40_551_040)
     def resnet20(input_shape, num_classes, *, shortcut="A"): ...
 
-Hyperparameters are the builder's keyword-only parameters. A variant that passes its own on to a more
-general net takes `**hyperparameters` and names that net: `@register_model(variant_of=cifar_resnet, ...)`.
+Hyperparameters are the builder's keyword-only parameters. A variant of a more general net
+`(name, *arguments, input_shape, num_classes, **hyperparameters)` says its name, its arguments and its facts:
+
+    @register_variant(cifar_resnet, 20, paper="...", input_shape=(32, 32, 3), num_classes=10, parameters=269_722)
+    def resnet20():
+        ...
 """
 
 import dataclasses
 import fnmatch
+import functools
 import importlib
 import inspect
 import numbers
@@ -80,7 +85,6 @@ def register_model(
     macs: int | None = None,
     task: str = "classification",
     loss_weights: Mapping[str, float] | None = None,
-    variant_of: Builder | None = None,
 ) -> Callable[[Builder], Builder]:
     """Decorator that adds a builder to the registry under its own name.
 
@@ -92,7 +96,6 @@ def register_model(
         macs: the multiply-accumulates for one example at these defaults, likewise.
         task: what the model is trained for.
         loss_weights: weights in the training loss by the output's name, for outputs that do not weigh 1.
-        variant_of: the more general function whose keyword-only parameters the builder passes on.
 
     Raises:
         ValueError: the name is taken.
@@ -115,10 +118,38 @@ def register_model(
             parameters=parameters,
             macs=macs,
             loss_weights=dict(loss_weights or {}),
-            hyperparameters=_keyword_only(variant_of or builder),
+            hyperparameters=_keyword_only(builder),
             builder=builder,
         )
         return builder
+
+    return register
+
+
+def register_variant(net: Builder, *arguments: Any, **facts: Any) -> Callable[[Callable], Builder]:
+    """Decorator that makes a builder of a function without a body, and adds it to the registry.
+
+    Of the function only name, docstring and place are taken. The builder has the net's hyperparameters.
+
+    Args:
+        net: builds `(name, *arguments, input_shape, num_classes, **hyperparameters)`.
+        *arguments: what tells the variant from others.
+        **facts: as `register_model` takes them.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    of_net = inspect.signature(net).parameters.values()
+    ends = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("input_shape", "num_classes")]
+    hyperparameters = [parameter for parameter in of_net if parameter.kind is parameter.KEYWORD_ONLY]
+
+    def register(variant: Callable) -> Builder:
+        @functools.wraps(variant)
+        def builder(input_shape, num_classes, **given):
+            return net(variant.__name__, *arguments, input_shape, num_classes, **given)
+
+        builder.__signature__ = inspect.Signature([*ends, *hyperparameters])
+        return register_model(**facts)(builder)
 
     return register
 
