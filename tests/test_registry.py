@@ -11,6 +11,7 @@ import pytest
 import zoo
 from zoo import registry
 from zoo.errors import RequestError
+from zoo.models import functional
 
 
 @pytest.fixture
@@ -32,6 +33,37 @@ def register(name, module="somewhere.else", **kwargs):
 def test_a_name_registered_twice_is_refused_and_says_by_whom(scratch_registry):
     with pytest.raises(ValueError, match=r"'lenet5' is registered already, by zoo\.models\.sequential\.lenet"):
         register("lenet5")
+
+
+def test_a_name_registered_twice_by_one_file_is_refused(scratch_registry):
+    register("third")
+    with pytest.raises(ValueError, match=r"'third' is registered already, by somewhere\.else"):
+        register("third")
+
+
+BROKEN = """
+from zoo.registry import register_model
+
+@register_model(paper="Nobody 2000", input_shape=(4,), num_classes=2, parameters=15)
+def halfway(input_shape, num_classes):
+    pass
+
+raise ImportError("no such thing")
+"""
+
+
+def test_a_family_that_cannot_be_imported_says_why_every_time(scratch_registry, monkeypatch, tmp_path):
+    (tmp_path / "broken.py").write_text(BROKEN)
+    monkeypatch.setattr(functional, "__path__", [*functional.__path__, str(tmp_path)])
+    monkeypatch.setattr(registry, "_discovered", False)
+    for _ in range(3):
+        with pytest.raises(ImportError, match="no such thing"):
+            zoo.list_models()
+    with pytest.raises(ImportError, match="no such thing"):
+        importlib.import_module("zoo.models.functional.broken")
+    # What was registered before the failure is not taken for a builder.
+    with pytest.raises(ImportError, match="no such thing"):
+        registry._MODELS["halfway"].builder((4,), 2)
 
 
 def test_style_and_family_follow_from_the_place(scratch_registry):

@@ -59,7 +59,7 @@ class ModelInfo:
             exact; None where nobody has stated them.
         loss_weights: the weight in the training loss of each output that does not weigh 1.
         hyperparameters: what the builder takes beyond these two, with defaults.
-        builder: the function itself.
+        module: where the builder stands, such as `zoo.models.functional.resnet`.
     """
 
     name: str
@@ -73,7 +73,21 @@ class ModelInfo:
     macs: int | None
     loss_weights: dict[str, float]
     hyperparameters: dict[str, Any]
-    builder: Builder = dataclasses.field(repr=False)
+    module: str
+
+    @property
+    def builder(self) -> Builder:
+        """The function itself, which may have to be imported first, and Keras with it."""
+        if self._is_registered():
+            return vars(self)["_builder"]
+        return getattr(importlib.import_module(self.module), self.name)
+
+    def _is_registered(self) -> bool:
+        """Whether a decorator has brought the builder, in a file that Python still knows.
+
+        Python forgets a file whose import failed; when it is imported again, what it registered the first time is void.
+        """
+        return "_builder" in vars(self) and vars(self)["_file"] is sys.modules.get(self.module)
 
 
 def register_model(
@@ -102,13 +116,9 @@ def register_model(
     """
 
     def register(builder: Builder) -> Builder:
-        name = builder.__name__
-        if name in _MODELS:
-            first = _MODELS[name].builder.__module__
-            raise ValueError(f"a model named {name!r} is registered already, by {first}")
         *_, folder, family = ("", *builder.__module__.split("."))
-        _MODELS[name] = ModelInfo(
-            name=name,
+        info = ModelInfo(
+            name=builder.__name__,
             style=folder if folder in STYLES else None,
             family=family,
             task=task,
@@ -119,8 +129,11 @@ def register_model(
             macs=macs,
             loss_weights=dict(loss_weights or {}),
             hyperparameters=_keyword_only(builder),
-            builder=builder,
+            module=builder.__module__,
         )
+        # Not fields: they are of this process, where fields can be written down.
+        vars(info).update(_builder=builder, _file=sys.modules.get(builder.__module__))
+        _add(info)
         return builder
 
     return register
@@ -244,6 +257,13 @@ def load_model(path: str) -> "keras.Model":
     import zoo.layers  # noqa: F401 - registers the layers by which the file names them
 
     return keras.saving.load_model(path, compile=False, safe_mode=True)
+
+
+def _add(info: ModelInfo) -> None:
+    first = _MODELS.get(info.name)
+    if first and (first.module != info.module or first._is_registered()):
+        raise ValueError(f"a model named {info.name!r} is registered already, by {first.module}")
+    _MODELS[info.name] = info
 
 
 def _keyword_only(function: Builder) -> dict[str, Any]:
