@@ -19,7 +19,9 @@ ROOMS = {
     "zoo.metrics": set(),
     "zoo.tasks": {"zoo.tasks", "zoo.metrics"},
     "zoo.config": {"zoo.errors"},
-    "zoo.registry": {"zoo.errors", "zoo.processor", "zoo.layers"},  # the layers when a saved model is loaded
+    "zoo.model_index": set(),
+    # The layers when a saved model is loaded.
+    "zoo.registry": {"zoo.errors", "zoo.processor", "zoo.model_index", "zoo.layers"},
     # A family may build on another one's blocks, as Wide ResNet does on ResNet-v2's.
     "zoo.models": {"zoo.models", "zoo.layers", "zoo.registry", "zoo.errors"},
     "zoo.data": {"zoo.data", "zoo.errors"},

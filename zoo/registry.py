@@ -27,9 +27,10 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import processor
+from zoo import model_index, processor
 from zoo.errors import RequestError, unknown
 
 if TYPE_CHECKING:
@@ -239,6 +240,14 @@ def model_info(name: str) -> ModelInfo:
     return _MODELS[name]
 
 
+def index_to_write() -> dict[Path, str]:
+    """The index of the zoo's own models where it is not up to date: its path, and what it should hold.
+
+    With an index that is up to date the look-ups import no Keras. Without one they import every family.
+    """
+    return {} if model_index.read() is not None else {model_index.FILE: model_index.text(_own_facts())}
+
+
 def authors_and_year(paper: str) -> str:
     """The beginning of a citation, up to its year; all of one without a year."""
     return re.match(r".*?\b(?:19|20)\d\d\b|.*", paper)[0]
@@ -281,7 +290,10 @@ def _checked_shape(input_shape: Any) -> tuple[int, ...]:
 
 
 def _discover() -> None:
-    """Imports every family of the zoo, then what other packages add through the group `zoo.models`."""
+    """Finds the zoo's own models, in the index or by importing them, then what other packages add.
+
+    These do so through the entry-point group `zoo.models`.
+    """
     global _discovered
     if _discovered:
         return
@@ -289,10 +301,11 @@ def _discover() -> None:
         processor.check_environment()
     _discovered = True  # first, since a family that looks a model up must not start over
     try:
-        for style in STYLES:
-            package = importlib.import_module(f"zoo.models.{style}")
-            for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-                importlib.import_module(module.name)
+        indexed = model_index.read()
+        if indexed is None:
+            _import_families()
+        else:
+            _add_indexed(indexed)
     except BaseException:
         _discovered = False
         raise
@@ -302,3 +315,32 @@ def _discover() -> None:
         except Exception as error:
             # Another package's fault must neither pass unseen nor take the zoo's own models away.
             warnings.warn(f"models of {entry_point.value} are missing: {error!r}", stacklevel=3)
+
+
+def _families() -> list[str]:
+    """The modules of the zoo's own models."""
+    packages = [importlib.import_module(f"zoo.models.{style}") for style in STYLES]
+    return [module.name for p in packages for module in pkgutil.iter_modules(p.__path__, f"{p.__name__}.")]
+
+
+def _import_families() -> None:
+    for family in _families():
+        importlib.import_module(family)
+
+
+def _add_indexed(models: list[dict[str, Any]]) -> None:
+    """Adds models of which only the facts are known; what their files have registered already is left alone."""
+    for facts in models:
+        first = _MODELS.get(facts["name"])
+        if first and first.module == facts["module"]:
+            continue
+        tuples = {key: tuple(x) if isinstance(x, list) else x for key, x in facts["hyperparameters"].items()}
+        _add(ModelInfo(**facts | {"input_shape": tuple(facts["input_shape"]), "hyperparameters": tuples}))
+
+
+def _own_facts() -> list[dict[str, Any]]:
+    """What the index holds: the fields of the zoo's own models, by their names."""
+    _import_families()
+    fields, families = [field.name for field in dataclasses.fields(ModelInfo)], _families()
+    own = sorted(name for name, info in _MODELS.items() if info.module in families)
+    return [{field: getattr(_MODELS[name], field) for field in fields} for name in own]
