@@ -21,9 +21,11 @@ ROOMS = {
     "zoo.metrics": set(),
     "zoo.processor": {"zoo.errors"},
     "zoo.config": {"zoo.errors", "zoo.tasks.known"},
-    "zoo.registry": {"zoo.errors", "zoo.processor", "zoo.layers"},  # the layers when a saved model is loaded
+    "zoo.model_index": set(),
+    # The layers when a saved model is loaded.
+    "zoo.registry": {"zoo.errors", "zoo.processor", "zoo.model_index", "zoo.layers"},
     # A family may build on another one's blocks, as Wide ResNet does on ResNet-v2's.
-    "zoo.models": {"zoo.models", "zoo.layers", "zoo.registry"},
+    "zoo.models": {"zoo.models", "zoo.layers", "zoo.registry", "zoo.errors"},
     "zoo.data": {"zoo.data", "zoo.errors"},
     "zoo.tasks.known": {"zoo.errors"},
     "zoo.tasks": {"zoo.tasks", "zoo.tasks.known", "zoo.data", "zoo.metrics", "zoo.config", "zoo.errors"},

@@ -1,13 +1,22 @@
+import importlib
 import importlib.metadata
+import inspect
+import shutil
+import subprocess
 import sys
 import types
+from pathlib import Path
 
 import keras
 import numpy as np
 import pytest
 
 import zoo
-from zoo import registry
+from zoo import model_index, registry
+from zoo.errors import RequestError
+from zoo.models import functional
+
+ROOT = Path(__file__).parents[1]
 
 
 @pytest.fixture
@@ -29,6 +38,38 @@ def register(name, module="somewhere.else", **kwargs):
 def test_a_name_registered_twice_is_refused_and_says_by_whom(scratch_registry):
     with pytest.raises(ValueError, match=r"'lenet5' is registered already, by zoo\.models\.sequential\.lenet"):
         register("lenet5")
+
+
+def test_a_name_registered_twice_by_one_file_is_refused(scratch_registry):
+    register("third")
+    with pytest.raises(ValueError, match=r"'third' is registered already, by somewhere\.else"):
+        register("third")
+
+
+BROKEN = """
+from zoo.registry import register_model
+
+@register_model(paper="Nobody 2000", input_shape=(4,), num_classes=2, parameters=15)
+def halfway(input_shape, num_classes):
+    pass
+
+raise ImportError("no such thing")
+"""
+
+
+def test_a_family_that_cannot_be_imported_says_why_every_time(scratch_registry, monkeypatch, tmp_path):
+    (tmp_path / "broken.py").write_text(BROKEN)
+    monkeypatch.setattr(functional, "__path__", [*functional.__path__, str(tmp_path)])
+    monkeypatch.setattr(model_index, "read", lambda: None)
+    monkeypatch.setattr(registry, "_discovered", False)
+    for _ in range(3):
+        with pytest.raises(ImportError, match="no such thing"):
+            zoo.list_models()
+    with pytest.raises(ImportError, match="no such thing"):
+        importlib.import_module("zoo.models.functional.broken")
+    # What was registered before the failure is not taken for a builder.
+    with pytest.raises(ImportError, match="no such thing"):
+        registry._MODELS["halfway"].builder((4,), 2)
 
 
 def test_style_and_family_follow_from_the_place(scratch_registry):
@@ -67,12 +108,27 @@ def test_unknown_hyperparameter_names_those_there_are():
         zoo.build_model("resnet20", depth=32)
 
 
+FRACTIONS = [
+    (name, key)
+    for name in zoo.list_models()
+    for key, default in zoo.model_info(name).hyperparameters.items()
+    if isinstance(default, float)
+]
+
+
 @pytest.mark.parametrize("value", [-0.1, 1.0, 7, "0.5", True, None])
 def test_fractions_must_make_sense(value):
-    with pytest.raises(ValueError, match=r"dropout of mlp is .*; it must be a fraction: at least 0, less than 1"):
+    with pytest.raises(RequestError, match=r"dropout of mlp is .*; it must be a fraction: at least 0, less than 1$"):
         zoo.build_model("mlp", dropout=value)
-    with pytest.raises(ValueError, match=r"bn_momentum of inception_v3 is .*; it must be a fraction"):
+    with pytest.raises(RequestError, match=r"bn_momentum of inception_v3 is .*; it must be a fraction"):
         zoo.build_model("inception_v3", bn_momentum=value)
+
+
+@pytest.mark.parametrize(("name", "key"), FRACTIONS, ids="-".join)
+def test_every_builder_checks_its_fractions(name, key):
+    """All hyperparameters of the zoo that are no whole numbers are fractions."""
+    with pytest.raises(RequestError, match=rf"^{key} of {name} is 1\.0; it must be a fraction"):
+        zoo.build_model(name, **{key: 1.0})
 
 
 @pytest.mark.parametrize("name", ["siamese", "triplet", "multi_output"])
@@ -123,6 +179,31 @@ def test_sizes_must_make_sense(name, arguments, message):
 
 def test_variant_takes_the_hyperparameters_of_its_net():
     assert zoo.model_info("resnet20").hyperparameters == {"shortcut": "A", "features": False}
+    signature = inspect.signature(zoo.model_info("resnet20").builder)
+    assert list(signature.parameters) == ["input_shape", "num_classes", "shortcut", "features"]
+
+
+def test_variant_tells_its_net_what_it_is(scratch_registry):
+    def net(name, depth, input_shape, num_classes, *, width=3):
+        return name, depth, input_shape, num_classes, width
+
+    @registry.register_variant(net, 7, paper="Nobody 2000", input_shape=(4,), num_classes=2, parameters=15)
+    def net7():
+        """Seven layers."""
+
+    assert (net7.__name__, net7.__doc__, net7.__module__) == ("net7", "Seven layers.", __name__)
+    assert zoo.model_info("net7").family == "test_registry"
+    assert net7((5,), 6) == ("net7", 7, (5,), 6, 3)
+    assert zoo.build_model("net7", width=8) == ("net7", 7, (4,), 2, 8)
+    with pytest.raises(ValueError, match="unknown hyperparameter of net7 'depth'"):
+        zoo.build_model("net7", depth=8)
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_builders_can_be_imported_by_their_names(name):
+    builder = zoo.model_info(name).builder
+    assert builder is getattr(importlib.import_module(builder.__module__), name)
+    assert builder.__name__ == name
 
 
 def test_entry_points_add_models_and_a_broken_one_is_named(scratch_registry, monkeypatch):
@@ -154,6 +235,127 @@ def test_entry_points_add_models_and_a_broken_one_is_named(scratch_registry, mon
     assert "plugged" in names
     assert "lenet5" in names
     assert zoo.build_model("plugged", width=5).output_shape == (None, 5)
+
+
+def run(code):
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_looking_up_imports_no_keras():
+    run("""
+import sys
+import zoo
+
+def imported():
+    return {"keras", "tensorflow"} & {*sys.modules}
+
+assert "resnet20" in zoo.list_models("resnet*", style="functional")
+info = zoo.model_info("resnet20")
+assert info.hyperparameters == {"shortcut": "A", "features": False}
+for wrong in (lambda: zoo.model_info("resnet2O"), lambda: zoo.build_model("resnet20", shortcat="B")):
+    try:
+        wrong()
+    except zoo.RequestError as error:
+        assert "did you mean" in str(error), error
+assert not imported()
+assert info.builder.__name__ == "resnet20"
+assert "keras" in imported()
+assert "zoo.models.functional.resnet_cifar" in sys.modules
+assert "zoo.models.functional.densenet" not in sys.modules
+""")
+
+
+def test_the_index_is_up_to_date():
+    assert model_index.read() is not None, "run: python -m zoo document"
+    assert registry.index_to_write() == {}
+
+
+def test_without_the_index_the_same_is_known():
+    run("""
+import pathlib, sys
+import zoo
+from zoo import model_index, registry
+
+committed = model_index.FILE.read_text(encoding="utf-8")
+indexed = [zoo.model_info(name) for name in zoo.list_models()]
+registry._MODELS.clear()
+registry._discovered = False
+model_index.FILE = pathlib.Path("nothing.json")
+assert [zoo.model_info(name) for name in zoo.list_models()] == indexed
+assert "keras" in sys.modules
+assert registry.index_to_write() == {model_index.FILE: committed}, "run: python -m zoo document"
+""")
+
+
+@pytest.fixture
+def copied_sources(tmp_path, monkeypatch):
+    """The files that the index is made from, in a folder of their own, and the index."""
+    package = tmp_path / "zoo"
+    shutil.copytree(ROOT / "zoo" / "models", package / "models", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("registry.py", "model_index.py"):
+        shutil.copy(ROOT / "zoo" / name, package)
+    monkeypatch.setattr(model_index, "_PACKAGE", package)
+    monkeypatch.setattr(model_index, "FILE", package / "models" / "index.json")
+    return package
+
+
+def test_the_ends_of_lines_do_not_make_the_index_stale(copied_sources):
+    indexed = model_index.read()
+    assert len(indexed) == len(zoo.list_models("*"))
+    for path in copied_sources.rglob("*.*"):
+        path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert model_index.read() == indexed
+
+
+def an_edited_model(package):
+    path = package / "models" / "sequential" / "mlp.py"
+    path.write_text(path.read_text() + "\n")
+
+
+def a_new_model(package):
+    (package / "models" / "functional" / "new.py").write_text("")
+
+
+def another_name(package):
+    (package / "models" / "sequential" / "mlp.py").rename(package / "models" / "sequential" / "perceptron.py")
+
+
+def an_edited_index(package):
+    path = package / "models" / "index.json"
+    path.write_text(path.read_text().replace("61706", "61707"))
+
+
+def a_torn_index(package):
+    path = package / "models" / "index.json"
+    path.write_text(path.read_text()[:-20])
+
+
+def no_index(package):
+    (package / "models" / "index.json").unlink()
+
+
+def no_sources(package):
+    (package / "registry.py").unlink()
+
+
+@pytest.mark.parametrize(
+    "change", [an_edited_model, a_new_model, another_name, an_edited_index, a_torn_index, no_index, no_sources]
+)
+def test_any_other_change_makes_the_index_stale(copied_sources, change):
+    assert model_index.read() is not None
+    change(copied_sources)
+    assert model_index.read() is None
+
+
+def test_a_name_of_the_zoo_is_refused_before_the_first_look_up_too(monkeypatch):
+    monkeypatch.setattr(registry, "_MODELS", {})
+    monkeypatch.setattr(registry, "_discovered", False)
+    register("mine")
+    register("lenet5")
+    for _ in range(2):
+        with pytest.raises(ValueError, match=r"'lenet5' is registered already, by somewhere\.else"):
+            zoo.list_models()
 
 
 def test_load_model_names_a_missing_file(tmp_path):

@@ -5,7 +5,7 @@
     zoo.list_models("resnet*")                      # names
     zoo.model_info("resnet20").paper                # what is known without building
 
-Importing `zoo` imports no TensorFlow; the first look-up in the registry does. It sets TF_ENABLE_ONEDNN_OPTS=1 for a
+Importing `zoo` and looking models up imports no TensorFlow; building one does. It sets TF_ENABLE_ONEDNN_OPTS=1 for a
 TensorFlow that is imported later, unless the variable is set already: see `zoo.processor.prefer_onednn`.
 """
 

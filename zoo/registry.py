@@ -7,12 +7,17 @@ model's name, its file is the family, and the folder of the file is the style:
         paper="...", input_shape=(32, 32, 3), num_classes=10, parameters=269_722, macs=40_551_040)
     def resnet20(input_shape, num_classes, *, shortcut="A"): ...
 
-Hyperparameters are the builder's keyword-only parameters. A variant that passes its own on to a more
-general net takes `**hyperparameters` and names that net: `@register_model(variant_of=cifar_resnet, ...)`.
+Hyperparameters are the builder's keyword-only parameters. A variant of a more general net
+`(name, *arguments, input_shape, num_classes, **hyperparameters)` says its name, its arguments and its facts:
+
+    @register_variant(cifar_resnet, 20, paper="...", input_shape=(32, 32, 3), num_classes=10, parameters=269_722)
+    def resnet20():
+        ...
 """
 
 import dataclasses
 import fnmatch
+import functools
 import importlib
 import inspect
 import numbers
@@ -22,9 +27,10 @@ import sys
 import warnings
 from collections.abc import Callable, Mapping
 from importlib import metadata
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import processor
+from zoo import model_index, processor
 from zoo.errors import RequestError, unknown
 
 if TYPE_CHECKING:
@@ -32,8 +38,6 @@ if TYPE_CHECKING:
 
 Builder = Callable[..., "keras.Model"]
 STYLES = ("sequential", "functional")
-# Hyperparameters that mean the same wherever a builder has them.
-FRACTIONS = ("dropout", "input_dropout", "bn_momentum")
 
 _MODELS: dict[str, "ModelInfo"] = {}
 _discovered = False
@@ -56,7 +60,7 @@ class ModelInfo:
             exact; None where nobody has stated them.
         loss_weights: the weight in the training loss of each output that does not weigh 1.
         hyperparameters: what the builder takes beyond these two, with defaults.
-        builder: the function itself.
+        module: where the builder stands, such as `zoo.models.functional.resnet`.
     """
 
     name: str
@@ -70,7 +74,21 @@ class ModelInfo:
     macs: int | None
     loss_weights: dict[str, float]
     hyperparameters: dict[str, Any]
-    builder: Builder = dataclasses.field(repr=False)
+    module: str
+
+    @property
+    def builder(self) -> Builder:
+        """The function itself, which may have to be imported first, and Keras with it."""
+        if self._is_registered():
+            return vars(self)["_builder"]
+        return getattr(importlib.import_module(self.module), self.name)
+
+    def _is_registered(self) -> bool:
+        """Whether a decorator has brought the builder, in a file that Python still knows.
+
+        Python forgets a file whose import failed; when it is imported again, what it registered the first time is void.
+        """
+        return "_builder" in vars(self) and vars(self)["_file"] is sys.modules.get(self.module)
 
 
 def register_model(
@@ -82,7 +100,6 @@ def register_model(
     macs: int | None = None,
     task: str = "classification",
     loss_weights: Mapping[str, float] | None = None,
-    variant_of: Builder | None = None,
 ) -> Callable[[Builder], Builder]:
     """Decorator that adds a builder to the registry under its own name.
 
@@ -94,20 +111,15 @@ def register_model(
         macs: the multiply-accumulates for one example at these defaults, likewise.
         task: what the model is trained for.
         loss_weights: weights in the training loss by the output's name, for outputs that do not weigh 1.
-        variant_of: the more general function whose keyword-only parameters the builder passes on.
 
     Raises:
         ValueError: the name is taken.
     """
 
     def register(builder: Builder) -> Builder:
-        name = builder.__name__
-        if name in _MODELS:
-            first = _MODELS[name].builder.__module__
-            raise ValueError(f"a model named {name!r} is registered already, by {first}")
         *_, folder, family = ("", *builder.__module__.split("."))
-        _MODELS[name] = ModelInfo(
-            name=name,
+        info = ModelInfo(
+            name=builder.__name__,
             style=folder if folder in STYLES else None,
             family=family,
             task=task,
@@ -117,10 +129,41 @@ def register_model(
             parameters=parameters,
             macs=macs,
             loss_weights=dict(loss_weights or {}),
-            hyperparameters=_keyword_only(variant_of or builder),
-            builder=builder,
+            hyperparameters=_keyword_only(builder),
+            module=builder.__module__,
         )
+        # Not fields: they are of this process, where fields can be written down.
+        vars(info).update(_builder=builder, _file=sys.modules.get(builder.__module__))
+        _add(info)
         return builder
+
+    return register
+
+
+def register_variant(net: Builder, *arguments: Any, **facts: Any) -> Callable[[Callable], Builder]:
+    """Decorator that makes a builder of a function without a body, and adds it to the registry.
+
+    Of the function only name, docstring and place are taken. The builder has the net's hyperparameters.
+
+    Args:
+        net: builds `(name, *arguments, input_shape, num_classes, **hyperparameters)`.
+        *arguments: what tells the variant from others.
+        **facts: as `register_model` takes them.
+
+    Raises:
+        ValueError: the name is taken.
+    """
+    of_net = inspect.signature(net).parameters.values()
+    ends = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("input_shape", "num_classes")]
+    hyperparameters = [parameter for parameter in of_net if parameter.kind is parameter.KEYWORD_ONLY]
+
+    def register(variant: Callable) -> Builder:
+        @functools.wraps(variant)
+        def builder(input_shape, num_classes, **given):
+            return net(variant.__name__, *arguments, input_shape, num_classes, **given)
+
+        builder.__signature__ = inspect.Signature([*ends, *hyperparameters])
+        return register_model(**facts)(builder)
 
     return register
 
@@ -153,8 +196,6 @@ def build_model(
             raise unknown(f"hyperparameter of {name}", key, info.hyperparameters)
         if isinstance(info.hyperparameters[key], bool) and not isinstance(value, bool):
             raise RequestError(f"{key} of {name} is {value!r}; it must be true or false")
-        if key in FRACTIONS and (isinstance(value, bool) or not isinstance(value, numbers.Real) or not 0 <= value < 1):
-            raise RequestError(f"{key} of {name} is {value!r}; it must be a fraction: at least 0, less than 1")
     input_shape = info.input_shape if input_shape is None else _checked_shape(input_shape)
     num_classes = info.num_classes if num_classes is None else num_classes
     if num_classes is None:
@@ -199,50 +240,17 @@ def model_info(name: str) -> ModelInfo:
     return _MODELS[name]
 
 
+def index_to_write() -> dict[Path, str]:
+    """The index of the zoo's own models where it is not up to date: its path, and what it should hold.
+
+    With an index that is up to date the look-ups import no Keras. Without one they import every family.
+    """
+    return {} if model_index.read() is not None else {model_index.FILE: model_index.text(_own_facts())}
+
+
 def authors_and_year(paper: str) -> str:
     """The beginning of a citation, up to its year; all of one without a year."""
     return re.match(r".*?\b(?:19|20)\d\d\b|.*", paper)[0]
-
-
-def build_tower(
-    argument: str, name: Any, input_shape: tuple[int, ...], hyperparameters: Mapping[str, Any] | None
-) -> "keras.Model":
-    """Builds a classifier without its last layer, as a part of a larger model.
-
-    Args:
-        argument: what the larger model calls the part, `tower` or `trunk`, for messages. Its hyperparameters
-            are then called `tower_args` or `trunk_args`.
-        name: a registered classifier that takes one input.
-        input_shape: shape of one example without the batch.
-        hyperparameters: of the classifier; None: its defaults.
-
-    Returns:
-        A model with one input and one output, the features `(batch, width)` before the classifier.
-
-    Raises:
-        ValueError: there is no such model, it is no classifier of one input, or it does not take these values.
-    """
-    hyperparameters = {} if hyperparameters is None else hyperparameters
-    if not isinstance(name, str) or name not in list_models():
-        raise unknown(argument, name if isinstance(name, str) else repr(name), list_models(task="classification"))
-    if not isinstance(hyperparameters, Mapping):
-        raise RequestError(
-            f"{argument}_args is {hyperparameters!r}; it must be a dictionary, hyperparameters of {name}"
-        )
-    info = model_info(name)
-    if info.task != "classification":
-        raise RequestError(f"{argument} is {name!r}, a model for {info.task}; it must be a classifier of one input")
-    for key in hyperparameters:
-        if key not in info.hyperparameters:
-            raise unknown(f"hyperparameter of {name} in {argument}_args", str(key), info.hyperparameters)
-    model = build_model(name, input_shape, 0, **hyperparameters)
-    ends = len(model.inputs), len(model.outputs), len(model.outputs[0].shape)
-    if ends != (1, 1, 2):
-        raise RequestError(
-            f"{argument} is {name!r} with {argument}_args {dict(hyperparameters)}, of {ends[0]} inputs and {ends[1]} "
-            f"outputs {model.outputs[0].shape[1:]}; it must be a classifier of one input whose features are one vector"
-        )
-    return model
 
 
 def load_model(path: str) -> "keras.Model":
@@ -260,43 +268,11 @@ def load_model(path: str) -> "keras.Model":
     return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
-def check_image_shape(name: str, input_shape: tuple[int, ...], *, smallest: int = 1) -> None:
-    """Raises a `ValueError` unless the shape is that of an image which the net can take.
-
-    Args:
-        name: the model, for the message.
-        input_shape: what was asked for, without the batch.
-        smallest: the least height and width: the net's total stride, so that the last feature map has a pixel of
-            its own, or more where convolutions without padding need more.
-    """
-    if len(input_shape) != 3:
-        raise RequestError(f"input_shape of {name} is {input_shape}; it must be an image's: (height, width, channels)")
-    if min(input_shape[:2]) < smallest:
-        raise RequestError(f"input_shape of {name} is {input_shape}; height and width must be at least {smallest}")
-
-
-def check_choice(name: str, value: Any, choices: tuple[Any, ...]) -> None:
-    """Raises a `ValueError` unless a hyperparameter has one of the values it may have."""
-    if value not in choices:
-        raise RequestError(f"{name} is {value!r}; it must be one of {', '.join(map(repr, choices))}")
-
-
-def check_value(holds: bool, name: str, value: Any, allowed: str) -> None:
-    """Raises a `ValueError` unless what a hyperparameter must fulfil holds; `allowed` ends the message."""
-    if not holds:
-        raise RequestError(f"{name} is {value!r}; {allowed}")
-
-
-def check_whole_numbers(name: str, values: Any, *, least: int) -> None:
-    """Raises a `ValueError` unless a hyperparameter is a list of whole numbers, and none of them too small."""
-    is_list = isinstance(values, list | tuple)
-    holds = is_list and all(type(value) is int and value >= least for value in values)
-    check_value(holds, name, values, f"it must be a list of whole numbers, each at least {least}")
-
-
-def check_whole_number(name: str, value: Any, *, least: int) -> None:
-    """Raises a `ValueError` unless a hyperparameter is a whole number, and not too small."""
-    check_value(type(value) is int and value >= least, name, value, f"it must be a whole number, at least {least}")
+def _add(info: ModelInfo) -> None:
+    first = _MODELS.get(info.name)
+    if first and (first.module != info.module or first._is_registered()):
+        raise ValueError(f"a model named {info.name!r} is registered already, by {first.module}")
+    _MODELS[info.name] = info
 
 
 def _keyword_only(function: Builder) -> dict[str, Any]:
@@ -314,7 +290,10 @@ def _checked_shape(input_shape: Any) -> tuple[int, ...]:
 
 
 def _discover() -> None:
-    """Imports every family of the zoo, then what other packages add through the group `zoo.models`."""
+    """Finds the zoo's own models, in the index or by importing them, then what other packages add.
+
+    These do so through the entry-point group `zoo.models`.
+    """
     global _discovered
     if _discovered:
         return
@@ -322,10 +301,11 @@ def _discover() -> None:
         processor.check_environment()
     _discovered = True  # first, since a family that looks a model up must not start over
     try:
-        for style in STYLES:
-            package = importlib.import_module(f"zoo.models.{style}")
-            for module in pkgutil.iter_modules(package.__path__, f"{package.__name__}."):
-                importlib.import_module(module.name)
+        indexed = model_index.read()
+        if indexed is None:
+            _import_families()
+        else:
+            _add_indexed(indexed)
     except BaseException:
         _discovered = False
         raise
@@ -335,3 +315,32 @@ def _discover() -> None:
         except Exception as error:
             # Another package's fault must neither pass unseen nor take the zoo's own models away.
             warnings.warn(f"models of {entry_point.value} are missing: {error!r}", stacklevel=3)
+
+
+def _families() -> list[str]:
+    """The modules of the zoo's own models."""
+    packages = [importlib.import_module(f"zoo.models.{style}") for style in STYLES]
+    return [module.name for p in packages for module in pkgutil.iter_modules(p.__path__, f"{p.__name__}.")]
+
+
+def _import_families() -> None:
+    for family in _families():
+        importlib.import_module(family)
+
+
+def _add_indexed(models: list[dict[str, Any]]) -> None:
+    """Adds models of which only the facts are known; what their files have registered already is left alone."""
+    for facts in models:
+        first = _MODELS.get(facts["name"])
+        if first and first.module == facts["module"]:
+            continue
+        tuples = {key: tuple(x) if isinstance(x, list) else x for key, x in facts["hyperparameters"].items()}
+        _add(ModelInfo(**facts | {"input_shape": tuple(facts["input_shape"]), "hyperparameters": tuples}))
+
+
+def _own_facts() -> list[dict[str, Any]]:
+    """What the index holds: the fields of the zoo's own models, by their names."""
+    _import_families()
+    fields, families = [field.name for field in dataclasses.fields(ModelInfo)], _families()
+    own = sorted(name for name, info in _MODELS.items() if info.module in families)
+    return [{field: getattr(_MODELS[name], field) for field in fields} for name in own]

@@ -93,6 +93,7 @@ def pages(seen: Collection[str] | None = None) -> dict[Path, str]:
         made |= card(family, models, recipes.get(family, []), seen is None or family in seen)
     makers = (family_table, measured_table, published_table, benchmarks_table)
     tables = dict(zip(README_REGIONS, makers, strict=True))
+    made |= {path: text for path, text in registry.index_to_write().items() if path.is_relative_to(ROOT)}
     return made | {README: filled(README, README.read_text(encoding="utf-8"), tables)}
 
 

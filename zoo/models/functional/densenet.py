@@ -10,9 +10,10 @@ import functools
 
 import keras
 
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.resnet_v2 import bn_relu, conv
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model, register_variant
 
 PAPER = "Huang, Liu, van der Maaten and Weinberger 2016, Densely Connected Convolutional Networks, arXiv:1608.06993"
 # Table 1: layers of the four dense blocks.
@@ -51,6 +52,7 @@ def dense_blocks(x, blocks: tuple[int, ...], growth: int, dropout: float, *, str
 
 
 def densenet(
+    name: str,
     depth: int,
     input_shape: tuple[int, ...],
     num_classes: int,
@@ -62,6 +64,7 @@ def densenet(
     """DenseNet-BC for ImageNet, growth 32. Sizes in the comments are those of DenseNet-121 at 224x224.
 
     Args:
+        name: of the model.
         depth: layers with weights: 121, 169, 201.
         input_shape: `(height, width, channels)`, at least 32x32, with the small stem 8x8.
         num_classes: logits; 0 gives the pooled features: 1024, 1664, 1920.
@@ -69,8 +72,8 @@ def densenet(
         dropout: fraction dropped after each convolution but the first; the paper has none on ImageNet.
         features: give what each dense block ends with, and the stem, by stride, in place of the logits.
     """
-    name = f"densenet{depth}"
     check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
+    check_fractions(name, dropout=dropout)
     image = keras.Input(input_shape, name="image")
     stride = 1 if small_stem else 2
     x = conv(image, 64, 3 if small_stem else 7, strides=stride, name="stem")
@@ -87,27 +90,24 @@ def densenet(
     return keras.Model(image, classifier(x, num_classes), name=name)
 
 
-imagenet_model = functools.partial(
-    register_model, paper=PAPER, input_shape=(224, 224, 3), num_classes=1000, variant_of=densenet
+imagenet_variant = functools.partial(
+    register_variant, densenet, paper=PAPER, input_shape=(224, 224, 3), num_classes=1000
 )
 
 
-@imagenet_model(parameters=7_978_856, macs=2_834_161_664)
-def densenet121(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(121, parameters=7_978_856, macs=2_834_161_664)
+def densenet121():
     """DenseNet-121."""
-    return densenet(121, input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(parameters=14_149_480, macs=3_359_843_328)
-def densenet169(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(169, parameters=14_149_480, macs=3_359_843_328)
+def densenet169():
     """DenseNet-169."""
-    return densenet(169, input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(parameters=20_013_928, macs=4_291_365_888)
-def densenet201(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(201, parameters=20_013_928, macs=4_291_365_888)
+def densenet201():
     """DenseNet-201."""
-    return densenet(201, input_shape, num_classes, **hyperparameters)
 
 
 @register_model(paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=769_162, macs=287_929_692)
@@ -124,6 +124,7 @@ def densenet_bc_100_12(
         features: give what each dense block ends with, by stride, in place of the logits.
     """
     check_image_shape("densenet_bc_100_12", input_shape, smallest=4)
+    check_fractions("densenet_bc_100_12", dropout=dropout)
     image = keras.Input(input_shape, name="image")
     x = conv(image, 24, 3, name="stem")  # 32 x 32 x 24
     stages = {}

@@ -17,9 +17,10 @@ import functools
 import keras
 
 from zoo.layers import BatchNormalization, LocalResponseNormalization
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.blocks import symmetric_conv
 from zoo.models.ends import classifier, stage_features
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 PAPER = "Szegedy et al. 2014, Going deeper with convolutions, arXiv:1409.4842"
 
@@ -147,6 +148,7 @@ def googlenet(
     aux_heads = aux_heads and num_classes > 0 and not features
     plain, with_heads = (4, 9) if small_stem else (32, 65)
     check_image_shape(name, input_shape, smallest=with_heads if aux_heads else plain)
+    check_fractions(name, dropout=dropout)
     module = functools.partial(inception, batch_norm=batch_norm)
     image = keras.Input(input_shape, name="image")
     stem1, stem2 = stem(image, batch_norm=batch_norm, small=small_stem)

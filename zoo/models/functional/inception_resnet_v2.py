@@ -13,10 +13,11 @@ of `inception_v4.py`.
 
 import keras
 
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.inception_v3 import branch, concat, conv_bn, max_pool, stem
 from zoo.models.functional.inception_v4 import PAPER, inception_a, reduction_a
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 
 def residual_module(x, *branches: tuple, scale: float, relu: bool = True, bn: dict, name: str):
@@ -63,6 +64,7 @@ def inception_resnet_v2(
     """
     name = "inception_resnet_v2"
     check_image_shape(name, input_shape, smallest=75)
+    check_fractions(name, bn_momentum=bn_momentum, dropout=dropout)
     bn = {"scale": bn_scale, "momentum": bn_momentum}
     image = keras.Input(input_shape, name="image")
     stages = stem(image, bn=bn)

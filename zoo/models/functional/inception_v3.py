@@ -20,8 +20,9 @@ The paper's recipe: label smoothing 0.1 (section 7); RMSProp with decay 0.9 and 
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import classifier, stage_features
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 PAPER = "Szegedy et al. 2015, Rethinking the Inception architecture for computer vision, arXiv:1512.00567"
 
@@ -185,6 +186,7 @@ def inception_v3(
     name = "inception_v3"
     aux_heads = aux_heads and num_classes > 0 and not features
     check_image_shape(name, input_shape, smallest=107 if aux_heads else 75)
+    check_fractions(name, bn_momentum=bn_momentum, dropout=dropout)
     bn = {"scale": bn_scale, "momentum": bn_momentum}
     image = keras.Input(input_shape, name="image")
     stages = stem(image, bn=bn)

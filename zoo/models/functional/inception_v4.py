@@ -13,9 +13,10 @@ weights (section 4).
 
 import keras
 
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.inception_v3 import branch, concat, conv_bn, fork, max_pool, pool_branch
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 PAPER = (
     "Szegedy, Ioffe, Vanhoucke and Alemi 2016, Inception-v4, Inception-ResNet and the impact of residual connections "
@@ -120,6 +121,7 @@ def inception_v4(
         features: give the last feature map of each stride in place of the logits.
     """
     check_image_shape("inception_v4", input_shape, smallest=75)
+    check_fractions("inception_v4", bn_momentum=bn_momentum, dropout=dropout)
     bn = {"scale": bn_scale, "momentum": bn_momentum}
     image = keras.Input(input_shape, name="image")
     stages = stem(image, bn=bn)

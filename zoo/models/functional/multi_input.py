@@ -11,7 +11,9 @@ a small product, as in the paper (appendix), through a bias of 1. Other initiali
 
 import keras
 
-from zoo.registry import build_tower, check_choice, check_whole_number, register_model
+from zoo.models.arguments import check_choice, check_fractions, check_whole_number
+from zoo.models.towers import build_tower
+from zoo.registry import register_model
 
 
 def film(x, condition):
@@ -64,6 +66,7 @@ def multi_input(
     check_whole_number("vector_size", vector_size, least=1)
     check_whole_number("condition_units", condition_units, least=1)
     check_whole_number("hidden_units", hidden_units, least=1)
+    check_fractions("multi_input", dropout=dropout)
     net = build_tower("tower", tower, input_shape, tower_args)
     image = keras.Input(input_shape, name="image")
     x = keras.Model(net.inputs[0], net.outputs[0], name="tower")(image)

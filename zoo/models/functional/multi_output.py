@@ -9,7 +9,9 @@ import re
 
 import keras
 
-from zoo.registry import build_tower, check_value, register_model
+from zoo.models.arguments import check_fractions, check_value
+from zoo.models.towers import build_tower
+from zoo.registry import register_model
 
 HEADS = {"character": 170, "typeface": 12}
 ALLOWED = (
@@ -27,7 +29,7 @@ def head_sizes(heads: dict[str, int | str], taken: set[str]) -> dict[str, int]:
         taken: names that no head may have.
 
     Raises:
-        ValueError: there are no heads, or one of them is malformed.
+        RequestError: there are no heads, or one of them is malformed.
     """
     is_dictionary = isinstance(heads, dict) and len(heads) > 0
     check_value(is_dictionary, "heads", heads, f"it must be a dictionary of at least one head: {ALLOWED}")
@@ -75,6 +77,7 @@ def multi_output(
         A model whose outputs are a dictionary by the heads' names, float32: logits `(batch, classes)`, numbers
         `(batch, N)`. As with auxiliary heads, an output's name is what weighs its loss; all weigh 1 by default.
     """
+    check_fractions("multi_output", dropout=dropout)
     net = build_tower("trunk", trunk, input_shape, trunk_args)
     # Growing a net: a new model on its input and output. The trunk's layers are layers of this model.
     features = keras.Model(net.inputs[0], net.outputs[0], name="multi_output")

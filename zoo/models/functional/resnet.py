@@ -20,9 +20,10 @@ from collections.abc import Callable
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.arguments import check_image_shape
 from zoo.models.blocks import symmetric_conv
 from zoo.models.ends import classifier, stage_features
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_variant
 
 PAPER = "He, Zhang, Ren and Sun 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385"
 # Table 1: blocks of the four stages.
@@ -131,52 +132,46 @@ def image_resnet(
     return keras.Model(image, classifier(x, num_classes), name=name)
 
 
-imagenet_model = functools.partial(register_model, input_shape=(224, 224, 3), num_classes=1000, variant_of=image_resnet)
+imagenet_variant = functools.partial(
+    register_variant, image_resnet, paper=PAPER, input_shape=(224, 224, 3), num_classes=1000
+)
 
 
-@imagenet_model(paper=PAPER, parameters=11_689_512, macs=1_814_073_344)
-def resnet18(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(Design(18), parameters=11_689_512, macs=1_814_073_344)
+def resnet18():
     """ResNet-18: published ImageNet top-1 69.76 % (torchvision)."""
-    return image_resnet("resnet18", Design(18), input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(paper=PAPER, parameters=21_797_672, macs=3_663_761_408)
-def resnet34(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(Design(34), parameters=21_797_672, macs=3_663_761_408)
+def resnet34():
     """ResNet-34."""
-    return image_resnet("resnet34", Design(34), input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(paper=PAPER, parameters=25_557_032, macs=4_089_184_256)
-def resnet50(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(Design(50), parameters=25_557_032, macs=4_089_184_256)
+def resnet50():
     """ResNet-50: published ImageNet top-1 76.1 % (torchvision, TF Model Garden)."""
-    return image_resnet("resnet50", Design(50), input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(paper=PAPER, parameters=44_549_160, macs=7_801_405_440)
-def resnet101(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(Design(101), parameters=44_549_160, macs=7_801_405_440)
+def resnet101():
     """ResNet-101: published ImageNet top-1 77.37 % (torchvision)."""
-    return image_resnet("resnet101", Design(101), input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(paper=PAPER, parameters=60_192_808, macs=11_513_626_624)
-def resnet152(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(Design(152), parameters=60_192_808, macs=11_513_626_624)
+def resnet152():
     """ResNet-152."""
-    return image_resnet("resnet152", Design(152), input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(paper=PAPER, parameters=25_557_032, macs=3_857_973_248)
-def resnet50_v1(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(Design(50, stride_in_3x3=False), parameters=25_557_032, macs=3_857_973_248)
+def resnet50_v1():
     """ResNet-50 as in the paper, the stride in the first 1x1 of a block."""
-    return image_resnet("resnet50_v1", Design(50, stride_in_3x3=False), input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(paper=PAPER, parameters=44_549_160, macs=7_570_194_432)
-def resnet101_v1(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(Design(101, stride_in_3x3=False), parameters=44_549_160, macs=7_570_194_432)
+def resnet101_v1():
     """ResNet-101 as in the paper, the stride in the first 1x1 of a block."""
-    return image_resnet("resnet101_v1", Design(101, stride_in_3x3=False), input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(paper=PAPER, parameters=60_192_808, macs=11_282_415_616)
-def resnet152_v1(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(Design(152, stride_in_3x3=False), parameters=60_192_808, macs=11_282_415_616)
+def resnet152_v1():
     """ResNet-152 as in the paper, the stride in the first 1x1 of a block."""
-    return image_resnet("resnet152_v1", Design(152, stride_in_3x3=False), input_shape, num_classes, **hyperparameters)

@@ -8,12 +8,15 @@ padding, and epsilon 1e-5 in batch norm, whose momentum of 0.9 is Torch's defaul
 (arXiv:1502.01852), truncated at two standard deviations as Keras has it.
 """
 
+import functools
+
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.arguments import check_choice, check_image_shape
 from zoo.models.blocks import symmetric_conv
 from zoo.models.ends import classifier, stage_features
-from zoo.registry import check_choice, check_image_shape, register_model
+from zoo.registry import register_variant
 
 PAPER = "He, Zhang, Ren and Sun 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385"
 STAGE_FILTERS = (16, 32, 64)
@@ -48,6 +51,7 @@ def residual_block(x, *, filters: int, strides: int, option: str, name: str):
 
 
 def cifar_resnet(
+    name: str,
     depth: int,
     input_shape: tuple[int, ...],
     num_classes: int,
@@ -58,6 +62,7 @@ def cifar_resnet(
     """The residual net of `depth` = 6n + 2 layers. Sizes in the comments are those of a 32x32 input.
 
     Args:
+        name: of the model.
         depth: layers with weights: 20, 32, 44, 56, 110.
         input_shape: `(height, width, channels)`, at least 4x4.
         num_classes: logits; 0 gives the 64 pooled features.
@@ -65,7 +70,6 @@ def cifar_resnet(
             choice for small images) or `B` (1x1 convolution).
         features: give the last feature map of each stride in place of the logits.
     """
-    name = f"resnet{depth}"
     check_image_shape(name, input_shape, smallest=4)
     check_choice("shortcut", shortcut, ("A", "B"))
     image = keras.Input(input_shape, name="image")
@@ -82,46 +86,29 @@ def cifar_resnet(
     return keras.Model(image, classifier(x, num_classes, initializer="he_normal"), name=name)
 
 
-@register_model(
-    paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=269_722, macs=40_551_040, variant_of=cifar_resnet
-)
-def resnet20(input_shape, num_classes, **hyperparameters) -> keras.Model:
+cifar_variant = functools.partial(register_variant, cifar_resnet, paper=PAPER, input_shape=(32, 32, 3), num_classes=10)
+
+
+@cifar_variant(20, parameters=269_722, macs=40_551_040)
+def resnet20():
     """ResNet-20: published CIFAR-10 test error 8.75 % (table 6)."""
-    return cifar_resnet(20, input_shape, num_classes, **hyperparameters)
 
 
-@register_model(
-    paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=464_154, macs=68_862_592, variant_of=cifar_resnet
-)
-def resnet32(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@cifar_variant(32, parameters=464_154, macs=68_862_592)
+def resnet32():
     """ResNet-32: published CIFAR-10 test error 7.51 % (table 6)."""
-    return cifar_resnet(32, input_shape, num_classes, **hyperparameters)
 
 
-@register_model(
-    paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=658_586, macs=97_174_144, variant_of=cifar_resnet
-)
-def resnet44(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@cifar_variant(44, parameters=658_586, macs=97_174_144)
+def resnet44():
     """ResNet-44: published CIFAR-10 test error 7.17 % (table 6)."""
-    return cifar_resnet(44, input_shape, num_classes, **hyperparameters)
 
 
-@register_model(
-    paper=PAPER, input_shape=(32, 32, 3), num_classes=10, parameters=853_018, macs=125_485_696, variant_of=cifar_resnet
-)
-def resnet56(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@cifar_variant(56, parameters=853_018, macs=125_485_696)
+def resnet56():
     """ResNet-56: published CIFAR-10 test error 6.97 % (table 6)."""
-    return cifar_resnet(56, input_shape, num_classes, **hyperparameters)
 
 
-@register_model(
-    paper=PAPER,
-    input_shape=(32, 32, 3),
-    num_classes=10,
-    parameters=1_727_962,
-    macs=252_887_680,
-    variant_of=cifar_resnet,
-)
-def resnet110(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@cifar_variant(110, parameters=1_727_962, macs=252_887_680)
+def resnet110():
     """ResNet-110: published CIFAR-10 test error 6.43 %, best of five (table 6)."""
-    return cifar_resnet(110, input_shape, num_classes, **hyperparameters)

@@ -15,10 +15,11 @@ import functools
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.arguments import check_image_shape
 from zoo.models.blocks import symmetric_conv
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.resnet import STAGE_BLOCKS, STAGE_FILTERS
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_variant
 
 PAPER = "He, Zhang, Ren and Sun 2016, Identity Mappings in Deep Residual Networks, arXiv:1603.05027"
 
@@ -51,6 +52,7 @@ def preactivation_block(x, filters: int, strides: int, *, project: bool, bias: b
 
 
 def preactivation_resnet(
+    name: str,
     depth: int,
     input_shape: tuple[int, ...],
     num_classes: int,
@@ -63,6 +65,7 @@ def preactivation_resnet(
     """The pre-activation net of a depth. Sizes in the comments are those of ResNet-50 at 224x224.
 
     Args:
+        name: of the model.
         depth: layers with weights on the main path: 50, 101, 152.
         input_shape: `(height, width, channels)`, at least 32x32, with the small stem 8x8.
         num_classes: logits; 0 gives the 2048 pooled features.
@@ -73,7 +76,6 @@ def preactivation_resnet(
         features: give the last feature map of each stride in place of the logits; all but the last are sums
             which batch norm and ReLU have still to follow.
     """
-    name = f"resnet{depth}_v2"
     check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
     image = keras.Input(input_shape, name="image")
     stride = 1 if small_stem else 2
@@ -97,24 +99,21 @@ def preactivation_resnet(
     return keras.Model(image, classifier(x, num_classes), name=name)
 
 
-imagenet_model = functools.partial(
-    register_model, paper=PAPER, input_shape=(224, 224, 3), num_classes=1000, variant_of=preactivation_resnet
+imagenet_variant = functools.partial(
+    register_variant, preactivation_resnet, paper=PAPER, input_shape=(224, 224, 3), num_classes=1000
 )
 
 
-@imagenet_model(parameters=25_549_352, macs=4_089_184_256)
-def resnet50_v2(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(50, parameters=25_549_352, macs=4_089_184_256)
+def resnet50_v2():
     """Pre-activation ResNet-50."""
-    return preactivation_resnet(50, input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(parameters=44_541_480, macs=7_801_405_440)
-def resnet101_v2(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(101, parameters=44_541_480, macs=7_801_405_440)
+def resnet101_v2():
     """Pre-activation ResNet-101."""
-    return preactivation_resnet(101, input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(parameters=60_185_128, macs=11_513_626_624)
-def resnet152_v2(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(152, parameters=60_185_128, macs=11_513_626_624)
+def resnet152_v2():
     """Pre-activation ResNet-152."""
-    return preactivation_resnet(152, input_shape, num_classes, **hyperparameters)

@@ -9,9 +9,12 @@ which the paper's equations leave out, and start by Glorot's rule. (timm rounds 
 multiple of 8, which gives other counts for depths 18 and 34.)
 """
 
+import functools
+
 import keras
 
-from zoo.models.functional.resnet import Design, image_resnet, imagenet_model
+from zoo.models.functional.resnet import Design, image_resnet
+from zoo.registry import register_variant
 
 PAPER = "Hu, Shen, Albanie, Sun and Wu 2017, Squeeze-and-Excitation Networks, arXiv:1709.01507"
 REDUCTION = 16
@@ -26,31 +29,31 @@ def squeeze_excite(x, *, name: str):
     return keras.layers.Multiply(name=f"{name}_excite")([x, gate])
 
 
-@imagenet_model(paper=PAPER, parameters=11_778_592, macs=1_814_160_384)
-def seresnet18(input_shape, num_classes, **hyperparameters) -> keras.Model:
+imagenet_variant = functools.partial(
+    register_variant, image_resnet, paper=PAPER, input_shape=(224, 224, 3), num_classes=1000
+)
+
+
+@imagenet_variant(Design(18, gate=squeeze_excite), parameters=11_778_592, macs=1_814_160_384)
+def seresnet18():
     """SE-ResNet-18."""
-    return image_resnet("seresnet18", Design(18, gate=squeeze_excite), input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(paper=PAPER, parameters=21_958_868, macs=3_663_918_592)
-def seresnet34(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(Design(34, gate=squeeze_excite), parameters=21_958_868, macs=3_663_918_592)
+def seresnet34():
     """SE-ResNet-34."""
-    return image_resnet("seresnet34", Design(34, gate=squeeze_excite), input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(paper=PAPER, parameters=28_088_024, macs=4_091_699_200)
-def seresnet50(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(Design(50, gate=squeeze_excite), parameters=28_088_024, macs=4_091_699_200)
+def seresnet50():
     """SE-ResNet-50."""
-    return image_resnet("seresnet50", Design(50, gate=squeeze_excite), input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(paper=PAPER, parameters=49_326_872, macs=7_806_148_608)
-def seresnet101(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(Design(101, gate=squeeze_excite), parameters=49_326_872, macs=7_806_148_608)
+def seresnet101():
     """SE-ResNet-101."""
-    return image_resnet("seresnet101", Design(101, gate=squeeze_excite), input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(paper=PAPER, parameters=66_821_848, macs=11_520_204_800)
-def seresnet152(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(Design(152, gate=squeeze_excite), parameters=66_821_848, macs=11_520_204_800)
+def seresnet152():
     """SE-ResNet-152."""
-    return image_resnet("seresnet152", Design(152, gate=squeeze_excite), input_shape, num_classes, **hyperparameters)

@@ -12,7 +12,9 @@ does. Every comparison is in float32.
 
 import keras
 
-from zoo.registry import build_tower, check_choice, check_whole_number, register_model
+from zoo.models.arguments import check_choice, check_whole_number
+from zoo.models.towers import build_tower
+from zoo.registry import register_model
 
 DISTANCES = ("l1", "l2", "cosine")
 # Under the root of the L2 distance: equal embeddings are 1e-6 apart, and the gradient there is 0 instead of NaN.

@@ -7,8 +7,9 @@ the loss here.
 
 import keras
 
+from zoo.models.arguments import check_image_shape
 from zoo.models.functional.siamese import comparison
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 
 def initializers(deviation: float) -> dict[str, keras.Initializer]:

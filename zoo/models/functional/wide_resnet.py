@@ -11,9 +11,10 @@ import functools
 
 import keras
 
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.resnet_v2 import bn_relu, conv
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_variant
 
 PAPER = "Zagoruyko and Komodakis 2016, Wide Residual Networks, arXiv:1605.07146"
 STAGE_FILTERS = (16, 32, 64)
@@ -34,6 +35,7 @@ def wide_block(x, filters: int, strides: int, dropout: float, *, name: str):
 
 
 def wide_resnet(
+    name: str,
     depth: int,
     width: int,
     input_shape: tuple[int, ...],
@@ -45,6 +47,7 @@ def wide_resnet(
     """WRN-`depth`-`width`. Sizes in the comments are those of WRN-28-10 at 32x32.
 
     Args:
+        name: of the model.
         depth: 6n + 4 for n blocks in each of the three stages, as the authors count: 6n + 2 layers with weights on
             the longest path, and the shortcuts.
         width: factor on the stages' filters, which are 16, 32, 64 for 1.
@@ -55,8 +58,8 @@ def wide_resnet(
         features: give the last feature map of each stride in place of the logits; the first is a sum which
             batch norm and ReLU have still to follow.
     """
-    name = f"wrn_{depth}_{width}"
     check_image_shape(name, input_shape, smallest=4)
+    check_fractions(name, dropout=dropout)
     image = keras.Input(input_shape, name="image")
     x = conv(image, 16, 3, name="stem")  # 32 x 32 x 16
     stages = {}
@@ -71,24 +74,20 @@ def wide_resnet(
     return keras.Model(image, classifier(x, num_classes), name=name)
 
 
-cifar_model = functools.partial(
-    register_model, paper=PAPER, input_shape=(32, 32, 3), num_classes=10, variant_of=wide_resnet
-)
+# A variant's depth and width.
+cifar_variant = functools.partial(register_variant, wide_resnet, paper=PAPER, input_shape=(32, 32, 3), num_classes=10)
 
 
-@cifar_model(parameters=2_748_890, macs=392_612_352)
-def wrn_16_4(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@cifar_variant(16, 4, parameters=2_748_890, macs=392_612_352)
+def wrn_16_4():
     """WRN-16-4."""
-    return wide_resnet(16, 4, input_shape, num_classes, **hyperparameters)
 
 
-@cifar_model(parameters=36_479_194, macs=5_243_328_768)
-def wrn_28_10(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@cifar_variant(28, 10, parameters=36_479_194, macs=5_243_328_768)
+def wrn_28_10():
     """WRN-28-10: published CIFAR-10 test accuracy 96.00 % (the authors' README, median of five)."""
-    return wide_resnet(28, 10, input_shape, num_classes, **hyperparameters)
 
 
-@cifar_model(parameters=8_949_210, macs=1_298_582_016)
-def wrn_40_4(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@cifar_variant(40, 4, parameters=8_949_210, macs=1_298_582_016)
+def wrn_40_4():
     """WRN-40-4."""
-    return wide_resnet(40, 4, input_shape, num_classes, **hyperparameters)

@@ -13,8 +13,9 @@ The paper's recipe for ImageNet: SGD with momentum 0.9, learning rate 0.045 time
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import classifier, stage_features
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 PAPER = "Chollet 2016, Xception: Deep learning with depthwise separable convolutions, arXiv:1610.02357"
 
@@ -76,6 +77,7 @@ def xception(
             ReLU has still to follow.
     """
     check_image_shape("xception", input_shape, smallest=32)
+    check_fractions("xception", dropout=dropout)
     image = keras.Input(input_shape, name="image")
     # Entry flow.
     x = conv_bn(image, 32, 3, strides=2, padding="valid", name="stem1")

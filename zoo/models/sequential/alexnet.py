@@ -14,8 +14,9 @@ size than 224 changes the first dense layer, where torchvision pools to 6 x 6.
 
 import keras
 
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import sequential_features
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 
 @register_model(
@@ -38,6 +39,7 @@ def alexnet(
         features: give the last feature map of each stride in place of the logits.
     """
     check_image_shape("alexnet", input_shape, smallest=63)
+    check_fractions("alexnet", dropout=dropout)
 
     def conv(filters: int, size: int, name: str, *, bias: float, strides: int = 1, padding: str = "same"):
         return keras.layers.Conv2D(

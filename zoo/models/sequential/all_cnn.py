@@ -12,8 +12,9 @@ at zero.
 
 import keras
 
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import sequential_features
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 
 @register_model(
@@ -43,6 +44,7 @@ def all_cnn_c(
         features: give the last feature map of each stride in place of the logits.
     """
     check_image_shape("all_cnn_c", input_shape, smallest=9)
+    check_fractions("all_cnn_c", input_dropout=input_dropout, dropout=dropout)
 
     def conv(filters: int, size: int, name: str, *, strides: int = 1, padding: str = "same", activation="relu"):
         return keras.layers.Conv2D(

@@ -11,8 +11,9 @@ the paper's uniform distribution.
 
 import keras
 
+from zoo.models.arguments import check_image_shape
 from zoo.models.ends import sequential_features
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 
 @register_model(

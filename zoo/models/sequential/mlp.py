@@ -10,7 +10,8 @@ from collections.abc import Sequence
 import keras
 
 from zoo.layers import BatchNormalization
-from zoo.registry import check_choice, check_value, check_whole_numbers, register_model
+from zoo.models.arguments import check_choice, check_fractions, check_value, check_whole_numbers
+from zoo.registry import register_model
 
 ACTIVATIONS = ("relu", "tanh", "sigmoid", "gelu", "elu", "silu")
 
@@ -44,6 +45,7 @@ def mlp(
     """
     check_choice("activation", activation, ACTIVATIONS)
     check_whole_numbers("hidden_sizes", hidden_sizes, least=1)
+    check_fractions("mlp", dropout=dropout)
     # A net of no layers at all is none that Keras could build.
     something = bool(hidden_sizes) or num_classes > 0 or len(input_shape) > 1
     check_value(something, "hidden_sizes", hidden_sizes, "with num_classes=0 a vector needs at least one hidden layer")

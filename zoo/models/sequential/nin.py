@@ -9,8 +9,9 @@ is left out, since logits are not cut at zero.
 
 import keras
 
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import sequential_features
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_model
 
 
 @register_model(
@@ -31,6 +32,7 @@ def nin(input_shape: tuple[int, ...], num_classes: int, *, dropout: float = 0.5,
         features: give the last feature map of each stride in place of the logits.
     """
     check_image_shape("nin", input_shape, smallest=4)
+    check_fractions("nin", dropout=dropout)
 
     def conv(filters: int, size: int, name: str, activation: str | None = "relu"):
         return keras.layers.Conv2D(

@@ -10,8 +10,15 @@ from collections.abc import Sequence
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.arguments import (
+    check_fractions,
+    check_image_shape,
+    check_value,
+    check_whole_number,
+    check_whole_numbers,
+)
 from zoo.models.ends import sequential_features
-from zoo.registry import check_image_shape, check_value, check_whole_number, check_whole_numbers, register_model
+from zoo.registry import register_model
 
 
 @register_model(
@@ -46,6 +53,7 @@ def simple_cnn(
     check_whole_numbers("filters", filters, least=1)
     check_value(len(filters) > 0, "filters", filters, "it must have at least one entry")
     check_whole_number("hidden_units", hidden_units, least=1)
+    check_fractions("simple_cnn", dropout=dropout)
     check_image_shape("simple_cnn", input_shape, smallest=2 ** len(filters))
     layers = [keras.Input(input_shape, name="image")]
     stages = {}

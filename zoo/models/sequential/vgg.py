@@ -14,8 +14,9 @@ import functools
 import keras
 
 from zoo.layers import BatchNormalization
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import sequential_features
-from zoo.registry import check_image_shape, register_model
+from zoo.registry import register_variant
 
 PAPER = (
     "Simonyan and Zisserman 2014, Very Deep Convolutional Networks for Large-Scale Image Recognition, arXiv:1409.1556"
@@ -47,6 +48,7 @@ def vgg(
         features: give the last feature map of each stride in place of the logits.
     """
     check_image_shape(name, input_shape, smallest=32)
+    check_fractions(name, dropout=dropout)
     layers = [keras.Input(input_shape, name="image")]
     stages = {}
     for stage, (convolutions, filters) in enumerate(zip(STAGE_CONVOLUTIONS[depth], STAGE_FILTERS, strict=True), 1):
@@ -71,54 +73,45 @@ def vgg(
     return keras.Sequential(layers, name=name)
 
 
-imagenet_model = functools.partial(
-    register_model, paper=PAPER, input_shape=(224, 224, 3), num_classes=1000, variant_of=vgg
-)
+# A variant's depth, and whether it has batch normalisation.
+imagenet_variant = functools.partial(register_variant, vgg, paper=PAPER, input_shape=(224, 224, 3), num_classes=1000)
 
 
-@imagenet_model(parameters=132_863_336, macs=7_609_090_048)
-def vgg11(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(11, False, parameters=132_863_336, macs=7_609_090_048)
+def vgg11():
     """Net A."""
-    return vgg("vgg11", 11, False, input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(parameters=133_047_848, macs=11_308_466_176)
-def vgg13(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(13, False, parameters=133_047_848, macs=11_308_466_176)
+def vgg13():
     """Net B."""
-    return vgg("vgg13", 13, False, input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(parameters=138_357_544, macs=15_470_264_320)
-def vgg16(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(16, False, parameters=138_357_544, macs=15_470_264_320)
+def vgg16():
     """Net D: published ImageNet top-1 71.59 % (torchvision)."""
-    return vgg("vgg16", 16, False, input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(parameters=143_667_240, macs=19_632_062_464)
-def vgg19(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(19, False, parameters=143_667_240, macs=19_632_062_464)
+def vgg19():
     """Net E."""
-    return vgg("vgg19", 19, False, input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(parameters=132_868_840, macs=7_609_090_048)
-def vgg11_bn(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(11, True, parameters=132_868_840, macs=7_609_090_048)
+def vgg11_bn():
     """Net A, with batch normalisation."""
-    return vgg("vgg11_bn", 11, True, input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(parameters=133_053_736, macs=11_308_466_176)
-def vgg13_bn(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(13, True, parameters=133_053_736, macs=11_308_466_176)
+def vgg13_bn():
     """Net B, with batch normalisation."""
-    return vgg("vgg13_bn", 13, True, input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(parameters=138_365_992, macs=15_470_264_320)
-def vgg16_bn(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(16, True, parameters=138_365_992, macs=15_470_264_320)
+def vgg16_bn():
     """Net D, with batch normalisation."""
-    return vgg("vgg16_bn", 16, True, input_shape, num_classes, **hyperparameters)
 
 
-@imagenet_model(parameters=143_678_248, macs=19_632_062_464)
-def vgg19_bn(input_shape, num_classes, **hyperparameters) -> keras.Model:
+@imagenet_variant(19, True, parameters=143_678_248, macs=19_632_062_464)
+def vgg19_bn():
     """Net E, with batch normalisation."""
-    return vgg("vgg19_bn", 19, True, input_shape, num_classes, **hyperparameters)
