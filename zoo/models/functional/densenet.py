@@ -29,7 +29,11 @@ def conv_dropout(x, filters: int, size: int, *, dropout: float, name: str):
 
 
 def dense_layer(x, growth: int, *, inner_conv: Callable, name: str):
-    """The input, and beside it `growth` new channels: a 1x1 bottleneck of 4 * growth, then 3x3."""
+    """The input, and beside it `growth` new channels: a 1x1 bottleneck of 4 * growth, then 3x3.
+
+    `inner_conv` is `conv_dropout`, with what the net binds; `(batch, height, width, channels)` becomes `(batch, height,
+    width, channels + growth)`.
+    """
     new = inner_conv(bn_relu(x, name=f"{name}_1"), 4 * growth, 1, name=f"{name}_1")
     new = inner_conv(bn_relu(new, name=f"{name}_2"), growth, 3, name=f"{name}_2")
     return keras.layers.Concatenate(name=f"{name}_concat")([x, new])
@@ -42,7 +46,18 @@ def transition(x, *, inner_conv: Callable, name: str):
 
 
 def dense_blocks(stages: dict, blocks: tuple[int, ...], growth: int, dropout: float):
-    """Dense blocks with transitions between them, after the last of `stages`, where each notes what it ends with."""
+    """Dense blocks with transitions between them.
+
+    Args:
+        stages: stride -> feature map `(batch, height / stride, width / stride, channels)`. The blocks begin with the
+            largest stride, and each puts in what it ends with.
+        blocks: the number of layers of each.
+        growth: channels that a layer adds.
+        dropout: fraction dropped after each convolution.
+
+    Returns:
+        What the last one ends with.
+    """
     stride = max(stages)
     x = stages[stride]
     inner_conv = functools.partial(conv_dropout, dropout=dropout)
@@ -81,6 +96,9 @@ def densenet(
         small_stem: begin with one 3x3 convolution and no pooling, for images of 32 to 64 pixels.
         dropout: fraction dropped after each convolution but the first; the paper has none on ImageNet.
         features: give what each dense block ends with, and the stem, by stride, in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
     check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
     check_fractions(name, dropout=dropout)
@@ -125,6 +143,9 @@ def densenet_bc_100_12(
         dropout: fraction dropped after each convolution but the first; the paper has 0.2 where the training
             images are not augmented.
         features: give what each dense block ends with, by stride, in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
     check_image_shape("densenet_bc_100_12", input_shape, smallest=4)
     check_fractions("densenet_bc_100_12", dropout=dropout)

@@ -142,6 +142,9 @@ def googlenet(
             64 pixels.
         dropout: fraction of the pooled features dropped; the auxiliary heads have the paper's 0.7 of their own.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
     name = "googlenet"
     aux_heads = aux_heads and num_classes > 0 and not features

@@ -61,6 +61,9 @@ def inception_resnet_v2(
         bn_momentum: of the moving statistics; lower it for short runs.
         dropout: fraction of the pooled features dropped.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` or `bn_momentum` is no fraction.
     """
     name = "inception_resnet_v2"
     check_image_shape(name, input_shape, smallest=75)

@@ -193,6 +193,9 @@ def inception_v3(
         bn_momentum: of the moving statistics; lower it for short runs.
         dropout: fraction of the pooled features dropped.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` or `bn_momentum` is no fraction.
     """
     name = "inception_v3"
     aux_heads = aux_heads and num_classes > 0 and not features

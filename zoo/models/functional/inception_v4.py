@@ -119,6 +119,9 @@ def inception_v4(
         bn_momentum: of the moving statistics; lower it for short runs.
         dropout: fraction of the pooled features dropped.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` or `bn_momentum` is no fraction.
     """
     check_image_shape("inception_v4", input_shape, smallest=75)
     check_fractions("inception_v4", bn_momentum=bn_momentum, dropout=dropout)

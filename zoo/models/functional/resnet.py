@@ -64,7 +64,17 @@ def conv_bn(
 def residual_block(x, filters: int, strides: int, *, design: Design, conv: Callable, last: Callable, name: str):
     """`relu(shortcut(x) + F(x))`, with F two 3x3 convolutions or a bottleneck.
 
-    `conv` and `last` are `conv_bn`, with what the net binds; `last` is the one that F ends with.
+    Args:
+        x: `(batch, height, width, channels)`.
+        filters: of the stage, from which the design makes those of each convolution.
+        strides: by which height and width are divided.
+        design: of the net.
+        conv: `conv_bn`, with what the net binds.
+        last: the same for the convolution that F ends with.
+        name: the layers' names begin with it.
+
+    Returns:
+        `(batch, ceil(height / strides), ceil(width / strides), filters)`, of a bottleneck `4 * filters`.
     """
     bottleneck = design.depth >= 50
     outputs = 4 * filters if bottleneck else filters
@@ -109,6 +119,9 @@ def image_resnet(
             arXiv:1706.02677, section 5.1).
         conv_bias: give convolutions a bias, which batch norm cancels, as `keras.applications` has it.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size.
     """
     check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
     conv = functools.partial(conv_bn, bias=conv_bias)

@@ -41,7 +41,16 @@ def bn_relu(x, *, name: str):
 def preactivation_block(x, filters: int, strides: int, *, project: bool, outer_conv: Callable, name: str):
     """`shortcut(x) + F(x)`, with F a bottleneck whose every convolution follows batch norm and ReLU.
 
-    `outer_conv` is `conv` for the convolutions that no batch norm follows, with what the net binds.
+    Args:
+        x: `(batch, height, width, channels)`.
+        filters: of the 3x3 convolution.
+        strides: by which height and width are divided.
+        project: whether the shortcut is a 1x1 convolution, which changes the channels.
+        outer_conv: `conv` for the convolutions that no batch norm follows, with what the net binds.
+        name: the layers' names begin with it.
+
+    Returns:
+        `(batch, ceil(height / strides), ceil(width / strides), 4 * filters)`.
     """
     shortcut = x
     x = bn_relu(x, name=f"{name}_preact")
@@ -79,6 +88,9 @@ def preactivation_resnet(
         conv_bias: give a bias to the convolutions that no batch norm follows, as `keras.applications` does.
         features: give the last feature map of each stride in place of the logits; all but the last are sums
             which batch norm and ReLU have still to follow.
+
+    Raises:
+        RequestError: the shape is no image's of that size.
     """
     check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
     outer_conv = functools.partial(conv, use_bias=conv_bias)
