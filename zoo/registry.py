@@ -95,6 +95,10 @@ class ModelInfo:
         """
         return "_builder" in vars(self) and vars(self)["_file"] is sys.modules.get(self.module)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: a copy, or what another process gets, imports the builder."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
 
 def register_model(
     *,
@@ -349,6 +353,5 @@ def _add_indexed(models: list[dict[str, Any]]) -> None:
 def _own_facts() -> list[dict[str, Any]]:
     """What the index holds: the fields of the zoo's own models, by their names."""
     _import_families()
-    fields, families = [field.name for field in dataclasses.fields(ModelInfo)], _families()
-    own = sorted(name for name, info in _MODELS.items() if info.module in families)
-    return [{field: getattr(_MODELS[name], field) for field in fields} for name in own]
+    families = _families()
+    return [info.__getstate__() for _, info in sorted(_MODELS.items()) if info.module in families]
