@@ -1,6 +1,8 @@
+import copy
 import importlib
 import importlib.metadata
 import inspect
+import pickle
 import shutil
 import subprocess
 import sys
@@ -356,6 +358,14 @@ def test_a_name_of_the_zoo_is_refused_before_the_first_look_up_too(monkeypatch):
     for _ in range(2):
         with pytest.raises(ValueError, match=r"'lenet5' is registered already, by somewhere\.else"):
             zoo.list_models()
+
+
+def test_what_is_known_can_be_copied_and_sent():
+    info = zoo.model_info("mlp")
+    assert info.builder is zoo.model_info("mlp").builder
+    for other in (copy.deepcopy(zoo.model_info("mlp")), pickle.loads(pickle.dumps(zoo.model_info("mlp")))):
+        assert other == info
+        assert other.builder is info.builder
 
 
 def test_load_model_names_a_missing_file(tmp_path):

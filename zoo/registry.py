@@ -4,15 +4,17 @@ A builder is a function `(input_shape, num_classes, **hyperparameters) -> keras.
 model's name, its file is the family, and the folder of the file is the style:
 
     @register_model(
-        paper="...", input_shape=(32, 32, 3), num_classes=10, parameters=269_722, macs=40_551_040)
-    def resnet20(input_shape, num_classes, *, shortcut="A"): ...
+        paper="...", input_shape=(28, 28, 1), num_classes=10, parameters=242_762, macs=242_304)
+    def mlp(input_shape, num_classes, *, dropout=0.0): ...
 
-Hyperparameters are the builder's keyword-only parameters. A variant of a more general net
-`(name, *arguments, input_shape, num_classes, **hyperparameters)` says its name, its arguments and its facts:
+Hyperparameters are the builder's keyword-only parameters. A variant of a more general net says its name, what tells it
+apart, and its facts:
 
     @register_variant(cifar_resnet, 20, paper="...", input_shape=(32, 32, 3), num_classes=10, parameters=269_722)
-    def resnet20():
-        ...
+    def resnet20(): ...
+
+What is known of the zoo's own models stands in an index (`zoo.model_index`), so a look-up imports no Keras. A builder's
+file is imported when the builder is asked for.
 """
 
 import dataclasses
@@ -78,7 +80,10 @@ class ModelInfo:
 
     @property
     def builder(self) -> Builder:
-        """The function itself, which may have to be imported first, and Keras with it."""
+        """The function `(input_shape, num_classes, **hyperparameters) -> keras.Model`.
+
+        Its file is imported when it is first asked for, and Keras with it; what that raises is raised here.
+        """
         if self._is_registered():
             return vars(self)["_builder"]
         return getattr(importlib.import_module(self.module), self.name)
@@ -89,6 +94,10 @@ class ModelInfo:
         Python forgets a file whose import failed; when it is imported again, what it registered the first time is void.
         """
         return "_builder" in vars(self) and vars(self)["_file"] is sys.modules.get(self.module)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """The fields alone: a copy, or what another process gets, imports the builder."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
 def register_model(
@@ -132,7 +141,7 @@ def register_model(
             hyperparameters=_keyword_only(builder),
             module=builder.__module__,
         )
-        # Not fields: they are of this process, where fields can be written down.
+        # These are no fields, because fields stand in the index too, and these are of this process alone.
         vars(info).update(_builder=builder, _file=sys.modules.get(builder.__module__))
         _add(info)
         return builder
@@ -141,28 +150,28 @@ def register_model(
 
 
 def register_variant(net: Builder, *arguments: Any, **facts: Any) -> Callable[[Callable], Builder]:
-    """Decorator that makes a builder of a function without a body, and adds it to the registry.
+    """Decorator that makes a variant of a net a builder, and adds it to the registry.
 
-    Of the function only name, docstring and place are taken. The builder has the net's hyperparameters.
+    The decorated function has no body: its name becomes the model's, its docstring the builder's.
 
     Args:
-        net: builds `(name, *arguments, input_shape, num_classes, **hyperparameters)`.
-        *arguments: what tells the variant from others.
+        net: `(name, *arguments, input_shape, num_classes, **hyperparameters) -> keras.Model`. Its keyword-only
+            parameters are the variant's hyperparameters.
+        *arguments: what tells the variant from others of the net.
         **facts: as `register_model` takes them.
 
     Raises:
         ValueError: the name is taken.
     """
-    of_net = inspect.signature(net).parameters.values()
-    ends = [inspect.Parameter(name, inspect.Parameter.POSITIONAL_OR_KEYWORD) for name in ("input_shape", "num_classes")]
-    hyperparameters = [parameter for parameter in of_net if parameter.kind is parameter.KEYWORD_ONLY]
+    of_net = inspect.signature(net).parameters
+    shown = [p for name, p in of_net.items() if name in ("input_shape", "num_classes") or p.kind is p.KEYWORD_ONLY]
 
     def register(variant: Callable) -> Builder:
         @functools.wraps(variant)
         def builder(input_shape, num_classes, **given):
             return net(variant.__name__, *arguments, input_shape, num_classes, **given)
 
-        builder.__signature__ = inspect.Signature([*ends, *hyperparameters])
+        builder.__signature__ = inspect.Signature(shown)
         return register_model(**facts)(builder)
 
     return register
@@ -188,7 +197,8 @@ def build_model(
         every precision; features are in the precision that they are computed in.
 
     Raises:
-        ValueError: the name or a hyperparameter is unknown, or a value is one that the model cannot take.
+        RequestError: the name or a hyperparameter is unknown, or a value is one that the model cannot take. It is a
+            `ValueError`.
     """
     info = model_info(name)
     for key, value in hyperparameters.items():
@@ -217,6 +227,9 @@ def list_models(pattern: str = "*", style: str | None = None, task: str | None =
         pattern: a shell-style pattern such as `resnet*`.
         style: only `sequential` or only `functional` ones.
         task: only those trained for this task.
+
+    Raises:
+        RequestError: there is no such style.
     """
     if style is not None and style not in STYLES:
         raise unknown("style", style, STYLES)
@@ -232,7 +245,7 @@ def model_info(name: str) -> ModelInfo:
     """What is known of a model without building it.
 
     Raises:
-        ValueError: there is no such model; the message has the nearest names.
+        RequestError: there is no such model; the message has the nearest names.
     """
     _discover()
     if not isinstance(name, str) or name not in _MODELS:
@@ -241,9 +254,10 @@ def model_info(name: str) -> ModelInfo:
 
 
 def index_to_write() -> dict[Path, str]:
-    """The index of the zoo's own models where it is not up to date: its path, and what it should hold.
+    """What `python -m zoo document` has to write that look-ups import no Keras; empty where that is so already.
 
-    With an index that is up to date the look-ups import no Keras. Without one they import every family.
+    Returns:
+        The path of the index, and what it should hold.
     """
     return {} if model_index.read() is not None else {model_index.FILE: model_index.text(_own_facts())}
 
@@ -269,6 +283,7 @@ def load_model(path: str) -> "keras.Model":
 
 
 def _add(info: ModelInfo) -> None:
+    """Adds a model, in place of what is known of it from the index or from a file whose import failed."""
     first = _MODELS.get(info.name)
     if first and (first.module != info.module or first._is_registered()):
         raise ValueError(f"a model named {info.name!r} is registered already, by {first.module}")
@@ -290,10 +305,7 @@ def _checked_shape(input_shape: Any) -> tuple[int, ...]:
 
 
 def _discover() -> None:
-    """Finds the zoo's own models, in the index or by importing them, then what other packages add.
-
-    These do so through the entry-point group `zoo.models`.
-    """
+    """Finds the zoo's own models, then those that other packages add through the entry-point group `zoo.models`."""
     global _discovered
     if _discovered:
         return
@@ -341,6 +353,5 @@ def _add_indexed(models: list[dict[str, Any]]) -> None:
 def _own_facts() -> list[dict[str, Any]]:
     """What the index holds: the fields of the zoo's own models, by their names."""
     _import_families()
-    fields, families = [field.name for field in dataclasses.fields(ModelInfo)], _families()
-    own = sorted(name for name, info in _MODELS.items() if info.module in families)
-    return [{field: getattr(_MODELS[name], field) for field in fields} for name in own]
+    families = _families()
+    return [info.__getstate__() for _, info in sorted(_MODELS.items()) if info.module in families]

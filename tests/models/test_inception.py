@@ -3,6 +3,7 @@
 Nets are built without their weights; what needs weights is marked slow or small.
 """
 
+import functools
 import math
 
 import keras
@@ -14,6 +15,7 @@ import zoo
 from zoo.analysis.nets import complexity, graph
 from zoo.models.functional import googlenet
 from zoo.models.functional.inception_resnet_v2 import residual_module
+from zoo.models.functional.inception_v3 import ConvBn
 
 # Name and switches -> trainable parameters, these with the statistics of batch norm, MACs (None: not published).
 # GoogLeNet by hand from the paper's table 1, Inception-v3 with its auxiliary head as torchvision counts it.
@@ -212,8 +214,8 @@ def test_inception_resnet_scales_its_residuals():
     scales = [layer.scale for layer in layers_of(model, keras.layers.Rescaling)]
     assert scales == [0.17] * 10 + [0.10] * 20 + [0.20] * 9
     x = keras.Input((4, 4, 6))
-    block = keras.Model(x, residual_module(x, [(2, 1)], [(2, 1), (3, 3)], scale=0.5, relu=False, bn={}, name="b"))
-    full = keras.Model(x, residual_module(x, [(2, 1)], [(2, 1), (3, 3)], scale=1, relu=False, bn={}, name="b"))
+    module = functools.partial(residual_module, x, [(2, 1)], [(2, 1), (3, 3)], relu=False, conv=ConvBn(), name="b")
+    block, full = keras.Model(x, module(scale=0.5)), keras.Model(x, module(scale=1))
     full.set_weights(block.get_weights())
     image = np.random.default_rng(0).standard_normal((2, 4, 4, 6)).astype("float32")
     np.testing.assert_allclose(2 * (block(image) - image), full(image) - image, rtol=1e-4, atol=1e-5)

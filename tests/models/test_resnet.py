@@ -1,5 +1,7 @@
 """The residual nets for ImageNet: post-activation, squeeze and excitation, groups, pre-activation."""
 
+import functools
+
 import keras
 import numpy as np
 import pytest
@@ -44,7 +46,8 @@ def test_small_stem_keeps_small_images_large(name):
 
 def test_zero_gamma_starts_every_block_as_the_identity():
     x = keras.Input((6, 6, 64))
-    block = resnet.residual_block(x, 64, 1, resnet.Design(18), bias=False, last_gamma="zeros", name="block")
+    last = functools.partial(resnet.conv_bn, gamma="zeros")
+    block = resnet.residual_block(x, 64, 1, design=resnet.Design(18), conv=resnet.conv_bn, last=last, name="block")
     images = np.random.default_rng(0).standard_normal((2, 6, 6, 64)).astype("float32")
     np.testing.assert_array_equal(keras.Model(x, block)(images), np.maximum(images, 0))
     scales = {

@@ -1,5 +1,8 @@
 """Building blocks that several families share, each where TensorFlow's own padding is not the papers'."""
 
+from collections.abc import Callable
+from typing import Any
+
 import keras
 
 from zoo.layers import GroupedConv2D
@@ -28,3 +31,22 @@ def symmetric_conv(x, filters: int, size: int, *, strides: int = 1, groups: int 
     if groups > 1:
         return GroupedConv2D(filters, size, groups=groups, **arguments)(x)
     return keras.layers.Conv2D(filters, size, **arguments)(x)
+
+
+def imagenet_stem(image, conv: Callable, *, small: bool) -> dict[int, Any]:
+    """What residual and dense nets begin with: a 7x7 convolution and a pooling, or for small images one 3x3.
+
+    Args:
+        image: `(batch, height, width, channels)`.
+        conv: the family's own `(x, filters, size, *, strides, name)`, with what follows the convolution.
+        small: whether images have 32 to 64 pixels, which neither is to halve.
+
+    Returns:
+        stride -> the feature map of that stride, `(batch, height / stride, width / stride, 64)`: 1, or 2 and 4.
+    """
+    if small:
+        return {1: conv(image, 64, 3, strides=1, name="stem")}
+    x = conv(image, 64, 7, strides=2, name="stem")
+    # After a ReLU zero is the least there is, so the padded rim is never the largest.
+    padded = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
+    return {2: x, 4: keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(padded)}

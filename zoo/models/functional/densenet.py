@@ -7,10 +7,12 @@ the variance 2 / fan-out, and batch norm has momentum 0.9 and epsilon 1e-5. Devi
 """
 
 import functools
+from collections.abc import Callable
 
 import keras
 
 from zoo.models.arguments import check_fractions, check_image_shape
+from zoo.models.blocks import imagenet_stem
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.resnet_v2 import bn_relu, conv
 from zoo.registry import register_model, register_variant
@@ -20,35 +22,58 @@ PAPER = "Huang, Liu, van der Maaten and Weinberger 2016, Densely Connected Convo
 BLOCK_LAYERS = {121: (6, 12, 24, 16), 169: (6, 12, 32, 32), 201: (6, 12, 48, 32)}
 
 
-def conv_dropout(x, filters: int, size: int, dropout: float, *, name: str):
+def conv_dropout(x, filters: int, size: int, *, dropout: float, name: str):
     """A convolution without bias, and dropout of what it puts out."""
     x = conv(x, filters, size, name=name)
     return keras.layers.Dropout(dropout, name=f"{name}_dropout")(x) if dropout else x
 
 
-def dense_layer(x, growth: int, dropout: float, *, name: str):
-    """The input, and beside it `growth` new channels: a 1x1 bottleneck of 4 * growth, then 3x3."""
-    new = conv_dropout(bn_relu(x, name=f"{name}_1"), 4 * growth, 1, dropout, name=f"{name}_1")
-    new = conv_dropout(bn_relu(new, name=f"{name}_2"), growth, 3, dropout, name=f"{name}_2")
+def dense_layer(x, growth: int, *, inner_conv: Callable, name: str):
+    """The input, and beside it `growth` new channels: a 1x1 bottleneck of 4 * growth, then 3x3.
+
+    `inner_conv` is `conv_dropout`, with what the net binds; `(batch, height, width, channels)` becomes `(batch, height,
+    width, channels + growth)`.
+    """
+    new = inner_conv(bn_relu(x, name=f"{name}_1"), 4 * growth, 1, name=f"{name}_1")
+    new = inner_conv(bn_relu(new, name=f"{name}_2"), growth, 3, name=f"{name}_2")
     return keras.layers.Concatenate(name=f"{name}_concat")([x, new])
 
 
-def transition(x, dropout: float, *, name: str):
+def transition(x, *, inner_conv: Callable, name: str):
     """Half the channels, then half the height and width."""
-    x = conv_dropout(x, x.shape[-1] // 2, 1, dropout, name=name)
+    x = inner_conv(x, x.shape[-1] // 2, 1, name=name)
     return keras.layers.AveragePooling2D(2, name=f"{name}_pool")(x)
 
 
-def dense_blocks(x, blocks: tuple[int, ...], growth: int, dropout: float, *, stride: int, stages: dict):
-    """Dense blocks with transitions between them; notes in `stages` what each block ends with."""
+def dense_blocks(stages: dict, blocks: tuple[int, ...], growth: int, dropout: float):
+    """Dense blocks with transitions between them.
+
+    Args:
+        stages: stride -> feature map `(batch, height / stride, width / stride, channels)`. The blocks begin with the
+            largest stride, and each puts in what it ends with.
+        blocks: the number of layers of each.
+        growth: channels that a layer adds.
+        dropout: fraction dropped after each convolution.
+
+    Returns:
+        What the last one ends with.
+    """
+    stride = max(stages)
+    x = stages[stride]
+    inner_conv = functools.partial(conv_dropout, dropout=dropout)
     for block, layers in enumerate(blocks, 1):
         for layer in range(1, layers + 1):
-            x = dense_layer(x, growth, dropout, name=f"block{block}_layer{layer}")
+            x = dense_layer(x, growth, inner_conv=inner_conv, name=f"block{block}_layer{layer}")
         x = stages[stride] = bn_relu(x, name=f"block{block}_end")
         if block < len(blocks):
-            x = transition(x, dropout, name=f"transition{block}")
+            x = transition(x, inner_conv=inner_conv, name=f"transition{block}")
             stride *= 2
     return x
+
+
+def stem_conv(x, filters: int, size: int, *, strides: int, name: str):
+    """The first convolution of a net for ImageNet, with batch norm and ReLU."""
+    return bn_relu(conv(x, filters, size, strides=strides, name=name), name=name)
 
 
 def densenet(
@@ -71,20 +96,16 @@ def densenet(
         small_stem: begin with one 3x3 convolution and no pooling, for images of 32 to 64 pixels.
         dropout: fraction dropped after each convolution but the first; the paper has none on ImageNet.
         features: give what each dense block ends with, and the stem, by stride, in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
     check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
     check_fractions(name, dropout=dropout)
     image = keras.Input(input_shape, name="image")
-    stride = 1 if small_stem else 2
-    x = conv(image, 64, 3 if small_stem else 7, strides=stride, name="stem")
-    x = bn_relu(x, name="stem")
-    stages = {stride: x}  # 112 x 112 x 64
-    if not small_stem:
-        x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # of a ReLU's output: zero is the least there is
-        x = keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)  # 56 x 56 x 64
-        stride = 4
+    stages = imagenet_stem(image, stem_conv, small=small_stem)  # 112 x 112 x 64, 56 x 56 x 64
     # 56 x 56 x 256, 28 x 28 x 512, 14 x 14 x 1024, 7 x 7 x 1024
-    x = dense_blocks(x, BLOCK_LAYERS[depth], 32, dropout, stride=stride, stages=stages)
+    x = dense_blocks(stages, BLOCK_LAYERS[depth], 32, dropout)
     if features:
         return stage_features(image, stages, name)
     return keras.Model(image, classifier(x, num_classes), name=name)
@@ -122,14 +143,16 @@ def densenet_bc_100_12(
         dropout: fraction dropped after each convolution but the first; the paper has 0.2 where the training
             images are not augmented.
         features: give what each dense block ends with, by stride, in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
     check_image_shape("densenet_bc_100_12", input_shape, smallest=4)
     check_fractions("densenet_bc_100_12", dropout=dropout)
     image = keras.Input(input_shape, name="image")
-    x = conv(image, 24, 3, name="stem")  # 32 x 32 x 24
-    stages = {}
+    stages = {1: conv(image, 24, 3, name="stem")}  # 32 x 32 x 24
     # 32 x 32 x 216, 16 x 16 x 300, 8 x 8 x 342
-    x = dense_blocks(x, (16, 16, 16), 12, dropout, stride=1, stages=stages)
+    x = dense_blocks(stages, (16, 16, 16), 12, dropout)
     if features:
         return stage_features(image, stages, "densenet_bc_100_12")
     return keras.Model(image, classifier(x, num_classes), name="densenet_bc_100_12")

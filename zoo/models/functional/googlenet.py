@@ -13,6 +13,7 @@ newer than the paper; it has momentum 0.9 and epsilon 1e-3, as in torchvision's 
 """
 
 import functools
+from collections.abc import Callable
 
 import keras
 
@@ -53,7 +54,7 @@ def response_norm(x, *, name: str):
 
 
 def inception(
-    x, one: int, three: tuple[int, int], five: tuple[int, int], pool: int, *, batch_norm: bool = False, name: str
+    x, one: int, three: tuple[int, int], five: tuple[int, int], pool: int, *, conv: Callable = conv_relu, name: str
 ):
     """The module of figure 2(b), called with a row of table 1.
 
@@ -63,14 +64,13 @@ def inception(
         three: filters of the 1x1 reduction and of the 3x3 after it.
         five: filters of the 1x1 reduction and of the 5x5 after it.
         pool: filters of the 1x1 projection after the max pooling.
-        batch_norm: whether every convolution has batch normalisation.
+        conv: `conv_relu`, with what the net binds.
         name: of the module in the table.
 
     Returns:
         `(batch, height, width, one + three[1] + five[1] + pool)`.
     """
     name = f"inception_{name}"
-    conv = functools.partial(conv_relu, batch_norm=batch_norm)
     branch1 = conv(x, one, 1, name=f"{name}_1x1")
     branch3 = conv(x, three[0], 1, name=f"{name}_3x3_reduce")
     branch3 = conv(branch3, three[1], 3, name=f"{name}_3x3")
@@ -81,10 +81,10 @@ def inception(
     return keras.layers.Concatenate(name=f"{name}_concat")([branch1, branch3, branch5, branch_pool])
 
 
-def auxiliary_head(x, num_classes: int, *, batch_norm: bool, name: str):
+def auxiliary_head(x, num_classes: int, *, conv: Callable, name: str):
     """Logits from the middle of the net (section 5)."""
     x = keras.layers.AveragePooling2D(5, strides=3, name=f"{name}_pool")(x)  # 4 x 4
-    x = conv_relu(x, 128, 1, batch_norm=batch_norm, name=f"{name}_1x1")
+    x = conv(x, 128, 1, name=f"{name}_1x1")
     x = keras.layers.Flatten(name=f"{name}_flatten")(x)  # 2048
     start = {"kernel_initializer": "lecun_uniform", "bias_initializer": keras.initializers.Constant(0.2)}
     x = keras.layers.Dense(1024, **start, name=f"{name}_dense")(x)
@@ -93,19 +93,18 @@ def auxiliary_head(x, num_classes: int, *, batch_norm: bool, name: str):
     return keras.layers.Dense(num_classes, kernel_initializer="lecun_uniform", dtype="float32", name=name)(x)
 
 
-def stem(x, *, batch_norm: bool, small: bool):
+def stem(x, *, conv: Callable, local_norm: bool, small: bool):
     """The two convolutional stages before the modules. Returns their outputs, each before its pooling."""
-    conv = functools.partial(conv_relu, batch_norm=batch_norm)
     if small:
         x = first = conv(x, 64, 3, name="stem1")
     else:
         first = conv(x, 64, 7, strides=2, name="stem1")  # 112 x 112 x 64
         x = max_pool(first, name="stem1_pool")  # 56 x 56 x 64
-    if not batch_norm:
+    if local_norm:
         x = response_norm(x, name="stem1_norm")
     x = conv(x, 64, 1, name="stem2_reduce")
     x = conv(x, 192, 3, name="stem2")  # 56 x 56 x 192
-    if not batch_norm:
+    if local_norm:
         x = response_norm(x, name="stem2_norm")
     return first, x
 
@@ -143,15 +142,19 @@ def googlenet(
             64 pixels.
         dropout: fraction of the pooled features dropped; the auxiliary heads have the paper's 0.7 of their own.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
     name = "googlenet"
     aux_heads = aux_heads and num_classes > 0 and not features
     plain, with_heads = (4, 9) if small_stem else (32, 65)
     check_image_shape(name, input_shape, smallest=with_heads if aux_heads else plain)
     check_fractions(name, dropout=dropout)
-    module = functools.partial(inception, batch_norm=batch_norm)
+    conv = functools.partial(conv_relu, batch_norm=batch_norm)
+    module = functools.partial(inception, conv=conv)
     image = keras.Input(input_shape, name="image")
-    stem1, stem2 = stem(image, batch_norm=batch_norm, small=small_stem)
+    stem1, stem2 = stem(image, conv=conv, local_norm=not batch_norm, small=small_stem)
     x = stem2 if small_stem else max_pool(stem2, name="stem2_pool")  # 28 x 28 x 192
     x = module(x, 64, (96, 128), (16, 32), 32, name="3a")  # 28 x 28 x 256
     x = stage3 = module(x, 128, (128, 192), (32, 96), 64, name="3b")  # 28 x 28 x 480
@@ -170,6 +173,6 @@ def googlenet(
     logits = classifier(x, num_classes, dropout=dropout)
     if not aux_heads:
         return keras.Model(image, logits, name=name)
-    aux1 = auxiliary_head(stage4a, num_classes, batch_norm=batch_norm, name="aux1")
-    aux2 = auxiliary_head(stage4d, num_classes, batch_norm=batch_norm, name="aux2")
+    aux1 = auxiliary_head(stage4a, num_classes, conv=conv, name="aux1")
+    aux2 = auxiliary_head(stage4d, num_classes, conv=conv, name="aux2")
     return keras.Model(image, {"logits": logits, "aux1": aux1, "aux2": aux2}, name=name)

@@ -15,14 +15,14 @@ import keras
 
 from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import classifier, stage_features
-from zoo.models.functional.inception_v3 import branch, concat, conv_bn, max_pool, stem
+from zoo.models.functional.inception_v3 import ConvBn, concat, max_pool, stem
 from zoo.models.functional.inception_v4 import PAPER, inception_a, reduction_a
 from zoo.registry import register_model
 
 
-def residual_module(x, *branches: tuple, scale: float, relu: bool = True, bn: dict, name: str):
+def residual_module(x, *branches: tuple, scale: float, relu: bool = True, conv: ConvBn, name: str):
     """`relu(x + scale * F(x))`: F joins branches of convolutions and brings them to x's channels by a 1x1 with bias."""
-    paths = [branch(x, *steps, bn=bn, name=f"{name}_branch{path}") for path, steps in enumerate(branches, 1)]
+    paths = [conv.path(x, *steps, name=f"{name}_branch{path}") for path, steps in enumerate(branches, 1)]
     residual = concat(paths, name=name)
     residual = keras.layers.Conv2D(x.shape[-1], 1, kernel_initializer="he_normal", name=f"{name}_up_conv")(residual)
     if scale != 1:
@@ -31,12 +31,12 @@ def residual_module(x, *branches: tuple, scale: float, relu: bool = True, bn: di
     return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
-def reduction_c(x, *, bn: dict, name: str):
+def reduction_c(x, *, conv: ConvBn, name: str):
     """Inception-ResNet-v2's way from 17x17 to 8x8: three convolutional branches and pooling."""
     branches = [
-        branch(x, (256, 1), (384, 3, 2), bn=bn, name=f"{name}_1"),
-        branch(x, (256, 1), (288, 3, 2), bn=bn, name=f"{name}_2"),
-        branch(x, (256, 1), (288, 3), (320, 3, 2), bn=bn, name=f"{name}_3"),
+        conv.path(x, (256, 1), (384, 3, 2), name=f"{name}_1"),
+        conv.path(x, (256, 1), (288, 3, 2), name=f"{name}_2"),
+        conv.path(x, (256, 1), (288, 3), (320, 3, 2), name=f"{name}_3"),
         max_pool(x, name=f"{name}_pool"),
     ]
     return concat(branches, name=name)
@@ -61,29 +61,32 @@ def inception_resnet_v2(
         bn_momentum: of the moving statistics; lower it for short runs.
         dropout: fraction of the pooled features dropped.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` or `bn_momentum` is no fraction.
     """
     name = "inception_resnet_v2"
     check_image_shape(name, input_shape, smallest=75)
     check_fractions(name, bn_momentum=bn_momentum, dropout=dropout)
-    bn = {"scale": bn_scale, "momentum": bn_momentum}
+    conv = ConvBn(scale=bn_scale, momentum=bn_momentum)
     image = keras.Input(input_shape, name="image")
-    stages = stem(image, bn=bn)
-    x = inception_a(stages[8], 96, (48, 64), (64, 96, 96), 64, size=5, bn=bn, name="mixed_5b")  # 35 x 35 x 320
+    stages = stem(image, conv=conv)
+    x = inception_a(stages[8], 96, (48, 64), (64, 96, 96), 64, size=5, conv=conv, name="mixed_5b")  # 35 x 35 x 320
     branches = [(32, 1)], [(32, 1), (32, 3)], [(32, 1), (48, 3), (64, 3)]
     for block in range(1, 11):
-        x = residual_module(x, *branches, scale=0.17, bn=bn, name=f"block35_{block}")  # 35 x 35 x 320
+        x = residual_module(x, *branches, scale=0.17, conv=conv, name=f"block35_{block}")  # 35 x 35 x 320
     stages[8] = x
-    x = reduction_a(x, 256, 256, 384, 384, bn=bn, name="mixed_6a")  # 17 x 17 x 1088
+    x = reduction_a(x, 256, 256, 384, 384, conv=conv, name="mixed_6a")  # 17 x 17 x 1088
     branches = [(192, 1)], [(128, 1), (160, (1, 7)), (192, (7, 1))]
     for block in range(1, 21):
-        x = residual_module(x, *branches, scale=0.10, bn=bn, name=f"block17_{block}")  # 17 x 17 x 1088
+        x = residual_module(x, *branches, scale=0.10, conv=conv, name=f"block17_{block}")  # 17 x 17 x 1088
     stages[16] = x
-    x = reduction_c(x, bn=bn, name="mixed_7a")  # 8 x 8 x 2080
+    x = reduction_c(x, conv=conv, name="mixed_7a")  # 8 x 8 x 2080
     branches = [(192, 1)], [(192, 1), (224, (1, 3)), (256, (3, 1))]
     for block in range(1, 10):
-        x = residual_module(x, *branches, scale=0.20, bn=bn, name=f"block8_{block}")  # 8 x 8 x 2080
-    x = residual_module(x, *branches, scale=1, relu=False, bn=bn, name="block8_10")  # 8 x 8 x 2080
-    x = stages[32] = conv_bn(x, 1536, 1, bn=bn, name="mixed_7b")  # 8 x 8 x 1536
+        x = residual_module(x, *branches, scale=0.20, conv=conv, name=f"block8_{block}")  # 8 x 8 x 2080
+    x = residual_module(x, *branches, scale=1, relu=False, conv=conv, name="block8_10")  # 8 x 8 x 2080
+    x = stages[32] = conv(x, 1536, 1, name="mixed_7b")  # 8 x 8 x 1536
     if features:
         return stage_features(image, stages, name)
     return keras.Model(image, classifier(x, num_classes, dropout=dropout), name=name)

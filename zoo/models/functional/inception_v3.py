@@ -17,6 +17,8 @@ The paper's recipe: label smoothing 0.1 (section 7); RMSProp with decay 0.9 and 
 (section 8). `keras.applications` has momentum 0.99.
 """
 
+import dataclasses
+
 import keras
 
 from zoo.layers import BatchNormalization
@@ -27,32 +29,48 @@ from zoo.registry import register_model
 PAPER = "Szegedy et al. 2015, Rethinking the Inception architecture for computer vision, arXiv:1512.00567"
 
 
-def conv_bn(x, filters: int, size, *, strides: int = 1, padding: str = "same", start="he_normal", bn: dict, name: str):
-    """A convolution without bias, batch normalisation with the arguments `bn`, ReLU. A stride means no padding."""
-    x = keras.layers.Conv2D(
-        filters,
-        size,
-        strides=strides,
-        padding="valid" if strides > 1 else padding,
-        use_bias=False,
-        kernel_initializer=start,
-        name=f"{name}_conv",
-    )(x)
-    x = BatchNormalization(epsilon=1e-3, **bn, name=f"{name}_bn")(x)
-    return keras.layers.ReLU(name=f"{name}_relu")(x)
+@dataclasses.dataclass(frozen=True)
+class ConvBn:
+    """A convolution without bias, batch normalisation, ReLU: all that has weights in the modules of the three nets.
 
+    Attributes:
+        scale: whether batch norm has one.
+        momentum: of the moving statistics of batch norm.
+    """
 
-def branch(x, *convolutions: tuple, bn: dict, name: str):
-    """Convolutions one after the other, each `(filters, size)` or `(filters, size, strides)`."""
-    for layer, (filters, size, *strides) in enumerate(convolutions, 1):
-        x = conv_bn(x, filters, size, strides=strides[0] if strides else 1, bn=bn, name=f"{name}_{layer}")
-    return x
+    scale: bool = True
+    momentum: float = 0.9997
 
+    def __call__(self, x, filters: int, size, *, strides: int = 1, padding="same", start="he_normal", name: str):
+        """A single one; `start` is the kernel's initializer. A stride means no padding."""
+        x = keras.layers.Conv2D(
+            filters,
+            size,
+            strides=strides,
+            padding="valid" if strides > 1 else padding,
+            use_bias=False,
+            kernel_initializer=start,
+            name=f"{name}_conv",
+        )(x)
+        x = BatchNormalization(epsilon=1e-3, scale=self.scale, momentum=self.momentum, name=f"{name}_bn")(x)
+        return keras.layers.ReLU(name=f"{name}_relu")(x)
 
-def pool_branch(x, filters: int, *, bn: dict, name: str):
-    """The mean of 3x3, then a 1x1 convolution."""
-    x = keras.layers.AveragePooling2D(3, strides=1, padding="same", name=f"{name}_average")(x)
-    return conv_bn(x, filters, 1, bn=bn, name=name)
+    def path(self, x, *convolutions: tuple, name: str):
+        """One after the other, each `(filters, size)` or `(filters, size, strides)`."""
+        for layer, (filters, size, *strides) in enumerate(convolutions, 1):
+            x = self(x, filters, size, strides=strides[0] if strides else 1, name=f"{name}_{layer}")
+        return x
+
+    def pool(self, x, filters: int, *, name: str):
+        """The mean of 3x3, then a 1x1 convolution."""
+        x = keras.layers.AveragePooling2D(3, strides=1, padding="same", name=f"{name}_average")(x)
+        return self(x, filters, 1, name=name)
+
+    def fork(self, x, filters: int, *, name: str):
+        """A 3x3 convolution becomes 1x3 beside 3x1, on the same input."""
+        row = self(x, filters, (1, 3), name=f"{name}_row")
+        column = self(x, filters, (3, 1), name=f"{name}_column")
+        return concat([row, column], name=name)
 
 
 def max_pool(x, *, name: str):
@@ -65,91 +83,84 @@ def concat(branches: list, *, name: str):
     return keras.layers.Concatenate(name=f"{name}_concat")(branches)
 
 
-def fork(x, filters: int, *, bn: dict, name: str):
-    """A 3x3 convolution becomes 1x3 beside 3x1, on the same input."""
-    row = conv_bn(x, filters, (1, 3), bn=bn, name=f"{name}_row")
-    column = conv_bn(x, filters, (3, 1), bn=bn, name=f"{name}_column")
-    return concat([row, column], name=name)
-
-
-def stem(x, *, bn: dict) -> dict:
+def stem(x, *, conv: ConvBn) -> dict:
     """What comes before the modules. Returns the last feature maps of stride 2, 4 and 8."""
-    x = conv_bn(x, 32, 3, strides=2, bn=bn, name="stem1")  # 149 x 149 x 32
-    x = conv_bn(x, 32, 3, padding="valid", bn=bn, name="stem2")  # 147 x 147 x 32
-    x = stride2 = conv_bn(x, 64, 3, bn=bn, name="stem3")  # 147 x 147 x 64
+    x = conv(x, 32, 3, strides=2, name="stem1")  # 149 x 149 x 32
+    x = conv(x, 32, 3, padding="valid", name="stem2")  # 147 x 147 x 32
+    x = stride2 = conv(x, 64, 3, name="stem3")  # 147 x 147 x 64
     x = max_pool(x, name="stem3_pool")  # 73 x 73 x 64
-    x = conv_bn(x, 80, 1, bn=bn, name="stem4")  # 73 x 73 x 80
-    x = stride4 = conv_bn(x, 192, 3, padding="valid", bn=bn, name="stem5")  # 71 x 71 x 192
+    x = conv(x, 80, 1, name="stem4")  # 73 x 73 x 80
+    x = stride4 = conv(x, 192, 3, padding="valid", name="stem5")  # 71 x 71 x 192
     return {2: stride2, 4: stride4, 8: max_pool(x, name="stem5_pool")}  # 35 x 35 x 192
 
 
-def inception_a(x, one: int, five: tuple, double_three: tuple, pool: int, *, bn: dict, name: str):
+def inception_a(x, one: int, five: tuple, double_three: tuple, pool: int, *, conv: ConvBn, name: str):
     """Figure 5, with the 5x5 of the reference: 1x1, 5x5, two 3x3, pooling, each with the filters that are given."""
     (reduce5, five), (reduce3, first3, second3) = five, double_three
     branches = [
-        branch(x, (one, 1), bn=bn, name=f"{name}_1x1"),
-        branch(x, (reduce5, 1), (five, 5), bn=bn, name=f"{name}_5x5"),
-        branch(x, (reduce3, 1), (first3, 3), (second3, 3), bn=bn, name=f"{name}_3x3"),
-        pool_branch(x, pool, bn=bn, name=f"{name}_pool"),
+        conv.path(x, (one, 1), name=f"{name}_1x1"),
+        conv.path(x, (reduce5, 1), (five, 5), name=f"{name}_5x5"),
+        conv.path(x, (reduce3, 1), (first3, 3), (second3, 3), name=f"{name}_3x3"),
+        conv.pool(x, pool, name=f"{name}_pool"),
     ]
     return concat(branches, name=name)
 
 
-def reduction_a(x, three: int, double_three: tuple, *, bn: dict, name: str):
+def reduction_a(x, three: int, double_three: tuple, *, conv: ConvBn, name: str):
     """Figure 10: halves the image by a 3x3, by two 3x3, and by pooling, all of stride 2."""
     reduce, first, second = double_three
     branches = [
-        branch(x, (three, 3, 2), bn=bn, name=f"{name}_3x3"),
-        branch(x, (reduce, 1), (first, 3), (second, 3, 2), bn=bn, name=f"{name}_3x3_double"),
+        conv.path(x, (three, 3, 2), name=f"{name}_3x3"),
+        conv.path(x, (reduce, 1), (first, 3), (second, 3, 2), name=f"{name}_3x3_double"),
         max_pool(x, name=f"{name}_pool"),
     ]
     return concat(branches, name=name)
 
 
-def inception_b(x, width: int, filters: int, *, bn: dict, name: str):
+def inception_b(x, width: int, filters: int, *, conv: ConvBn, name: str):
     """Figure 6 with n = 7: a 7x7 becomes 1x7 and 7x1. Branches are `width` wide inside and give `filters` each."""
     row, column = (1, 7), (7, 1)
     double = [(width, 1), (width, column), (width, row), (width, column), (filters, row)]
     branches = [
-        branch(x, (filters, 1), bn=bn, name=f"{name}_1x1"),
-        branch(x, (width, 1), (width, row), (filters, column), bn=bn, name=f"{name}_7x7"),
-        branch(x, *double, bn=bn, name=f"{name}_7x7_double"),
-        pool_branch(x, filters, bn=bn, name=f"{name}_pool"),
+        conv.path(x, (filters, 1), name=f"{name}_1x1"),
+        conv.path(x, (width, 1), (width, row), (filters, column), name=f"{name}_7x7"),
+        conv.path(x, *double, name=f"{name}_7x7_double"),
+        conv.pool(x, filters, name=f"{name}_pool"),
     ]
     return concat(branches, name=name)
 
 
-def reduction_b(x, width: int, three: int, *, bn: dict, name: str):
+def reduction_b(x, width: int, three: int, *, conv: ConvBn, name: str):
     """Halves the image by a 3x3, by a 7x7 and a 3x3, and by pooling."""
     seven = [(width, 1), (width, (1, 7)), (width, (7, 1)), (width, 3, 2)]
     branches = [
-        branch(x, (width, 1), (three, 3, 2), bn=bn, name=f"{name}_3x3"),
-        branch(x, *seven, bn=bn, name=f"{name}_7x7"),
+        conv.path(x, (width, 1), (three, 3, 2), name=f"{name}_3x3"),
+        conv.path(x, *seven, name=f"{name}_7x7"),
         max_pool(x, name=f"{name}_pool"),
     ]
     return concat(branches, name=name)
 
 
-def inception_c(x, one: int, three: int, double_three: tuple, pool: int, *, bn: dict, name: str):
+def inception_c(x, one: int, three: int, double_three: tuple, pool: int, *, conv: ConvBn, name: str):
     """Figure 7, with the filters that are given: 1x1, 3x3 and two 3x3 that end in a fork, pooling."""
     reduce, first = double_three
     path3, double = f"{name}_3x3", f"{name}_3x3_double"
     branches = [
-        branch(x, (one, 1), bn=bn, name=f"{name}_1x1"),
-        fork(branch(x, (three, 1), bn=bn, name=path3), three, bn=bn, name=path3),
-        fork(branch(x, (reduce, 1), (first, 3), bn=bn, name=double), three, bn=bn, name=double),
-        pool_branch(x, pool, bn=bn, name=f"{name}_pool"),
+        conv.path(x, (one, 1), name=f"{name}_1x1"),
+        conv.fork(conv.path(x, (three, 1), name=path3), three, name=path3),
+        conv.fork(conv.path(x, (reduce, 1), (first, 3), name=double), three, name=double),
+        conv.pool(x, pool, name=f"{name}_pool"),
     ]
     return concat(branches, name=name)
 
 
-def auxiliary_head(x, num_classes: int, *, bn: dict, name: str):
+def auxiliary_head(x, num_classes: int, *, conv: ConvBn, name: str):
     """Logits from the last 17x17 map (section 4). On small images the 5x5 kernel shrinks to the map, as in slim."""
     start = keras.initializers.TruncatedNormal
     x = keras.layers.AveragePooling2D(5, strides=3, name=f"{name}_average")(x)  # 5 x 5 x 768
-    x = conv_bn(x, 128, 1, bn=bn, name=f"{name}_1")  # 5 x 5 x 128
+    x = conv(x, 128, 1, name=f"{name}_1")  # 5 x 5 x 128
     size = tuple(min(5, side) for side in x.shape[1:3])
-    x = conv_bn(x, 768, size, padding="valid", start=start(stddev=0.01), bn=bn, name=f"{name}_2")  # 1 x 1 x 768
+    x = conv(x, 768, size, padding="valid", start=start(stddev=0.01), name=f"{name}_2")  # 1 x 1 x 768
     x = keras.layers.GlobalAveragePooling2D(name=f"{name}_pool")(x)
     return keras.layers.Dense(num_classes, kernel_initializer=start(stddev=0.001), dtype="float32", name=name)(x)
 
@@ -182,28 +193,31 @@ def inception_v3(
         bn_momentum: of the moving statistics; lower it for short runs.
         dropout: fraction of the pooled features dropped.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` or `bn_momentum` is no fraction.
     """
     name = "inception_v3"
     aux_heads = aux_heads and num_classes > 0 and not features
     check_image_shape(name, input_shape, smallest=107 if aux_heads else 75)
     check_fractions(name, bn_momentum=bn_momentum, dropout=dropout)
-    bn = {"scale": bn_scale, "momentum": bn_momentum}
+    conv = ConvBn(scale=bn_scale, momentum=bn_momentum)
     image = keras.Input(input_shape, name="image")
-    stages = stem(image, bn=bn)
-    x = inception_a(stages[8], 64, (48, 64), (64, 96, 96), 32, bn=bn, name="mixed_5b")  # 35 x 35 x 256
-    x = inception_a(x, 64, (48, 64), (64, 96, 96), 64, bn=bn, name="mixed_5c")  # 35 x 35 x 288
-    x = stages[8] = inception_a(x, 64, (48, 64), (64, 96, 96), 64, bn=bn, name="mixed_5d")  # 35 x 35 x 288
-    x = reduction_a(x, 384, (64, 96, 96), bn=bn, name="mixed_6a")  # 17 x 17 x 768
+    stages = stem(image, conv=conv)
+    x = inception_a(stages[8], 64, (48, 64), (64, 96, 96), 32, conv=conv, name="mixed_5b")  # 35 x 35 x 256
+    x = inception_a(x, 64, (48, 64), (64, 96, 96), 64, conv=conv, name="mixed_5c")  # 35 x 35 x 288
+    x = stages[8] = inception_a(x, 64, (48, 64), (64, 96, 96), 64, conv=conv, name="mixed_5d")  # 35 x 35 x 288
+    x = reduction_a(x, 384, (64, 96, 96), conv=conv, name="mixed_6a")  # 17 x 17 x 768
     for module, width in (("b", 128), ("c", 160), ("d", 160), ("e", 192)):
-        x = inception_b(x, width, 192, bn=bn, name=f"mixed_6{module}")  # 17 x 17 x 768
+        x = inception_b(x, width, 192, conv=conv, name=f"mixed_6{module}")  # 17 x 17 x 768
     stages[16] = x
-    x = reduction_b(x, 192, 320, bn=bn, name="mixed_7a")  # 8 x 8 x 1280
-    x = inception_c(x, 320, 384, (448, 384), 192, bn=bn, name="mixed_7b")  # 8 x 8 x 2048
-    x = stages[32] = inception_c(x, 320, 384, (448, 384), 192, bn=bn, name="mixed_7c")  # 8 x 8 x 2048
+    x = reduction_b(x, 192, 320, conv=conv, name="mixed_7a")  # 8 x 8 x 1280
+    x = inception_c(x, 320, 384, (448, 384), 192, conv=conv, name="mixed_7b")  # 8 x 8 x 2048
+    x = stages[32] = inception_c(x, 320, 384, (448, 384), 192, conv=conv, name="mixed_7c")  # 8 x 8 x 2048
     if features:
         return stage_features(image, stages, name)
     logits = classifier(x, num_classes, dropout=dropout)
     if not aux_heads:
         return keras.Model(image, logits, name=name)
-    aux1 = auxiliary_head(stages[16], num_classes, bn=bn, name="aux1")
+    aux1 = auxiliary_head(stages[16], num_classes, conv=conv, name="aux1")
     return keras.Model(image, {"logits": logits, "aux1": aux1}, name=name)

@@ -60,6 +60,9 @@ def multi_input(
         join: `concatenate`, or `film`.
         hidden_units: of the dense layer after the join.
         dropout: fraction dropped before the logits.
+
+    Raises:
+        RequestError: `dropout` is no fraction, the tower no classifier of one input, or another value is not allowed.
     """
     check_choice("join", join, ("concatenate", "film"))
     check_whole_number("categories", categories, least=0)

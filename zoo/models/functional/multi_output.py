@@ -76,6 +76,9 @@ def multi_output(
     Returns:
         A model whose outputs are a dictionary by the heads' names, float32: logits `(batch, classes)`, numbers
         `(batch, N)`. As with auxiliary heads, an output's name is what weighs its loss; all weigh 1 by default.
+
+    Raises:
+        RequestError: `dropout` is no fraction, the trunk is no classifier of one input, or a head is malformed.
     """
     check_fractions("multi_output", dropout=dropout)
     net = build_tower("trunk", trunk, input_shape, trunk_args)

@@ -21,7 +21,7 @@ import keras
 
 from zoo.layers import BatchNormalization
 from zoo.models.arguments import check_image_shape
-from zoo.models.blocks import symmetric_conv
+from zoo.models.blocks import imagenet_stem, symmetric_conv
 from zoo.models.ends import classifier, stage_features
 from zoo.registry import register_variant
 
@@ -51,34 +51,45 @@ class Design:
     gate: Callable | None = None
 
 
-def conv_bn(x, filters: int, size: int, *, strides: int = 1, groups: int = 1, bias: bool, gamma="ones", name: str):
-    """A convolution with symmetric padding, then batch normalisation."""
-    start = {"use_bias": bias, "kernel_initializer": "he_normal"}
-    x = symmetric_conv(x, filters, size, strides=strides, groups=groups, name=name, **start)
-    return BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma, name=f"{name}_bn")(x)
+def conv_bn(
+    x, filters: int, size: int, *, bias: bool = False, gamma: str = "ones", relu: bool = False, name: str, **arguments
+):
+    """A convolution with symmetric padding, then batch normalisation whose scale starts as `gamma`, then maybe ReLU."""
+    arguments |= {"use_bias": bias, "kernel_initializer": "he_normal"}
+    x = symmetric_conv(x, filters, size, name=name, **arguments)
+    x = BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma, name=f"{name}_bn")(x)
+    return keras.layers.ReLU(name=f"{name}_relu")(x) if relu else x
 
 
-def residual_block(x, filters: int, strides: int, design: Design, *, bias: bool, last_gamma: str, name: str):
-    """`relu(shortcut(x) + F(x))`, with F two 3x3 convolutions or a bottleneck."""
+def residual_block(x, filters: int, strides: int, *, design: Design, conv: Callable, last: Callable, name: str):
+    """`relu(shortcut(x) + F(x))`, with F two 3x3 convolutions or a bottleneck.
 
-    def conv_bn_relu(x, *arguments, name, **keywords):
-        x = conv_bn(x, *arguments, bias=bias, name=name, **keywords)
-        return keras.layers.ReLU(name=f"{name}_relu")(x)
+    Args:
+        x: `(batch, height, width, channels)`.
+        filters: of the stage, from which the design makes those of each convolution.
+        strides: by which height and width are divided.
+        design: of the net.
+        conv: `conv_bn`, with what the net binds.
+        last: the same for the convolution that F ends with.
+        name: the layers' names begin with it.
 
+    Returns:
+        `(batch, ceil(height / strides), ceil(width / strides), filters)`, of a bottleneck `4 * filters`.
+    """
     bottleneck = design.depth >= 50
     outputs = 4 * filters if bottleneck else filters
     shortcut = x
     if strides > 1 or x.shape[-1] != outputs:
-        shortcut = conv_bn(x, outputs, 1, strides=strides, bias=bias, name=f"{name}_shortcut")
+        shortcut = conv(x, outputs, 1, strides=strides, name=f"{name}_shortcut")
     if bottleneck:
         width = filters * design.group_width // 64 * design.groups
         first, second = (1, strides) if design.stride_in_3x3 else (strides, 1)
-        x = conv_bn_relu(x, width, 1, strides=first, name=f"{name}_1")
-        x = conv_bn_relu(x, width, 3, strides=second, groups=design.groups, name=f"{name}_2")
-        x = conv_bn(x, outputs, 1, bias=bias, gamma=last_gamma, name=f"{name}_3")
+        x = conv(x, width, 1, strides=first, relu=True, name=f"{name}_1")
+        x = conv(x, width, 3, strides=second, groups=design.groups, relu=True, name=f"{name}_2")
+        x = last(x, outputs, 1, name=f"{name}_3")
     else:
-        x = conv_bn_relu(x, filters, 3, strides=strides, name=f"{name}_1")
-        x = conv_bn(x, filters, 3, bias=bias, gamma=last_gamma, name=f"{name}_2")
+        x = conv(x, filters, 3, strides=strides, relu=True, name=f"{name}_1")
+        x = last(x, filters, 3, name=f"{name}_2")
     if design.gate:
         x = design.gate(x, name=f"{name}_se")
     x = keras.layers.Add(name=f"{name}_add")([shortcut, x])
@@ -108,24 +119,23 @@ def image_resnet(
             arXiv:1706.02677, section 5.1).
         conv_bias: give convolutions a bias, which batch norm cancels, as `keras.applications` has it.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size.
     """
     check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
+    conv = functools.partial(conv_bn, bias=conv_bias)
+    last = functools.partial(conv, gamma="zeros" if zero_gamma else "ones")
+    block = functools.partial(residual_block, design=design, conv=conv, last=last)
     image = keras.Input(input_shape, name="image")
-    stride = 1 if small_stem else 2
-    x = conv_bn(image, 64, 3 if small_stem else 7, strides=stride, bias=conv_bias, name="stem")
-    x = keras.layers.ReLU(name="stem_relu")(x)
-    stages = {stride: x}  # 112 x 112 x 64
-    if not small_stem:
-        x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)  # of a ReLU's output: zero is the least there is
-        x = keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)  # 56 x 56 x 64
-        stride = 4
-    last_gamma = "zeros" if zero_gamma else "ones"
+    stages = imagenet_stem(image, functools.partial(conv, relu=True), small=small_stem)  # 112 x 112 x 64, 56 x 56 x 64
+    stride = max(stages)
+    x = stages[stride]
     for stage, (blocks, filters) in enumerate(zip(STAGE_BLOCKS[design.depth], STAGE_FILTERS, strict=True), 1):
-        for block in range(1, blocks + 1):
-            strides = 2 if stage > 1 and block == 1 else 1
+        for number in range(1, blocks + 1):
+            strides = 2 if stage > 1 and number == 1 else 1
             stride *= strides
-            path = f"stage{stage}_block{block}"
-            x = residual_block(x, filters, strides, design, bias=conv_bias, last_gamma=last_gamma, name=path)
+            x = block(x, filters, strides, name=f"stage{stage}_block{number}")
         stages[stride] = x  # 56 x 56 x 256, 28 x 28 x 512, 14 x 14 x 1024, 7 x 7 x 2048
     if features:
         return stage_features(image, stages, name)

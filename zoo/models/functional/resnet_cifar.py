@@ -39,7 +39,18 @@ def shortcut_path(x, *, filters: int, strides: int, option: str, name: str):
 
 
 def residual_block(x, *, filters: int, strides: int, option: str, name: str):
-    """`relu(x + F(x))`, with F two 3x3 convolutions."""
+    """`relu(x + F(x))`, with F two 3x3 convolutions.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        filters: of both convolutions.
+        strides: by which height and width are divided.
+        option: of the shortcut where the size changes, `A` or `B`.
+        name: the layers' names begin with it.
+
+    Returns:
+        `(batch, ceil(height / strides), ceil(width / strides), filters)`.
+    """
     shortcut = x
     if strides != 1 or x.shape[-1] != filters:
         shortcut = shortcut_path(x, filters=filters, strides=strides, option=option, name=name)
@@ -69,6 +80,9 @@ def cifar_resnet(
         shortcut: where the size changes, `A` (subsampled and zero-padded, no parameters, the paper's
             choice for small images) or `B` (1x1 convolution).
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or there is no such shortcut.
     """
     check_image_shape(name, input_shape, smallest=4)
     check_choice("shortcut", shortcut, ("A", "B"))

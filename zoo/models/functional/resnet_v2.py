@@ -11,12 +11,13 @@ batch norm has momentum 0.9 and epsilon 1e-5. Logits start by Glorot's rule.
 """
 
 import functools
+from collections.abc import Callable
 
 import keras
 
 from zoo.layers import BatchNormalization
 from zoo.models.arguments import check_image_shape
-from zoo.models.blocks import symmetric_conv
+from zoo.models.blocks import imagenet_stem, symmetric_conv
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.resnet import STAGE_BLOCKS, STAGE_FILTERS
 from zoo.registry import register_variant
@@ -24,11 +25,11 @@ from zoo.registry import register_variant
 PAPER = "He, Zhang, Ren and Sun 2016, Identity Mappings in Deep Residual Networks, arXiv:1603.05027"
 
 
-def conv(x, filters: int, size: int, *, strides: int = 1, bias: bool = False, name: str):
+def conv(x, filters: int, size: int, *, strides: int = 1, use_bias: bool = False, name: str):
     """A convolution with symmetric padding and the authors' initialisation."""
     # An object for each layer: one that is shared would give all of them the same numbers.
     start = keras.initializers.VarianceScaling(2.0, "fan_out", "untruncated_normal")
-    return symmetric_conv(x, filters, size, strides=strides, use_bias=bias, kernel_initializer=start, name=name)
+    return symmetric_conv(x, filters, size, strides=strides, use_bias=use_bias, kernel_initializer=start, name=name)
 
 
 def bn_relu(x, *, name: str):
@@ -37,17 +38,29 @@ def bn_relu(x, *, name: str):
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
-def preactivation_block(x, filters: int, strides: int, *, project: bool, bias: bool, name: str):
-    """`shortcut(x) + F(x)`, with F a bottleneck whose every convolution follows batch norm and ReLU."""
+def preactivation_block(x, filters: int, strides: int, *, project: bool, outer_conv: Callable, name: str):
+    """`shortcut(x) + F(x)`, with F a bottleneck whose every convolution follows batch norm and ReLU.
+
+    Args:
+        x: `(batch, height, width, channels)`.
+        filters: of the 3x3 convolution.
+        strides: by which height and width are divided.
+        project: whether the shortcut is a 1x1 convolution, which changes the channels.
+        outer_conv: `conv` for the convolutions that no batch norm follows, with what the net binds.
+        name: the layers' names begin with it.
+
+    Returns:
+        `(batch, ceil(height / strides), ceil(width / strides), 4 * filters)`.
+    """
     shortcut = x
     x = bn_relu(x, name=f"{name}_preact")
     if project:
-        shortcut = conv(x, 4 * filters, 1, strides=strides, bias=bias, name=f"{name}_shortcut")
+        shortcut = outer_conv(x, 4 * filters, 1, strides=strides, name=f"{name}_shortcut")
     elif strides > 1:
         shortcut = keras.layers.MaxPooling2D(1, strides=strides, name=f"{name}_shortcut_subsample")(shortcut)
     x = bn_relu(conv(x, filters, 1, name=f"{name}_1"), name=f"{name}_1")
     x = bn_relu(conv(x, filters, 3, strides=strides, name=f"{name}_2"), name=f"{name}_2")
-    x = conv(x, 4 * filters, 1, bias=bias, name=f"{name}_3")
+    x = outer_conv(x, 4 * filters, 1, name=f"{name}_3")
     return keras.layers.Add(name=f"{name}_add")([shortcut, x])
 
 
@@ -75,23 +88,23 @@ def preactivation_resnet(
         conv_bias: give a bias to the convolutions that no batch norm follows, as `keras.applications` does.
         features: give the last feature map of each stride in place of the logits; all but the last are sums
             which batch norm and ReLU have still to follow.
+
+    Raises:
+        RequestError: the shape is no image's of that size.
     """
     check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
+    outer_conv = functools.partial(conv, use_bias=conv_bias)
     image = keras.Input(input_shape, name="image")
-    stride = 1 if small_stem else 2
-    x = conv(image, 64, 3 if small_stem else 7, strides=stride, bias=conv_bias, name="stem")
-    stages = {stride: x}  # 112 x 112 x 64
-    if not small_stem:
-        x = keras.layers.ZeroPadding2D(1, name="stem_pool_pad")(x)
-        x = keras.layers.MaxPooling2D(3, strides=2, name="stem_pool")(x)  # 56 x 56 x 64
-        stride = 4
+    stages = imagenet_stem(image, outer_conv, small=small_stem)  # 112 x 112 x 64, 56 x 56 x 64
+    stride = max(stages)
+    x = stages[stride]
     for stage, (blocks, filters) in enumerate(zip(STAGE_BLOCKS[depth], STAGE_FILTERS, strict=True), 1):
         halves_in = (blocks if stage < 4 else 0) if stride_at_end else (1 if stage > 1 else 0)
         for block in range(1, blocks + 1):
             strides = 2 if block == halves_in else 1
             stride *= strides
             path = f"stage{stage}_block{block}"
-            x = preactivation_block(x, filters, strides, project=block == 1, bias=conv_bias, name=path)
+            x = preactivation_block(x, filters, strides, project=block == 1, outer_conv=outer_conv, name=path)
             stages[stride] = x  # 56 x 56 x 256, 28 x 28 x 512, 14 x 14 x 1024, 7 x 7 x 2048
     x = stages[stride] = bn_relu(x, name="final")
     if features:

@@ -96,6 +96,9 @@ def siamese(
         head: `logit`: a dense layer weighs the components of the comparison (|l - r|, (l - r)^2, or the product
             of both brought to length 1), output `logits` `(batch, 1)`. `distance`: sum of |l - r|, Euclidean
             distance, or 1 - cosine, without weights, output `distance` `(batch, 1)`, for the contrastive loss.
+
+    Raises:
+        RequestError: the tower is no classifier of one input, or another value is not allowed.
     """
     check_choice("distance", distance, DISTANCES)
     check_choice("head", head, ("logit", "distance"))
@@ -139,6 +142,9 @@ def triplet(
     Returns:
         A model whose outputs are a dictionary with the keys of the inputs: `(batch, embedding_size)`, float32, of
         length 1. `model.get_layer("tower")` embeds one image.
+
+    Raises:
+        RequestError: the tower is no classifier of one input, or another value is not allowed.
     """
     check_whole_number("embedding_size", embedding_size, least=1)
     shared = embedding_tower(input_shape, tower, tower_args, embedding_size, normalize=True)

@@ -35,6 +35,9 @@ def siamese_koch(input_shape: tuple[int, ...], num_classes: int | None) -> keras
     Args:
         input_shape: `(height, width, channels)`, at least 65x65. Sizes in the comments are those of 105x105.
         num_classes: None; 0 gives |l - r| of the embeddings, `(batch, 4096)`.
+
+    Raises:
+        RequestError: the shape is no image's of that size.
     """
     check_image_shape("siamese_koch", input_shape, smallest=65)
     # One path, so the twin is a Sequential; the pair is not.

@@ -57,6 +57,9 @@ def wide_resnet(
             and 0.4 on SVHN.
         features: give the last feature map of each stride in place of the logits; the first is a sum which
             batch norm and ReLU have still to follow.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
     check_image_shape(name, input_shape, smallest=4)
     check_fractions(name, dropout=dropout)

@@ -75,6 +75,9 @@ def xception(
         dropout: fraction of the pooled features dropped.
         features: give the last feature map of each stride in place of the logits; strides 4 to 16 are sums which
             ReLU has still to follow.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
     check_image_shape("xception", input_shape, smallest=32)
     check_fractions("xception", dropout=dropout)

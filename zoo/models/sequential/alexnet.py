@@ -37,6 +37,9 @@ def alexnet(
         num_classes: logits; 0 ends the net after the second hidden layer, 4096 features.
         dropout: fraction dropped before each hidden dense layer.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
     check_image_shape("alexnet", input_shape, smallest=63)
     check_fractions("alexnet", dropout=dropout)

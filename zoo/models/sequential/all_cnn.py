@@ -42,6 +42,9 @@ def all_cnn_c(
         input_dropout: fraction of the image dropped.
         dropout: fraction dropped after each convolution of stride 2.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or a dropout is no fraction.
     """
     check_image_shape("all_cnn_c", input_shape, smallest=9)
     check_fractions("all_cnn_c", input_dropout=input_dropout, dropout=dropout)

@@ -31,6 +31,9 @@ def lenet5(input_shape: tuple[int, ...], num_classes: int, *, features: bool = F
         input_shape: `(height, width, channels)`, at least 16x16.
         num_classes: logits; 0 ends the net after F6, 84 features.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size.
     """
     check_image_shape("lenet5", input_shape, smallest=16)
     layers = [

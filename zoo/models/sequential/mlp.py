@@ -42,6 +42,9 @@ def mlp(
         activation: of the hidden layers, one of `ACTIVATIONS`.
         batch_norm: normalise before each activation (Ioffe and Szegedy 2015, arXiv:1502.03167).
         dropout: fraction dropped after each activation (Srivastava et al. 2014, JMLR 15:1929-1958).
+
+    Raises:
+        RequestError: `dropout` is no fraction, or another value is not allowed.
     """
     check_choice("activation", activation, ACTIVATIONS)
     check_whole_numbers("hidden_sizes", hidden_sizes, least=1)

@@ -30,6 +30,9 @@ def nin(input_shape: tuple[int, ...], num_classes: int, *, dropout: float = 0.5,
             classes' maps.
         dropout: fraction dropped after each of the first two poolings.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
     check_image_shape("nin", input_shape, smallest=4)
     check_fractions("nin", dropout=dropout)

@@ -49,6 +49,9 @@ def simple_cnn(
         batch_norm: normalise after each convolution.
         dropout: fraction dropped before the logits.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, `dropout` is no fraction, or another value is not allowed.
     """
     check_whole_numbers("filters", filters, least=1)
     check_value(len(filters) > 0, "filters", filters, "it must have at least one entry")

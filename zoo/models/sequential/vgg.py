@@ -46,6 +46,9 @@ def vgg(
         num_classes: logits; 0 ends the net after the second hidden dense layer, 4096 features.
         dropout: fraction dropped after each hidden dense layer.
         features: give the last feature map of each stride in place of the logits.
+
+    Raises:
+        RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
     check_image_shape(name, input_shape, smallest=32)
     check_fractions(name, dropout=dropout)
