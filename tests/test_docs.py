@@ -15,8 +15,8 @@ from pathlib import Path
 import pytest
 
 import zoo
-from zoo.__main__ import main
 from zoo.cli import console
+from zoo.cli.commands import run_zoo
 
 FILE = Path(__file__).parents[1] / "docs" / "sequential_or_functional.md"
 TEXT = FILE.read_text()
@@ -66,7 +66,7 @@ def test_the_commands_print_what_is_shown(block, modules, capsys):
     words = shlex.split(command.removeprefix("$ "))
     words, pipe = (words[: words.index("|")], words[words.index("|") + 1 :]) if "|" in words else (words, [])
     assert words[:3] == ["python", "-m", "zoo"]
-    assert console.run(main, words[3:]) == 0
+    assert console.run(run_zoo, words[3:]) == 0
     lines = capsys.readouterr().out.splitlines(keepends=True)
     if pipe:
         program, option, count = pipe

@@ -20,25 +20,26 @@ ROOMS = {
     "zoo.layers": set(),
     "zoo.metrics": set(),
     "zoo.processor": {"zoo.errors"},
-    "zoo.config": {"zoo.errors", "zoo.tasks.known"},
+    "zoo.config": {"zoo.config", "zoo.errors", "zoo.registry", "zoo.tasks.known"},
     "zoo.model_index": set(),
     # The layers when a saved model is loaded.
     "zoo.registry": {"zoo.errors", "zoo.processor", "zoo.model_index", "zoo.layers"},
     # A family may build on another one's blocks, as Wide ResNet does on ResNet-v2's.
     "zoo.models": {"zoo.models", "zoo.layers", "zoo.registry", "zoo.errors"},
-    "zoo.data": {"zoo.data", "zoo.errors"},
+    "zoo.data": {"zoo.data", "zoo.config", "zoo.errors"},
     "zoo.tasks.known": {"zoo.errors"},
     "zoo.tasks": {"zoo.tasks", "zoo.tasks.known", "zoo.data", "zoo.metrics", "zoo.config", "zoo.errors"},
     "zoo.places": {"zoo.places", "zoo.errors"},
-    "zoo.runs": {"zoo.runs", "zoo.data", *CONFIG},
+    "zoo.runs": {"zoo.runs", "zoo.data", "zoo.registry", *CONFIG},
     "zoo.training": {"zoo.training", "zoo.layers", *KEEPING},
     "zoo.baselines": {"zoo.baselines", "zoo.runs", "zoo.config", "zoo.errors"},
+    "zoo.use": {"zoo.use", "zoo.training", *KEEPING},
     "zoo.analysis": {"zoo.analysis", "zoo.baselines", "zoo.training", *KEEPING},
     "zoo.cli.console": {"zoo.errors", "zoo.processor"},
     "zoo.cli": {"zoo.cli", "zoo.cli.console", "zoo.baselines", "zoo.analysis", "zoo.training", *KEEPING},
-    "zoo.__main__": {"zoo.cli", "zoo.cli.console", "zoo.baselines", "zoo.analysis", "zoo.training", *KEEPING},
-    "zoo": {"zoo.config", "zoo.errors", "zoo.processor", "zoo.registry", "zoo.version"},
-    "train": {"zoo.cli", "zoo.cli.console", "zoo.training", *KEEPING},
+    "zoo.__main__": {"zoo.cli"},
+    "zoo": {*CONFIG, "zoo.places", "zoo.registry", "zoo.runs", "zoo.training"},
+    "train": {"zoo.cli"},
 }
 # Room -> packages beside the standard library that it may import. Models know Keras and nothing else.
 PACKAGES = {
@@ -53,10 +54,10 @@ PACKAGES = {
     "zoo.analysis": {"keras", "numpy", "matplotlib"},
     "zoo.places": {"numpy", "tensorflow"},
     "zoo.runs": {"keras", "numpy"},
+    "zoo.use": {"numpy"},
     "zoo.baselines": {"scipy"},
     "zoo.cli.console": {"tensorflow"},  # only to import it quietly
-    "zoo.__main__": {"absl"},
-    "train": {"absl"},
+    "zoo.cli": {"absl"},
 }
 
 

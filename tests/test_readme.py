@@ -7,11 +7,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-import train
 import zoo
-from zoo.__main__ import main
 from zoo.analysis.nets import graph
-from zoo.cli import console
+from zoo.cli import console, options, train
+from zoo.cli.commands import run_zoo
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -61,15 +60,13 @@ def test_the_example_architecture_keeps_the_contract(monkeypatch):
 
 
 def test_inspect_says_what_is_quoted(capsys):
-    assert console.run(main, ["inspect", "resnet20", "--summary"]) == 0
+    assert console.run(run_zoo, ["inspect", "resnet20", "--summary"]) == 0
     assert f"$ python -m zoo inspect resnet20 --summary\n{capsys.readouterr().out}```\n" in README
 
 
 @pytest.mark.parametrize("line", re.findall(r"^    python (train\.py --(?!mode).*)$", README, re.MULTILINE))
 def test_the_commands_are_understood(line):
-    given = train.parse_flags(shlex.split(line)[1:])
-    base = train.configs.load_config(str(ROOT / given.config)) if given.config else train.ExperimentConfig()
-    assert train.configs.with_flags(base, given)
+    assert options.config_of(options.parse(train, "train.py", shlex.split(line)[1:]))
 
 
 def test_ci_takes_exactly_two_commands_from_it():

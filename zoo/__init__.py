@@ -4,6 +4,8 @@
     model = zoo.build_model("resnet20")             # a plain, uncompiled keras.Model; outputs are logits
     zoo.list_models("resnet*")                      # names
     zoo.model_info("resnet20").paper                # what is known without building
+    zoo.train(zoo.ExperimentConfig(model="resnet20", epochs=2), workdir="runs/mine")    # as train.py does it
+    zoo.load_trained("runs/mine").model             # with its preprocessing and class names
 
 Importing `zoo` and looking models up imports no TensorFlow; building one does. It sets TF_ENABLE_ONEDNN_OPTS=1 for a
 TensorFlow that is imported later, unless the variable is set already: see `zoo.processor.prefer_onednn`.
@@ -11,8 +13,11 @@ TensorFlow that is imported later, unless the variable is set already: see `zoo.
 
 from zoo import processor
 from zoo.config import ExperimentConfig
-from zoo.errors import RequestError
+from zoo.errors import Interrupted, RequestError, RunError
+from zoo.places.place import Place
 from zoo.registry import ModelInfo, build_model, list_models, load_model, model_info, register_model
+from zoo.runs.trained import Trained, load_trained
+from zoo.training import evaluate, train
 from zoo.version import __version__
 
 # Here, since every way to TensorFlow through the zoo begins with this file.
@@ -20,12 +25,19 @@ processor.prefer_onednn()
 
 __all__ = [
     "ExperimentConfig",
+    "Interrupted",
     "ModelInfo",
+    "Place",
     "RequestError",
+    "RunError",
+    "Trained",
     "__version__",
     "build_model",
+    "evaluate",
     "list_models",
     "load_model",
+    "load_trained",
     "model_info",
     "register_model",
+    "train",
 ]

@@ -262,6 +262,11 @@ def index_to_write() -> dict[Path, str]:
     return {} if model_index.read() is not None else {model_index.FILE: model_index.text(_own_facts())}
 
 
+def is_users_own(name: str) -> bool:
+    """Whether a name stands for a `.keras` file or for `module:function`, and not for a registered model."""
+    return name.endswith(".keras") or ":" in name
+
+
 def authors_and_year(paper: str) -> str:
     """The beginning of a citation, up to its year; all of one without a year."""
     return re.match(r".*?\b(?:19|20)\d\d\b|.*", paper)[0]

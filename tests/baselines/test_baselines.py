@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 
 from zoo import baselines
-from zoo.__main__ import main
 from zoo.baselines import Band
 from zoo.cli import console
+from zoo.cli.commands import run_zoo
 from zoo.errors import RequestError
 
 ROOT = Path(__file__).parents[2]
@@ -103,7 +103,7 @@ class Clone:
         (self.root / "README.md").write_text(README.format(figure, time))
 
     def __call__(self, *argv: str) -> tuple[int, str, str]:
-        status = console.run(main, ["reproduce", *argv])
+        status = console.run(run_zoo, ["reproduce", *argv])
         return status, *self._capsys.readouterr()
 
     def started(self) -> list[str]:

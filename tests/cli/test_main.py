@@ -1,17 +1,20 @@
 """python -m zoo, as a user meets it."""
 
 import json
+import pkgutil
 import re
 import shlex
 import subprocess
 import sys
+import types
 from pathlib import Path
 
 import pytest
 
 import zoo
-from zoo.__main__ import main
-from zoo.cli import console
+from zoo.cli import commands, console
+from zoo.cli.commands import command_names, find_command, run_zoo
+from zoo.cli.options import Argument, Option
 from zoo.runs.workdir import Workdir
 
 # The keys of inspect --json, in order.
@@ -74,7 +77,7 @@ TRIPLET_MACS = 3 * (26 * 26 * 16 * 9 + 2704 * 64)
 @pytest.fixture
 def command(capsys):
     def run(*argv):
-        status = console.run(main, list(argv))
+        status = console.run(run_zoo, list(argv))
         return status, *capsys.readouterr()
 
     return run
@@ -232,17 +235,47 @@ def test_inspect_is_honest_about_what_it_cannot_know(command, nets):
     assert facts_of(out)["not counted there"].strip() == "memory"
 
 
+def test_every_command_says_what_it_does(command):
+    status, out, _ = command()
+    assert (status, command("--help")[1]) == (0, out)
+    for name in command_names():
+        assert re.search(rf"^{name} +[A-Z].*[.:]", out, re.MULTILINE)
+        status, said, err = command(name, "--help")
+        assert (status, err) == (0, "")
+        assert said.startswith(f"usage: python -m zoo {name}")
+        options = re.findall(r"^  --(\w+)", said, re.MULTILINE)
+        assert [option.name for option in find_command(name).OPTIONS] == options[: len(find_command(name).OPTIONS)]
+
+
+def test_a_command_is_one_file(command, monkeypatch):
+    """What `find_command` and the list of commands need is a module in zoo/cli, and nothing is entered anywhere."""
+    module = types.ModuleType("zoo.cli.say_hello", "Greets.\n\nFor tests.")
+    module.ARGUMENTS = (Argument("name", "of whom"), Argument("more", "others", default=(), several=True))
+    module.OPTIONS = (Option("times", 1, "how often", least=1), Option("loud", False, "with an exclamation mark"))
+    module.main = lambda options: print(f"{options.name}{'!' * options.loud} {options.more}" * options.times)
+    monkeypatch.setitem(sys.modules, "zoo.cli.say_hello", module)
+    known = [*pkgutil.iter_modules([str(Path(commands.__file__).parent)])]
+    found = [*known, types.SimpleNamespace(name="say_hello")]
+    monkeypatch.setattr(commands.pkgutil, "iter_modules", lambda path: found)
+    assert command("say-hello", "Ann", "--loud", "Bob", "--times=2") == (0, "Ann! ['Bob']Ann! ['Bob']\n", "")
+    assert command("say-hello", "Ann", "--noloud") == (0, "Ann []\n", "")
+    assert command("say-hello", "Ann", "--times=0")[2] == "error: times is 0; it must be at least 1\n"
+    assert "say-hello  Greets." in command()[1]
+
+
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        ([], "required: COMMAND; see python -m zoo --help"),
-        (["lst"], "invalid choice: 'lst'"),
-        (["inspect"], "required: name; see python -m zoo inspect --help"),
+        (["lst"], "unknown command 'lst'; did you mean list?"),
+        (["--lst"], "unknown command '--lst'; did you mean list?"),
+        (["inspect"], "name is missing; see python -m zoo inspect --help"),
+        (["list", "mlp", "nin"], "what is 'nin'? flags are written as --name=value; see python -m zoo list --help"),
         (["inspect", "resnet21"], "unknown model 'resnet21'; did you mean resnet"),
         (["list", "resnet21"], "unknown model 'resnet21'; did you mean resnet"),
         (["list", "zzz*"], "no model fits 'zzz*'"),
         (["list", "--style=seq"], "unknown style 'seq'"),
-        (["list", "--nope"], "unrecognized arguments: --nope"),
+        (["list", "--sytle=sequential"], "Unknown command line flag 'sytle'. Did you mean: style ?"),
+        (["list", "--nope"], "Unknown command line flag 'nope'; see python -m zoo list --help"),
         (["list", "nets:tower", "--style=functional"], "no model fits 'nets:tower functional'"),
         (["list", "none.keras"], "there is no file none.keras"),
         (["inspect", "none.keras"], "there is no file none.keras"),
@@ -257,7 +290,7 @@ def test_inspect_is_honest_about_what_it_cannot_know(command, nets):
         (["inspect", "resnet20", "--input_shape=3,3"], "input_shape is '3,3'; write it as 32x32x3"),
         (["inspect", "resnet20", "--input_shape=2x2x3"], "height and width must be at least 4"),
         (["inspect", "resnet20", "--model_args=shortcut=C"], "shortcut is 'C'"),
-        (["inspect", "resnet20", "--num_classes=ten"], "invalid int value: 'ten'"),
+        (["inspect", "resnet20", "--num_classes=ten"], "flag --num_classes=ten: invalid literal for int()"),
     ],
     ids=str,
 )
@@ -270,8 +303,8 @@ def test_a_wrong_request_is_one_line(command, nets, argv, message):
 
 
 def test_a_reader_who_leaves_early_sees_no_traceback():
-    main = "lambda _: __main__.print_table([('row',)] * 10**5)"
-    code = f"import sys; from zoo import __main__; from zoo.cli import console; sys.exit(console.run({main}, []))"
+    prints = "lambda _: options.print_table([('row',)] * 10**5)"
+    code = f"import sys; from zoo.cli import console, options; sys.exit(console.run({prints}, []))"
     command = f"{sys.executable} -c {shlex.quote(code)} | head -n 1; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", command], cwd=Path(__file__).parents[2], capture_output=True, text=True)
     assert (done.returncode, done.stdout, done.stderr) == (0, "row\n", "")
@@ -287,7 +320,7 @@ def test_output_on_a_full_disk_is_one_line():
 
 def test_show_data_takes_the_flags_of_the_config(capsys, tmp_path, data_dir, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    main(["show-data", "--augment=pad_crop:1", f"--data_dir={data_dir}", "--count=5", "--seed=3"])
+    run_zoo(["show-data", "--augment=pad_crop:1", f"--data_dir={data_dir}", "--count=5", "--seed=3"])
     assert capsys.readouterr().out == "data.png: the first 5 training examples, as the model gets them\n"
     assert (tmp_path / "data.png").read_bytes().startswith(b"\x89PNG")
 
@@ -305,7 +338,7 @@ def test_show_data_takes_the_flags_of_the_config(capsys, tmp_path, data_dir, mon
 )
 def test_show_data_says_what_is_wrong(argv, message):
     with pytest.raises(ValueError, match=re.escape(message)):
-        main(["show-data", *argv])
+        run_zoo(["show-data", *argv])
 
 
 @pytest.fixture
@@ -372,7 +405,7 @@ def test_compare_prints_tables_and_writes_a_page(command, run, tmp_path):
 @pytest.mark.parametrize(
     ("argv", "message"),
     [
-        (["report"], "required: folder"),
+        (["report"], "folder is missing"),
         (["report", "file"], "file is a file; report takes the folder of a run, or a folder of records"),
         (["report", "nowhere"], "there is no nowhere; name the folder of a run, or a record"),
         (["report", "."], "holds no run: it has no config.json"),

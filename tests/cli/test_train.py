@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-import train
 from zoo.cli import console
+from zoo.cli.commands import run_train
+from zoo.config import FIELDS
 
 ROOT = Path(__file__).parents[2]
 SMALL = ("--model=mlp", "--model_args=hidden_sizes=[16]", "--epochs=1", "--batch_size=128", "--jit=off")
@@ -23,7 +24,7 @@ def command(tmp_path, data_dir, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
 
     def run(*argv):
-        status = console.run(train.main, [f"--data_dir={data_dir}", *argv])
+        status = console.run(run_train, [f"--data_dir={data_dir}", *argv])
         return status, *capsys.readouterr()
 
     return run
@@ -67,11 +68,11 @@ def test_config_file_and_flags_before_it(command, tmp_path):
 def test_help_names_every_flag_with_its_default(command):
     status, out, _ = command("--help")
     assert status == 0
-    for name in train.configs.FIELDS:
+    for name in FIELDS:
         assert f"--{name} " in out
     assert "[0.001]" in out
     assert [line for line in out.splitlines() if line.endswith(":")] == [
-        "Where and how:", "Model:", "Data:", "Verification:", "Optimisation:", "Regularisation:", "Devices:", "Run:",
+        "Options:", "Model:", "Data:", "Verification:", "Optimisation:", "Regularisation:", "Devices:", "Run:",
     ]  # fmt: skip
 
 
@@ -96,7 +97,9 @@ def test_help_names_every_flag_with_its_default(command):
         (["--augment=random_resized_crop"], "random_resized_crop, which needs image_size"),
         (["--augment=mixup:0.2", "--batch_size=33"], "each replica's share must be even"),
         (["--model=siamese", "--ways=5", "--augment=cutmix:1"], "images are mixed where the image is the only input"),
-        (["--memory_gib=much"], "memory_gib is 'much'; it must be a number of GiB"),
+        (["--memory_gib=much"], "flag --memory_gib=much: could not convert string to float"),
+        (["--memory_gib=-1"], "memory_gib is -1.0; it must be at least 0"),
+        (["--memory_gib=inf"], "memory_gib is inf; it must be at least 0"),
         (["--ways=1"], "ways is 1; an episode needs at least 2 classes"),
         (["--epsilon=1", "--optimizer=sgd"], "epsilon is 1.0; sgd has none"),
         (["--center_crop=1.5"], "center_crop is 1.5; it must be at most 1"),

@@ -4,8 +4,8 @@ import pytest
 from kills import result, rows
 from moments import RUN
 
-import train
 from zoo.cli import console
+from zoo.cli.commands import run_train
 
 
 @pytest.fixture(scope="session")
@@ -13,7 +13,7 @@ def start(data_dir):
     """Runs train.py in this process: workdir and further flags to its exit status."""
 
     def run(workdir, *argv):
-        return console.run(train.main, [f"--data_dir={data_dir}", f"--workdir={workdir}", *RUN, *argv])
+        return console.run(run_train, [f"--data_dir={data_dir}", f"--workdir={workdir}", *RUN, *argv])
 
     return run
 

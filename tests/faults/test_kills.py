@@ -5,16 +5,16 @@ import random
 import pytest
 from kills import MOMENTS, TOTAL_STEPS, TRAIN, Job, Kill, difference, draw, run, wrong
 
-import train
 from benchmarks.loopback import End
 from zoo.cli import console
+from zoo.cli.commands import run_train
 
 # In this process TensorFlow has been imported, and the number of threads set, already.
 HERE = ("--cpu_threads=0", "--model=mlp", "--model_args=hidden_sizes=[64],dropout=0.5", "--jit=off")
 
 
 def finish(workdir, data_dir) -> int:
-    return console.run(train.main, [*TRAIN[1:], *HERE, f"--workdir={workdir}", f"--data_dir={data_dir}"])
+    return console.run(run_train, [*TRAIN[1:], *HERE, f"--workdir={workdir}", f"--data_dir={data_dir}"])
 
 
 @pytest.fixture(scope="module")

@@ -129,7 +129,8 @@ def test_a_net_computes_on_the_device_what_it_computes_on_the_cpu(name, jit, res
 
 def train(workdir, data_dir, *flags, before="") -> subprocess.CompletedProcess:
     """Runs train.py in a process of its own, after some code."""
-    code = f"import sys, train\nfrom zoo.cli import console\n{before}\nsys.exit(console.run(train.main, sys.argv[1:]))"
+    imports = "import sys\nfrom zoo.cli import console\nfrom zoo.cli.commands import run_train"
+    code = f"{imports}\n{before}\nsys.exit(console.run(run_train, sys.argv[1:]))"
     argv = [sys.executable, "-c", code, f"--workdir={workdir}", f"--data_dir={data_dir}", *flags]
     return subprocess.run(argv, cwd=ROOT, capture_output=True, text=True)
 

@@ -12,10 +12,8 @@ from pathlib import Path
 
 import pytest
 
-import train
 from benchmarks import loopback
-from zoo import config as configs
-from zoo.config import ExperimentConfig
+from zoo.cli import options, train
 from zoo.training.loop import train_and_evaluate
 
 ROOT = Path(__file__).parents[2]
@@ -29,9 +27,10 @@ ARGV = [
     "--jit=off",
 ]
 TRAIN = """
-import sys, train
+import sys
 from zoo.cli import console
-sys.exit(console.run(train.main, sys.argv[1:]))
+from zoo.cli.commands import run_train
+sys.exit(console.run(run_train, sys.argv[1:]))
 """
 LONG = [*ARGV, "--epochs=100", "--eval_every_epochs=25", "--checkpoint_every_steps=100"]
 
@@ -67,7 +66,7 @@ def ends(workers, timeout=120):
 
 def in_this_process(argv, workdir, data_dir):
     """The result of the same flags with two devices in one process."""
-    config = configs.with_flags(ExperimentConfig(), train.parse_flags(argv))
+    config = options.config_of(options.parse(train, "train.py", argv))
     return train_and_evaluate(config, str(workdir), strategy="mirrored:2", data_dir=data_dir)
 
 

@@ -1,6 +1,5 @@
-"""What every command line of the zoo shares: exit statuses, one-line errors, a parser, and a quiet TensorFlow."""
+"""What every command line of the zoo shares: exit statuses, one-line errors, and a quiet TensorFlow."""
 
-import argparse
 import contextlib
 import errno
 import gc
@@ -8,21 +7,12 @@ import os
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
-from typing import NoReturn
 
 from zoo import processor
 from zoo.errors import Interrupted, RequestError, RunError
 
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 STOPPED_BY_KEYBOARD = 130
-
-
-class Parser(argparse.ArgumentParser):
-    """Reports a wrong request as every command of the zoo does: one line, exit status 2."""
-
-    def error(self, message: str) -> NoReturn:
-        """Raises a `RequestError`."""
-        raise RequestError(f"{message}; see {self.prog} --help")
 
 
 def run(main: Callable[[list[str]], None], argv: list[str]) -> int:
@@ -81,7 +71,7 @@ def import_tensorflow() -> None:
 
 @contextlib.contextmanager
 def _hidden(*names: str) -> Iterator[None]:
-    """Packages that are not imported yet seem not to be installed in here."""
+    """Makes packages that are not imported yet seem not to be installed inside."""
     hidden = [name for name in names if name not in sys.modules]
     # What Python looks an import up in; None raises ImportError.
     sys.modules.update(dict.fromkeys(hidden))
@@ -94,7 +84,7 @@ def _hidden(*names: str) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _uncollected() -> Iterator[None]:
-    """No garbage is looked for in here, nor later among what is made in here."""
+    """Turns garbage collection off inside; objects made there are frozen, so that later collections skip them."""
     collects = gc.isenabled()
     gc.disable()
     try:

@@ -86,7 +86,8 @@ class Preprocessing:
         """The same by operations of Keras alone, to go into an exported model.
 
         Args:
-            images: levels from 0 to 255 of any dtype, a `KerasTensor` (batch, height, width, channels).
+            images: levels from 0 to 255 of any dtype, a `KerasTensor` (batch, height, width, channels), of known
+                height and width where they are to be resized.
 
         Returns:
             Float32 of the model's size. After resizing, levels are whole numbers as in the pipeline; one level may be
@@ -99,7 +100,9 @@ class Preprocessing:
             images = self._central_square(images)
         if self.image_size:
             size = (self.image_size, self.image_size)
-            images = ops.image.resize(images, size, interpolation=self.interpolation)
+            # As in `zoo.data.images`: below half the size interpolation alone would leave pixels out.
+            antialias = max(images.shape[1:3]) > 2 * self.image_size
+            images = ops.image.resize(images, size, interpolation=self.interpolation, antialias=antialias)
             images = ops.clip(ops.floor(images + 0.5), 0.0, 255.0)
         mean, deviation = (ops.convert_to_tensor(values, "float32") for values in self.statistics)
         return (images - mean) * (1 / deviation)

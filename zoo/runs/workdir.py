@@ -11,6 +11,7 @@ import fcntl
 import io
 import json
 import os
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,8 +21,8 @@ import numpy as np
 from zoo.config import ExperimentConfig, differences
 from zoo.errors import RequestError
 from zoo.runs.checkpoints import Checkpoints
-from zoo.runs.preprocessing import Preprocessing
 from zoo.runs.files import remove_leftovers, write_atomically, write_json, writing
+from zoo.runs.preprocessing import Preprocessing
 
 
 class Workdir:
@@ -56,6 +57,17 @@ class Workdir:
             return ExperimentConfig(**recorded)
         except (TypeError, ValueError) as error:
             raise RequestError(f"{self.path / 'config.json'} is not a config of this version: {error}") from error
+
+    def recorded_config(self) -> ExperimentConfig:
+        """The config of the run that the folder holds.
+
+        Raises:
+            RequestError: it holds none, or the record cannot be read.
+        """
+        recorded = self.config()
+        if recorded is None:
+            raise RequestError(f"there is no run in {self.path}; train first")
+        return recorded
 
     def check(self, config: ExperimentConfig) -> None:
         """Raises a `ValueError` unless a run of this config can begin or go on here.
@@ -230,6 +242,18 @@ class Workdir:
             return None
         except ValueError as error:
             raise RequestError(f"{self.path / name} is damaged: {error}; name another folder") from error
+
+
+def default_workdir(config: ExperimentConfig, name: str = "") -> str:
+    """Where a run goes unless something else is said: runs/<name>-<seed>.
+
+    Args:
+        config: of the run.
+        name: of its config file; empty: <model>_<dataset>.
+    """
+    # A dataset may be a path.
+    name = re.sub(r"[^\w.,=-]+", "_", name or f"{config.model}_{config.dataset}")
+    return str(Path("runs") / f"{name}-{config.seed}")
 
 
 def now() -> str:

@@ -2,6 +2,7 @@
 
 import contextlib
 import dataclasses
+import math
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -87,6 +88,8 @@ def open_data(
     Raises:
         ValueError: a name is unknown, or values do not fit together; the message says what to change.
     """
+    if not 0 <= memory_gib < math.inf:
+        raise RequestError(f"memory_gib is {memory_gib}; it must be a number of GiB, at least 0")
     task = find_task(config.task or registry.model_info(config.model).task)
     _check_augmentation(config, task)
     memory = {"memory_bytes": int(memory_gib * 2**30)}
@@ -120,11 +123,7 @@ def open_data(
 
 
 def _check_augmentation(config: ExperimentConfig, task: type[Task]) -> None:
-    """Refuses what is wrong whatever the data are, before they are read."""
-    if augment.random_crop_area(config.augment) is not None and not config.image_size:
-        raise RequestError("augment has random_resized_crop, which needs image_size")
-    if config.center_crop and not config.image_size:
-        raise RequestError(f"center_crop is {config.center_crop}, which needs image_size")
+    """Refuses to mix images where a task cannot, before they are read."""
     if augment.make_mixing(config.augment) is not None and (not task.mixes_images or config.condition):
         raise RequestError(
             f"augment is {config.augment!r}; images are mixed where the image is the only input; leave mixing out"

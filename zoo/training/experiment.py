@@ -144,6 +144,7 @@ def make_experiment(
     data_dir: str | None = None,
     memory_gib: float = MEMORY_GIB,
     statistics: Statistics | None = None,
+    model: keras.Model | None = None,
 ) -> Experiment:
     """Loads the data, builds model and optimizer under the strategy, and seeds them.
 
@@ -153,6 +154,7 @@ def make_experiment(
         data_dir: see `open_data`.
         memory_gib: see `open_data`.
         statistics: see `open_data`.
+        model: to be used as it is; None: one is built from the config.
 
     Raises:
         ValueError: a name is unknown, or values or workers do not fit together; the message says what to change.
@@ -173,16 +175,16 @@ def make_experiment(
             data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
         _check_workers(workers, data)
         with backend.memory_shortage_named(config):
-            return _built(config, data, backend)
+            return _built(config, data, backend, model)
 
 
-def _built(config: ExperimentConfig, data: Data, backend: Backend) -> Experiment:
+def _built(config: ExperimentConfig, data: Data, backend: Backend, model: keras.Model | None) -> Experiment:
     """Builds what the data go into."""
     _check_batch(config, data.train.num_examples, backend.replicas)
     steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
     with backend.scope():
-        model = _build_model(config, data, backend)
+        model = _build_model(config, data, backend) if model is None else model
         _check_jit(config, model, backend)
         optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables, backend.momentum_sgd)
     objective = data.task.objective(output_names(model), registry.model_info(config.model).loss_weights)

@@ -11,12 +11,11 @@ import types
 
 import pytest
 
-import train
 import zoo
 from zoo import baselines, registry
-from zoo.__main__ import main
 from zoo.analysis.docs import cards
-from zoo.cli import console
+from zoo.cli import console, options, train
+from zoo.cli.commands import run_zoo
 from zoo.errors import RequestError
 
 
@@ -91,9 +90,8 @@ def test_links_lead_somewhere_and_commands_are_understood(family):
     commands = re.findall(r"^    python (train\.py .*)$", text, re.MULTILINE)
     assert commands
     for command in commands:
-        given = train.parse_flags(shlex.split(command)[1:])
-        base = train.configs.load_config(str(cards.ROOT / given.config)) if given.config else train.ExperimentConfig()
-        assert train.configs.with_flags(base, given).model in {info.name for info in FAMILIES[family]}
+        given = options.parse(train, "train.py", shlex.split(command)[1:])
+        assert options.config_of(given).model in {info.name for info in FAMILIES[family]}
 
 
 def test_counts_are_those_of_the_net():
@@ -212,12 +210,12 @@ def test_speed_is_that_of_the_record(monkeypatch, tmp_path):
 def test_the_command(scratch, monkeypatch, capsys):
     page = scratch / "page.md"
     monkeypatch.setattr(cards, "pages", lambda seen=None: {page: "new"})
-    assert console.run(main, ["document", "--check"]) == console.FAILED
+    assert console.run(run_zoo, ["document", "--check"]) == console.FAILED
     assert capsys.readouterr() == (
         "page.md\n",
         "error: these files are not up to date; python -m zoo document writes them\n",
     )
     assert not page.exists()
-    assert console.run(main, ["document"]) == console.DONE
+    assert console.run(run_zoo, ["document"]) == console.DONE
     assert (capsys.readouterr().out, page.read_text()) == ("page.md\n", "new")
-    assert console.run(main, ["document", "--check"]) == console.DONE
+    assert console.run(run_zoo, ["document", "--check"]) == console.DONE

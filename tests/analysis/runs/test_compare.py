@@ -1,5 +1,7 @@
 """Runs side by side."""
 
+import dataclasses
+
 import made
 import pytest
 
@@ -48,7 +50,7 @@ def test_other_data_are_told(three, tmp_path):
 def test_other_devices_and_preprocessing_are_told(three):
     one, other = ({"strategy": name, "replicas": len(name), "xla": name == "a", "seed": 0} for name in ("a", "bb"))
     one["preprocessing"], other["preprocessing"] = {"mean": [0.5], "image_size": 0}, {"mean": [1.5], "image_size": 0}
-    both = [records.dataclasses.replace(three[0], run=run) for run in (one, other)]
+    both = [dataclasses.replace(three[0], run=run) for run in (one, other)]
     assert dict(compare.sections(both))["data, versions and machine"] == [
         ("preprocessing.mean", "[0.5]", "[1.5]"),
         ("strategy", "a", "bb"),
@@ -69,7 +71,7 @@ def test_other_machines_are_told_and_whose_bits_may_be_compared(three):
         {"processor": "P", "cores": 2},
     ]
     machines = [
-        records.dataclasses.replace(three[0], run={"versions": {"zoo": "1", "zoo_commit": str(number)}, "hardware": own})
+        dataclasses.replace(three[0], run={"versions": {"zoo": "1", "zoo_commit": str(number)}, "hardware": own})
         for number, own in enumerate(hardware)
     ]
     found = {title: {name: cells for name, *cells in rows} for title, rows in compare.sections(machines)}

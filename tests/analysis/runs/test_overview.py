@@ -9,11 +9,11 @@ import pytest
 
 import zoo
 from zoo import baselines
-from zoo.__main__ import known_recipes
-from zoo.analysis.runs import overview
-from zoo.runs import records
 from zoo.analysis.docs import tables
+from zoo.analysis.runs import overview
+from zoo.cli.report import known_recipes
 from zoo.errors import RequestError
+from zoo.runs import records
 
 
 def recipe(metrics, other_nets=(), **published):
@@ -98,7 +98,10 @@ def test_curves_have_the_spread(whole):
 
 def test_a_band_is_over_the_epochs_that_all_have(tmp_path):
     rows = made.curve(values=(1.0, 0.5))
-    found = [records.read(made.record(tmp_path, "a", 0, curve=rows)), records.read(made.record(tmp_path, "a", 1, curve=rows[:2]))]
+    found = [
+        records.read(made.record(tmp_path, "a", 0, curve=rows)),
+        records.read(made.record(tmp_path, "a", 1, curve=rows[:2])),
+    ]
     line = overview.band(found, "train", "loss", 0)
     assert (line.x, line.y, line.low, line.high) == ([1.0], [1.0], [1.0], [1.0])
     assert overview.band(found[:1], "test", "loss", 0).low is None

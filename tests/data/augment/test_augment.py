@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
+from zoo.config.augmentations import parse_augmentations
 from zoo.data import augment, randomness
 
 RNG = np.random.default_rng(0)
@@ -83,13 +84,13 @@ def test_what_images_of_a_shape_cannot_take(text, shape, message):
 
 def test_strengths_are_numbers():
     text = "random_resized_crop:.25, affine:10:0.2:0:2,randaugment:2:9,cutmix:1"
-    assert augment.parse_augmentations(text) == [
+    assert parse_augmentations(text) == [
         ("random_resized_crop", (0.25,)),
         ("affine", (10.0, 0.2, 0.0, 2.0)),
         ("randaugment", (2, 9.0)),
         ("cutmix", (1.0,)),
     ]
-    assert augment.parse_augmentations("") == augment.parse_augmentations(" ") == []
+    assert parse_augmentations("") == parse_augmentations(" ") == []
 
 
 def test_the_area_of_random_crops():
@@ -175,4 +176,4 @@ def test_augmentations_of_other_stages_are_left_out():
 )
 def test_wrong_descriptions(text, message):
     with pytest.raises(ValueError, match=message):
-        augment.parse_augmentations(text)
+        parse_augmentations(text)

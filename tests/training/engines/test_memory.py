@@ -3,8 +3,8 @@
 import pytest
 import tensorflow as tf
 
-import train
 from zoo.cli import console
+from zoo.cli.commands import run_train
 from zoo.config import ExperimentConfig
 from zoo.errors import RunError
 from zoo.training.engines.tensorflow import Engine
@@ -56,9 +56,9 @@ def test_the_last_checkpoint_is_whole_and_the_same_command_goes_on(tmp_path, dat
     with monkeypatch.context() as patch:
         patch.setattr(Engine, "train_block", too_large)
         flags += ["--checkpoint_every_steps=11", "--log_every_steps=11"]
-        assert console.run(train.main, flags) == 1
+        assert console.run(run_train, flags) == 1
     said = capsys.readouterr().err.strip().splitlines()[-1]
     assert said.startswith("error: the device has too little memory for batch_size=32; --accumulate_steps=2")
     assert said.endswith(f"the last good state is that of step 11 in {tmp_path / 'run' / 'checkpoints'}")
-    assert console.run(train.main, flags) == 0
+    assert console.run(run_train, flags) == 0
     assert "going on from the checkpoint of step 11" in "".join(capsys.readouterr())

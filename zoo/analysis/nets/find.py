@@ -31,7 +31,7 @@ def opened(name: str, **arguments: Any) -> Iterator[tuple[keras.Model, registry.
     Raises:
         ValueError: there is none, or it cannot be built so.
     """
-    if not is_users_own(name):
+    if not registry.is_users_own(name):
         info = registry.model_info(name)
         with without_weights():
             yield _built(name, arguments), info
@@ -39,11 +39,6 @@ def opened(name: str, **arguments: Any) -> Iterator[tuple[keras.Model, registry.
         raise RequestError(f"{name} is taken as it is; {', '.join(arguments)} can be set for registered models only")
     else:
         yield (from_file(name) if name.endswith(".keras") else from_function(name)), None
-
-
-def is_users_own(name: str) -> bool:
-    """Whether a name stands for a file or a function and not for a registered model."""
-    return name.endswith(".keras") or ":" in name
 
 
 def from_file(path: str) -> keras.Model:

@@ -9,10 +9,10 @@ from typing import Any
 
 from zoo.analysis.runs import figures, page
 from zoo.analysis.runs.curves import curve
-from zoo.runs.records import Run, curve_metrics, points
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError
 from zoo.runs import provenance
+from zoo.runs.records import Run, curve_metrics, points
 
 TIMES = ("wall_seconds", "train_seconds", "images_per_second")
 

@@ -8,16 +8,16 @@ from typing import Any
 from matplotlib.figure import Figure
 
 from zoo import baselines, registry
-from zoo.analysis.nets import complexity, find, graph
-from zoo.analysis.runs import figures, page
 from zoo.analysis.docs import tables
-from zoo.analysis.runs.curves import curve, last
+from zoo.analysis.nets import complexity, find, graph
 from zoo.analysis.nets.facts import count_text
+from zoo.analysis.runs import figures, page
+from zoo.analysis.runs.curves import curve, last
 from zoo.analysis.runs.page import Markup
-from zoo.runs.records import Run, evaluation_metrics, points, read_benchmarks, read_records
 from zoo.baselines import Band, Recipe
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError, RunError
+from zoo.runs.records import Run, evaluation_metrics, points, read_benchmarks, read_records
 from zoo.training.data import open_data
 
 Recipes = Mapping[str, tuple[Recipe, ExperimentConfig]]

@@ -50,9 +50,7 @@ def data_grid(config: ExperimentConfig, data: Data, count: int, path: Path) -> i
     examples = training_examples(config, data, count)
     shown = len(next(iter(examples.values())))
     pictures = np.concatenate([examples[name] for name in IMAGES if name in examples], axis=2)
-    captions = [
-        data.task.caption({name: value[number] for name, value in examples.items()}) for number in range(shown)
-    ]
+    captions = [data.task.caption({name: value[number] for name, value in examples.items()}) for number in range(shown)]
     grid(pictures, captions, path)
     return shown
 

@@ -14,12 +14,12 @@ from zoo.analysis.runs import figures, page, plots
 from zoo.analysis.runs.answers import Answers
 from zoo.analysis.runs.curves import curve
 from zoo.analysis.runs.page import Markup
-from zoo.runs.records import Run, curve_metrics, evaluation_metrics, points, read_answers
 from zoo.config import ExperimentConfig, differences
 from zoo.data.batches import EvaluationBatches
 from zoo.errors import RequestError, RunError
-from zoo.training.data import open_data
 from zoo.runs.provenance import machine_text
+from zoo.runs.records import Run, curve_metrics, evaluation_metrics, points, read_answers
+from zoo.training.data import open_data
 
 MISTAKES = 24
 PAIRS = 12  # of each kind

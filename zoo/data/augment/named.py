@@ -15,21 +15,25 @@ operations, they are sorted by operation first.
 | `mixup:0.2`, `cutmix:1` | last, one of them: mixes examples, float32 | `mixing` |
 """
 
-import dataclasses
-import re
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
 
+from zoo.config.augmentations import CROP, parse_augmentations
 from zoo.data.augment import erasing, geometry, mixing, randaugment, tones
 from zoo.data.images import MIN_AREA
 from zoo.data.randomness import derive
-from zoo.errors import RequestError, unknown
+from zoo.errors import RequestError
 
 # (images (n, height, width, channels), keys uint64 (n,)) -> images of the same shape and dtype.
 Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 # (float32 (n, height, width, channels), keys uint64 (n,)) -> (such images, weight of the own label float32 (n,)).
 Mixing = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+
+# What is measured in pixels must be smaller than the image; the place of that number.
+_IN_PIXELS = {"pad_crop": 0, "cutout": 0, "affine": 3}
+_OF_COLOURS = ("color_jitter", "randaugment")
+
 
 # An image and its colours: (images, keys, draw, fill, *strengths) -> images. `draw` is the first of two numbers
 # of each key that belong to the augmentation; what needs more takes them from a key of its own.
@@ -47,104 +51,6 @@ _PIXELS = {
     ),
 }
 _MIXING = {"mixup": mixing.mixup, "cutmix": mixing.cutmix}
-_CROP = "random_resized_crop"
-
-
-@dataclasses.dataclass(frozen=True)
-class _Strengths:
-    """What stands behind a name.
-
-    Attributes:
-        says: in words, for messages.
-        example: as it is written.
-        allowed: for each number whether it is a whole one, and from where to where it goes.
-        optional: the numbers may be left out.
-    """
-
-    says: str
-    example: str
-    allowed: tuple[tuple[bool, float, float], ...]
-    optional: bool = False
-
-    def read(self, texts: Sequence[str]) -> tuple[float, ...] | None:
-        """The numbers; None where they cannot be."""
-        if self.optional and not texts:
-            return ()
-        if len(texts) != len(self.allowed):
-            return None
-        numbers = []
-        for text, (whole, least, most) in zip(texts, self.allowed, strict=True):
-            if not re.fullmatch(r"[0-9]+" if whole else r"[0-9]+(\.[0-9]+)?|\.[0-9]+", text):
-                return None
-            number = int(text) if whole else float(text)
-            if not least <= number <= most:
-                return None
-            numbers.append(number)
-        return tuple(numbers)
-
-
-# "Above 0".
-_SMALL = 1e-6
-_PIXEL_NUMBER = (True, 1, 1_000_000)
-_SHARE = (False, _SMALL, 1)
-_ALPHA = _Strengths("a number above 0 and up to 100", "{}:0.2", ((False, _SMALL, 100),))
-
-_STRENGTHS = {
-    "random_resized_crop": _Strengths(
-        "nothing or the least area, above 0 and up to 1", "{}:0.08", (_SHARE,), optional=True
-    ),
-    "pad_crop": _Strengths("a number of pixels", "{}:4", (_PIXEL_NUMBER,)),
-    "flip": _Strengths("no number", "{}", ()),
-    "affine": _Strengths(
-        "degrees up to 180, scale up to 0.9, shear up to 0.9 and shift in pixels",
-        "{}:10:0.2:0.3:2",
-        ((False, 0, 180), (False, 0, 0.9), (False, 0, 0.9), (False, 0, 1_000_000)),
-    ),
-    "cutout": _Strengths("a number of pixels", "{}:8", (_PIXEL_NUMBER,)),
-    "random_erasing": _Strengths("a probability above 0 and up to 1", "{}:0.5", (_SHARE,)),
-    "color_jitter": _Strengths("a strength above 0 and up to 1", "{}:0.4", (_SHARE,)),
-    "randaugment": _Strengths(
-        "the number of operations, 1 to 14, and their magnitude, 0 to 10",
-        "{}:2:9",
-        ((True, 1, len(randaugment.OPERATIONS)), (False, 0, randaugment.MAX_MAGNITUDE)),
-    ),
-    "mixup": _ALPHA,
-    "cutmix": _ALPHA,
-}
-# What is measured in pixels must be smaller than the image; the place of that number.
-_IN_PIXELS = {"pad_crop": 0, "cutout": 0, "affine": 3}
-_OF_COLOURS = ("color_jitter", "randaugment")
-
-
-def parse_augmentations(text: str) -> list[tuple[str, tuple[float, ...]]]:
-    """Reads `pad_crop:4,flip` as `[("pad_crop", (4,)), ("flip", ())]`.
-
-    Raises:
-        ValueError: an augmentation is unknown, stands twice or in the wrong place, or has no strength or one that it
-            cannot have.
-    """
-    result: list[tuple[str, tuple[float, ...]]] = []
-    parts = text.split(",") if text.strip() else []
-    for place, part in enumerate(parts):
-        name, *strengths = part.strip().split(":")
-        if name not in _STRENGTHS:
-            raise unknown("augmentation", name, _STRENGTHS)
-        kind = _STRENGTHS[name]
-        if name in dict(result):
-            raise RequestError(f"augment is {text!r}; {name} may stand once")
-        numbers = kind.read(strengths)
-        if numbers is None:
-            as_in = f", as {kind.example.format(name)}" if kind.allowed else ""
-            raise RequestError(f"augment is {text!r}; {name} takes {kind.says}{as_in}")
-        if name == _CROP and place:
-            raise RequestError(f"augment is {text!r}; {name} must stand first, it makes the images one size")
-        mixed = [other for other, _ in result if other in _MIXING]
-        if mixed and name in _MIXING:
-            raise RequestError(f"augment is {text!r}; take one of {mixed[0]} and {name}")
-        if mixed:
-            raise RequestError(f"augment is {text!r}; {mixed[0]} must stand last, it mixes finished images")
-        result.append((name, numbers))
-    return result
 
 
 def check_augmentations(text: str, image_shape: tuple[int, ...]) -> None:
@@ -189,7 +95,7 @@ def make_augmentation(text: str, fill: Sequence[float] = (0.0,)) -> Augmentation
 
 def random_crop_area(text: str) -> float | None:
     """The least area of `random_resized_crop`, in shares of the image; None where it is not named."""
-    strengths = dict(parse_augmentations(text)).get(_CROP)
+    strengths = dict(parse_augmentations(text)).get(CROP)
     return None if strengths is None else next(iter(strengths), MIN_AREA)
 
 

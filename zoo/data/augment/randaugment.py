@@ -23,11 +23,10 @@ from collections.abc import Sequence
 
 import tensorflow as tf
 
+from zoo.config.augmentations import RANDAUGMENT_MAGNITUDE
 from zoo.data.augment import tones
 from zoo.data.augment.geometry import by_group, warp
 from zoo.data.randomness import random_integers, steady
-
-MAX_MAGNITUDE = 10
 
 # The geometric ones are one group: a matrix for each image, and one call for all.
 GEOMETRIC = ("rotate", "shear_x", "shear_y", "translate_x", "translate_y")
@@ -77,7 +76,7 @@ def apply(
     Returns:
         The images.
     """
-    share = magnitude / MAX_MAGNITUDE
+    share = magnitude / RANDAUGMENT_MAGNITUDE
 
     def moved(part, operations, signs):
         return warp(part, *_maps(operations, share * signs, part.shape), fill)

@@ -1,10 +1,14 @@
 import dataclasses
+import subprocess
+import sys
 
 import pytest
 from absl import flags
 
 from zoo import config as configs
-from zoo.config import ExperimentConfig
+from zoo.config import ExperimentConfig, augmentations
+from zoo.data.augment import randaugment
+from zoo.errors import RequestError
 
 
 @pytest.mark.parametrize(
@@ -139,3 +143,39 @@ def test_a_missing_config_file_names_the_nearest(tmp_path):
         configs.load_config(str(tmp_path / "resnet2_digits.py"))
     with pytest.raises(ValueError, match="unknown config file"):
         configs.load_config(str(tmp_path / "no" / "such.py"))
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"augment": "flop:7"}, "unknown augmentation 'flop'; did you mean flip"),
+        ({"augment": "pad_crop"}, "augment is 'pad_crop'; pad_crop takes a number of pixels, as pad_crop:4"),
+        ({"augment": "random_resized_crop"}, "augment has random_resized_crop, which needs image_size"),
+        ({"center_crop": 0.875}, "center_crop is 0.875, which needs image_size"),
+        ({"eval_split": "train"}, "eval_split is 'train', which is what the rows of training are called"),
+        ({"model": "resnet2O"}, "unknown model 'resnet2O'; did you mean .*resnet20"),
+        ({"task": "clasification"}, "unknown task 'clasification'; did you mean classification"),
+    ],
+    ids=str,
+)
+def test_all_that_needs_no_data_is_checked_when_it_is_made(fields, message):
+    with pytest.raises(RequestError, match=message):
+        ExperimentConfig(**fields)
+
+
+def test_it_is_checked_without_tensorflow():
+    code = (
+        "import sys, zoo\n"
+        "for fields in ({'model': 'resnet2O'}, {'augment': 'flop'}, {'task': 'verify'}):\n"
+        "    try: zoo.ExperimentConfig(**fields)\n"
+        "    except zoo.RequestError as error: assert 'did you mean' in str(error)\n"
+        "    else: raise AssertionError(fields)\n"
+        "zoo.ExperimentConfig(model='resnet20', augment='pad_crop:4,flip')\n"
+        "sys.exit('tensorflow' in sys.modules or 'keras' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+
+
+def test_randaugment_has_as_many_operations_as_may_be_asked_for():
+    assert len(randaugment.OPERATIONS) == augmentations.RANDAUGMENT_OPERATIONS

@@ -22,7 +22,7 @@ from zoo.training.experiment import make_experiment
 from zoo.training.loop import train_and_evaluate
 from zoo.training.optimizers import LearningRate
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 FILES = sorted((ROOT / "configs").glob("*.py"))
 # What a config's name has for a dataset's.
 SHORT_NAMES = {"imagenet2012": "imagenet"}

@@ -1,24 +1,20 @@
 """The experiment's description: one flat dataclass, of which every field is also a flag of `train.py`.
 
-Precedence: flag, config file, default. A config file is Python with `get_config() -> ExperimentConfig`; it
-is run when it is loaded, so load only files that you trust.
+All that can be said of a field without its data is checked when the dataclass is made.
 """
 
 import dataclasses
 import json
 import math
-import re
-import runpy
-from pathlib import Path
 from typing import Any
 
-from absl import flags
-
+from zoo import registry
+from zoo.config.augmentations import CROP, parse_augmentations
+from zoo.config.parsing import parse_labels, parse_schedule
 from zoo.errors import RequestError, unknown
 from zoo.tasks.known import task_names
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
-SCHEDULES = ("constant", "cosine", "linear", "step")
 PRECISIONS = ("float32", "bfloat16", "float16")
 # In how many fixed episodes one-shot accuracy is measured.
 EPISODES = 400
@@ -55,7 +51,8 @@ class ExperimentConfig:
     """Everything that decides the result of a run; where it runs is decided by flags alone.
 
     Raises:
-        ValueError: a field is of the wrong type or out of its range; the message names field, value and range.
+        RequestError: a field is of the wrong type, out of its range, or names what there is not; the message names
+            field, value and what is allowed.
     """
 
     # The model.
@@ -183,10 +180,16 @@ class ExperimentConfig:
     def __post_init__(self):
         for field in dataclasses.fields(self):
             object.__setattr__(self, field.name, _checked(field, getattr(self, field.name)))
+        registry.model_info(self.model)
         if self.task and self.task not in task_names():
             raise unknown("task", self.task, task_names())
         parse_schedule(self.schedule)
         parse_labels(self.labels)
+        self._check_images()
+        if self.eval_split == "train":
+            raise RequestError(
+                "eval_split is 'train', which is what the rows of training are called; write train[:100%]"
+            )
         if self.ways == 1:
             raise RequestError("ways is 1; an episode needs at least 2 classes, or 0 for no episodes")
         if self.epsilon and self.optimizer == "sgd":
@@ -197,6 +200,13 @@ class ExperimentConfig:
             raise RequestError(
                 f"accumulate_steps is {self.accumulate_steps}; it must divide the batch_size, {self.batch_size}"
             )
+
+    def _check_images(self) -> None:
+        augmentations = dict(parse_augmentations(self.augment))
+        if CROP in augmentations and not self.image_size:
+            raise RequestError(f"augment has {CROP}, which needs image_size")
+        if self.center_crop and not self.image_size:
+            raise RequestError(f"center_crop is {self.center_crop}, which needs image_size")
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(ExperimentConfig)}
@@ -235,125 +245,7 @@ def _checked_model_args(value: dict[str, Any]) -> dict[str, Any]:
         raise RequestError(f"model_args is {value!r}; it must be writable as JSON: {error}") from error
 
 
-def parse_schedule(text: str) -> tuple[str, tuple[float, ...], float]:
-    """Reads a schedule.
-
-    Returns:
-        Its name, for `step` the epochs at which the rate falls and the factor by which (0.1 unless given).
-
-    Raises:
-        ValueError: the text is no schedule.
-    """
-    name, *rest = text.split(":")
-    if name not in SCHEDULES:
-        raise unknown("schedule", name, SCHEDULES)
-    if name != "step":
-        if rest:
-            raise RequestError(f"schedule is {text!r}; {name} takes no numbers")
-        return name, (), 1.0
-    try:
-        epochs = tuple(float(epoch) for epoch in rest[0].split(","))
-        factor = float(rest[1]) if len(rest) > 1 else 0.1
-    except (ValueError, IndexError):
-        epochs, factor = (), 0.0
-    if len(rest) > 2 or not epochs or list(epochs) != sorted(set(epochs)) or epochs[0] <= 0 or not 0 < factor < 1:
-        raise RequestError(
-            f"schedule is {text!r}; step needs rising epochs and may have a factor below 1, as step:60,80:0.2"
-        )
-    return name, epochs, factor
-
-
-def parse_labels(text: str) -> dict[str, float]:
-    """Reads `fine:1,coarse:0.5` as weights by name; a label without a number weighs 1.
-
-    Raises:
-        ValueError: the text is no list of labels, or a weight is none.
-    """
-    result: dict[str, float] = {}
-    for part in text.split(",") if text.strip() else ():
-        name, colon, weight = part.strip().partition(":")
-        try:
-            value = float(weight) if colon else 1.0
-        except ValueError:
-            value = -1.0
-        if not name or name in result or not 0 < value < math.inf:
-            raise RequestError(f"labels is {text!r}; write different labels with weights above 0, as fine:1,coarse:0.5")
-        result[name] = value
-    return result
-
-
-def parse_model_args(text: str) -> dict[str, Any]:
-    """Reads hyperparameters from a flag: a JSON object, or `key=value,...` with JSON or bare words as values."""
-    try:
-        if text.lstrip().startswith("{"):
-            return json.loads(text)
-    except ValueError as error:
-        raise RequestError(f"model_args is {text!r}, which is not JSON: {error}") from error
-    result = {}
-    for part in re.split(r",(?=\s*\w+\s*=)", text) if text.strip() else ():
-        key, equals, value = part.partition("=")
-        if not equals or not key.strip():
-            raise RequestError(f"model_args is {text!r}; it must be a JSON object or key=value,...")
-        try:
-            result[key.strip()] = json.loads(value)
-        except ValueError:
-            # Python's own words for what JSON writes in small letters.
-            result[key.strip()] = {"True": True, "False": False, "None": None}.get(value.strip(), value.strip())
-    return result
-
-
-def load_config(path: str) -> ExperimentConfig:
-    """Runs a config file and returns what its `get_config()` gives.
-
-    Raises:
-        ValueError: the file is missing, cannot be run, has no `get_config`, or returns something else.
-    """
-    file = Path(path)
-    try:
-        if not file.is_file():
-            beside = [str(other) for other in file.parent.glob("*.py")] if file.parent.is_dir() else []
-            raise unknown("config file", path, beside)
-    except OSError as error:
-        raise RequestError(f"config file {path} cannot be read: {error.strerror}") from error
-    try:
-        namespace = runpy.run_path(path)
-        if "get_config" not in namespace:
-            raise RequestError(f"{path} has no function get_config()")
-        config = namespace["get_config"]()
-    except RequestError as error:
-        raise RequestError(f"{path}: {error}" if path not in str(error) else str(error)) from error
-    except Exception as error:
-        raise RequestError(f"{path} failed: {type(error).__name__}: {_one_line(error)}") from error
-    if not isinstance(config, ExperimentConfig):
-        raise RequestError(f"get_config() of {path} returned {type(config).__name__}, not ExperimentConfig")
-    return config
-
-
-def define_flags(flag_values: flags.FlagValues) -> None:
-    """Adds one flag per field; each is absent unless it is given."""
-    define = {
-        str: flags.DEFINE_string,
-        int: flags.DEFINE_integer,
-        float: flags.DEFINE_float,
-        bool: flags.DEFINE_boolean,
-    }
-    for name, field in FIELDS.items():
-        define.get(field.type, flags.DEFINE_string)(name, None, field.metadata["help"], flag_values=flag_values)
-
-
-def with_flags(config: ExperimentConfig, flag_values: flags.FlagValues) -> ExperimentConfig:
-    """The config with the fields replaced whose flags were given."""
-    given = {name: flag_values[name].value for name in FIELDS if flag_values[name].present}
-    if "model_args" in given:
-        given["model_args"] = parse_model_args(given["model_args"])
-    return dataclasses.replace(config, **given)
-
-
 def differences(one: ExperimentConfig, other: ExperimentConfig) -> dict[str, tuple[Any, Any]]:
     """The fields in which two configs differ, with both values."""
     pairs = {name: (getattr(one, name), getattr(other, name)) for name in FIELDS}
     return {name: pair for name, pair in pairs.items() if pair[0] != pair[1]}
-
-
-def _one_line(error: BaseException) -> str:
-    return " ".join(str(error).split())

@@ -1,0 +1,186 @@
+"""How every command is called: flags as absl has them, `--name=value`, with near names for a wrong one.
+
+What stands beside flags are the command's arguments. `--help` shows all of them.
+"""
+
+import dataclasses
+import math
+import sys
+from collections.abc import Sequence
+from types import ModuleType, SimpleNamespace
+from typing import Any
+
+from absl import flags
+
+from zoo.config import FIELDS, ExperimentConfig, define_flags, load_config, with_flags
+from zoo.errors import RequestError, unknown
+
+
+@dataclasses.dataclass(frozen=True)
+class Option:
+    """A flag of a command.
+
+    Attributes:
+        name: as it is written.
+        default: what it is unless it is given; its type is the flag's.
+        help: what it says of itself.
+        kind: the flag's type where the default is None.
+        choices: what it may be; empty: anything.
+        least: of a number.
+    """
+
+    name: str
+    default: str | int | float | bool | None
+    help: str
+    kind: type = str
+    choices: tuple[str, ...] = ()
+    least: float | None = None
+
+    def define(self, values: flags.FlagValues) -> None:
+        """Adds the flag."""
+        kind = self.kind if self.default is None else type(self.default)
+        define = {
+            str: flags.DEFINE_string,
+            int: flags.DEFINE_integer,
+            float: flags.DEFINE_float,
+            bool: flags.DEFINE_boolean,
+        }[kind]
+        define(self.name, self.default, self.help, flag_values=values)
+
+    def check(self, value: Any) -> None:
+        """Raises a `RequestError` unless the flag may have this value."""
+        if self.choices and value is not None and value not in self.choices:
+            raise unknown(self.name, value, self.choices)
+        if self.least is not None and value is not None and not self.least <= value < math.inf:
+            raise RequestError(f"{self.name} is {value}; it must be at least {self.least:g}")
+
+
+# The default of an argument that has none.
+REQUIRED = object()
+
+
+@dataclasses.dataclass(frozen=True)
+class Argument:
+    """What is given beside flags.
+
+    Attributes:
+        name: of it.
+        help: what it says of itself.
+        default: where it may be left out; `REQUIRED`: it may not.
+        several: whether it takes all that is left.
+    """
+
+    name: str
+    help: str
+    default: Any = REQUIRED
+    several: bool = False
+
+    @property
+    def usage(self) -> str:
+        """As it stands in a line that says how to call a command."""
+        name = f"{self.name}..." if self.several else self.name
+        return name if self.default is REQUIRED else f"[{name}]"
+
+
+DATA_DIR = Option("data_dir", "", "where datasets are prepared; default: that of tensorflow_datasets")
+MEMORY_GIB = Option(
+    "memory_gib", 2.0, "a split that takes less is held in memory; the result does not depend on it", least=0
+)
+# Of a command that takes every field of a config as a flag too.
+CONFIG = Option("config", "", "config file, such as configs/resnet20_digits.py; it is run, so trust it")
+
+
+def parse(command: ModuleType, program: str, argv: Sequence[str]) -> SimpleNamespace | None:
+    """Reads a command's arguments.
+
+    Args:
+        command: see `zoo.cli`.
+        program: how it was called.
+        argv: without the program's name.
+
+    Returns:
+        Options and arguments by name; `fields`, where the command takes those of a config: what turns a config into
+        the one that the flags ask for; `argv`. None where help was asked for, which is printed.
+
+    Raises:
+        RequestError: a flag is unknown or has a wrong value, or an argument is missing or too much.
+    """
+    values = flags.FlagValues()
+    # Flags may stand before and behind arguments.
+    values.set_gnu_getopt(True)
+    flags.DEFINE_boolean("help", False, "show this help", short_name="h", flag_values=values)
+    for option in command.OPTIONS:
+        option.define(values)
+    if CONFIG in command.OPTIONS:
+        define_flags(values)
+    try:
+        given = values([program, *argv])[1:]
+    except flags.Error as error:
+        raise RequestError(f"{error}; see {program} --help") from error
+    if values.help:
+        print(help_text(command, program))
+        return None
+    for option in command.OPTIONS:
+        option.check(values[option.name].value)
+    options = SimpleNamespace(**{option.name: values[option.name].value for option in command.OPTIONS})
+    vars(options).update(_arguments(command.ARGUMENTS, program, given), argv=list(argv))
+    if CONFIG in command.OPTIONS:
+        options.fields = lambda config: with_flags(config, values)
+    return options
+
+
+def config_of(options: SimpleNamespace) -> ExperimentConfig:
+    """The config that a command's flags ask for: the file's, or the default one, with the fields that were given."""
+    return options.fields(load_config(options.config) if options.config else ExperimentConfig())
+
+
+def _arguments(arguments: Sequence[Argument], program: str, given: list[str]) -> dict[str, Any]:
+    """What was given beside flags, by name."""
+    found: dict[str, Any] = {}
+    for argument in arguments:
+        if not given and argument.default is REQUIRED:
+            raise RequestError(f"{argument.name} is missing; see {program} --help")
+        if argument.several:
+            found[argument.name], given = given, []
+        else:
+            found[argument.name] = given.pop(0) if given else argument.default
+    if given:
+        raise RequestError(f"what is {given[0]!r}? flags are written as --name=value; see {program} --help")
+    return found
+
+
+def help_text(command: ModuleType, program: str) -> str:
+    """The docstring, every argument, and every flag with its default, in groups."""
+    usage = " ".join(["usage:", program, *(argument.usage for argument in command.ARGUMENTS), "[--flag=value ...]"])
+    lines = [usage, "", command.__doc__.strip()]
+    if command.ARGUMENTS:
+        lines += ["", "Arguments:", *(f"  {argument.name:<26} {argument.help}" for argument in command.ARGUMENTS)]
+    lines += ["", "Options:", *(_line(option.name, option.help, option.default) for option in command.OPTIONS)]
+    if CONFIG in command.OPTIONS:
+        defaults = ExperimentConfig()
+        for name, field in FIELDS.items():
+            if field.metadata["group"]:
+                lines += ["", f"{field.metadata['group']}:"]
+            lines.append(_line(name, field.metadata["help"], getattr(defaults, name)))
+    return "\n".join(lines)
+
+
+def _line(name: str, text: str, default: Any) -> str:
+    shown = f" [{default}]" if default not in ("", {}, None) else ""
+    return f"  --{name:<24} {text}{shown}"
+
+
+def print_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:
+    """Prints rows in columns as wide as they need to be; the columns of `right` hold numbers."""
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        cells = (
+            cell.rjust(width) if column in right else cell.ljust(width)
+            for column, (cell, width) in enumerate(zip(row, widths, strict=True))
+        )
+        print("  ".join(cells).rstrip())
+
+
+def progress(what: str, text: str) -> None:
+    """A line for who waits."""
+    print(f"{what}: {text}", file=sys.stderr, flush=True)

@@ -1,0 +1,35 @@
+"""Writes a picture of the first training examples of a config, as augmented.
+
+Every field of the config is a flag too, as in train.py.
+"""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+from zoo.cli import console
+from zoo.cli.options import CONFIG, DATA_DIR, MEMORY_GIB, Option, config_of
+from zoo.errors import RequestError
+
+ARGUMENTS = ()
+OPTIONS = (
+    CONFIG,
+    DATA_DIR,
+    MEMORY_GIB,
+    Option("count", 48, "how many examples", least=1),
+    Option("output", "data.png", "the picture"),
+)
+
+
+def main(options: SimpleNamespace) -> None:
+    """Draws it."""
+    config = config_of(options)
+    path = Path(options.output)
+    if not path.absolute().parent.is_dir():
+        raise RequestError(f"output is {options.output!r}, and there is no folder {path.parent}")
+    console.import_tensorflow()
+    from zoo.analysis.runs import plots
+    from zoo.training.data import open_data
+
+    data = open_data(config, data_dir=options.data_dir or None, memory_gib=options.memory_gib)
+    shown = plots.data_grid(config, data, options.count, path)
+    print(f"{path}: the first {shown} training examples, as the model gets them")

@@ -1,0 +1,153 @@
+"""Trains and evaluates one experiment: python train.py --config=configs/simple_cnn_digits.py
+
+Every field of the config is a flag too; a flag goes before the config file, the file before the default.
+With no flags at all it trains simple_cnn on digits.
+"""
+
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from zoo.cli import console
+from zoo.cli.options import CONFIG, DATA_DIR, MEMORY_GIB, Option, config_of, print_table
+from zoo.config import ExperimentConfig
+from zoo.errors import RequestError
+from zoo.places.joining import refused_together
+from zoo.places.place import Place
+from zoo.runs.workdir import Workdir, default_workdir
+
+MODES = ("train_and_evaluate", "evaluate")
+ARGUMENTS = ()
+OPTIONS = (
+    CONFIG,
+    Option("workdir", "", "folder of the run; default: runs/<config name>-<seed>"),
+    DATA_DIR,
+    MEMORY_GIB,
+    Option(
+        "strategy",
+        "one_device",
+        "one_device; mirrored: every GPU; mirrored:N: N GPUs, or where there is none N logical CPU devices; "
+        "multi_worker_mirrored: every GPU of several processes; tpu; auto: a TPU, else every GPU, else the CPU",
+    ),
+    Option("tpu", "", "with --strategy=tpu or auto: the TPU's address, or local"),
+    Option(
+        "worker_hosts",
+        "",
+        "with --strategy=multi_worker_mirrored: host:port,host:port; default: those of TF_CONFIG, or of SLURM",
+    ),
+    Option("worker_index", "", "which of these hosts this one is, from 0; number 0 alone writes"),
+    Option(
+        "mode",
+        MODES[0],
+        "train_and_evaluate, or evaluate: evaluates a checkpoint of the workdir, writes nothing",
+        choices=MODES,
+    ),
+    Option("checkpoint", "", "with --mode=evaluate: the step of the checkpoint, or best; default: the newest"),
+    Option(
+        "profile_steps", "", "first step and end of a trace for TensorBoard, such as 10:20; whole blocks are traced"
+    ),
+)
+
+
+def main(options: SimpleNamespace) -> None:
+    """Does what the flags say."""
+    if options.mode == "evaluate":
+        evaluate(options)
+    else:
+        train(options)
+
+
+def train(options: SimpleNamespace) -> None:
+    """Trains, or goes on, or prints the result of a run that is finished."""
+    if options.checkpoint:
+        raise RequestError("--checkpoint goes with --mode=evaluate; a run always goes on from its newest checkpoint")
+    place = place_of(options)
+    config = config_of(options)
+    workdir = options.workdir or default_workdir(config, Path(options.config).stem)
+    profile_steps = steps_to_profile(options.profile_steps)
+    folder = Workdir(workdir)
+    with refused_together(place):
+        folder.check(config)
+        result = folder.finished(config)
+    if result is None:
+        console.import_tensorflow()
+        from zoo.training.loop import train_and_evaluate
+
+        where = {"strategy": place, "data_dir": options.data_dir or None, "memory_gib": options.memory_gib}
+        result = train_and_evaluate(config, workdir, profile_steps=profile_steps, **where)
+    elif place.is_chief:
+        print(f"{workdir} is finished already", file=sys.stderr)
+    if place.is_chief:
+        print_table(list(result_rows(result, config, workdir).items()))
+
+
+def result_rows(result: dict[str, Any], config: ExperimentConfig, workdir: str) -> dict[str, str]:
+    """What came of a run, by what it is called."""
+    rate = result["images_per_second"]
+    best = {
+        f"best {config.eval_split}/{metric}": f"{best['value']:.4f} at step {best['step']}"
+        for metric, best in result.get("best", {}).items()
+    }
+    early = ", stopped early" if result.get("stopped_early") else ""
+    return {
+        **shown(result["metrics"]),
+        **best,
+        "steps": f"{result['steps']} ({result['epochs']} epochs, seed {result['seed']}){early}",
+        "seconds": f"{result['wall_seconds']:.1f}" + (f", {rate:,.0f} images/s" if rate else ""),
+        "state_sha256": result["state_sha256"],
+        "workdir": f"{workdir}: model.keras, metrics.jsonl, tensorboard/, result.json",
+    }
+
+
+def evaluate(options: SimpleNamespace) -> None:
+    """Evaluates a checkpoint; the config is the one the workdir was trained with, and flags go before it."""
+    workdir = options.workdir
+    if options.config and not workdir:
+        workdir = default_workdir(config_of(options), Path(options.config).stem)
+    if not workdir:
+        raise RequestError("--mode=evaluate needs --workdir")
+    if options.checkpoint not in ("", "best") and not options.checkpoint.isdecimal():
+        raise RequestError(f"checkpoint is {options.checkpoint!r}; it must be a step, or best")
+    place = place_of(options)
+    with refused_together(place):
+        config = options.fields(Workdir(workdir).recorded_config())
+    console.import_tensorflow()
+    from zoo.training.evaluation import evaluate as evaluate_checkpoint
+
+    result = evaluate_checkpoint(
+        config,
+        workdir,
+        step=int(options.checkpoint) if options.checkpoint.isdecimal() else options.checkpoint or None,
+        strategy=place,
+        data_dir=options.data_dir or None,
+        memory_gib=options.memory_gib,
+    )
+    if place.is_chief:
+        print_table(list({**shown(result["metrics"]), "step": str(result["step"])}.items()))
+
+
+def place_of(options: SimpleNamespace) -> Place:
+    """Where the flags say that it happens."""
+    place = Place.parse(
+        options.strategy, tpu=options.tpu, worker_hosts=options.worker_hosts, worker_index=options.worker_index
+    )
+    if place.has_workers:
+        # Where a request is refused, the other workers must be told, see `refused_together`.
+        console.import_tensorflow()
+    return place
+
+
+def steps_to_profile(text: str) -> tuple[int, int] | None:
+    """Reads `10:20`."""
+    first, _, end = text.partition(":")
+    if not text:
+        return None
+    if not (first.isdecimal() and end.isdecimal() and int(first) < int(end)):
+        raise RequestError(f"profile_steps is {text!r}; write the first step and the end, as 10:20")
+    return int(first), int(end)
+
+
+def shown(metrics: dict[str, float]) -> dict[str, str]:
+    """Metrics to four digits."""
+    return {name: f"{value:.4f}" for name, value in metrics.items()}

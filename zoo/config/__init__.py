@@ -1,0 +1,22 @@
+"""The description of an experiment: its fields, their checks, its files and flags. Nothing here imports TensorFlow.
+
+Precedence: flag, config file, default.
+"""
+
+from zoo.config.experiment import EPISODES, FIELDS, ExperimentConfig, differences
+from zoo.config.files import load_config
+from zoo.config.flags import define_flags, with_flags
+from zoo.config.parsing import parse_labels, parse_model_args, parse_schedule
+
+__all__ = [
+    "EPISODES",
+    "FIELDS",
+    "ExperimentConfig",
+    "define_flags",
+    "differences",
+    "load_config",
+    "parse_labels",
+    "parse_model_args",
+    "parse_schedule",
+    "with_flags",
+]
