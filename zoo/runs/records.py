@@ -1,7 +1,7 @@
 """Finished runs as they lie on disk: a workdir, or a record of one.
 
 A record is what `python -m zoo reproduce` keeps of a run, `results/<config name>/<seed>.json`; what it holds says
-`zoo.baselines`. This module imports no TensorFlow.
+`zoo.baselines.records`. This module imports no TensorFlow.
 """
 
 import dataclasses

@@ -13,9 +13,12 @@ import pytest
 
 import train
 import zoo
-from zoo import baselines, registry
+from zoo import registry
 from zoo.__main__ import main
 from zoo.analysis.docs import cards
+from zoo.baselines import recipes
+from zoo.baselines.agreement import measured_lines
+from zoo.baselines.bands import Band
 from zoo.cli import console
 from zoo.errors import RequestError
 
@@ -119,12 +122,12 @@ def test_another_count_makes_the_card_stale(monkeypatch):
 
 def test_another_band_makes_card_and_readme_stale(monkeypatch, tmp_path):
     copy = tmp_path / "configs"
-    shutil.copytree(baselines.CONFIGS, copy)
-    monkeypatch.setattr(baselines, "CONFIGS", copy)
+    shutil.copytree(recipes.CONFIGS, copy)
+    monkeypatch.setattr(recipes, "CONFIGS", copy)
     assert cards.stale(()) == []
-    band = baselines.Band(0.5, 0.25, 7)
+    band = Band(0.5, 0.25, 7)
     recipe = copy / "mlp_digits.py"
-    recipe.write_text(re.sub(r"Measured: .*\n", baselines.measured_lines({"test/accuracy": band}), recipe.read_text()))
+    recipe.write_text(re.sub(r"Measured: .*\n", measured_lines({"test/accuracy": band}), recipe.read_text()))
     assert cards.stale(()) == ["docs/models/mlp.md", "README.md"]
     assert "test/accuracy 0.5000 ± 0.2500 (7 seeds)" in cards.pages(())[cards.README]
 

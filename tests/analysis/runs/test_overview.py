@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import baselines
 from zoo.__main__ import known_recipes
 from zoo.analysis.runs import overview
+from zoo.baselines.records import RESULTS
 from zoo.runs import records
 from zoo.analysis.docs import tables
 from zoo.errors import RequestError
@@ -169,7 +169,7 @@ def test_throughput_is_that_of_the_file(whole):
 
 @pytest.mark.slow
 def test_the_records_of_the_repository_make_a_page(tmp_path):
-    page = made.Page(overview.write_overview(baselines.RESULTS, tmp_path, known_recipes()))
+    page = made.Page(overview.write_overview(RESULTS, tmp_path, known_recipes()))
     assert "Medians of " in page.source
     assert "resnet20_digits" in page.source
 

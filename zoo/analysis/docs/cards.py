@@ -15,20 +15,22 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from zoo import baselines, registry
+from zoo import registry
 from zoo.analysis.docs import tables
 from zoo.analysis.nets import diagram, graph
 from zoo.analysis.nets.facts import facts
-from zoo.baselines import Recipe
+from zoo.baselines import recipes as recipe_files
+from zoo.baselines.recipes import NOT_RUN, TIERS, Recipe
+from zoo.baselines.records import RESULTS, folder_of
 from zoo.config import load_config
 from zoo.errors import RequestError
 from zoo.registry import ModelInfo
 from zoo.runs.files import write_atomically, writing
 
-ROOT = baselines.ROOT
+ROOT = recipe_files.ROOT
 CARDS = ROOT / "docs" / "models"
 README = ROOT / "README.md"
-BENCHMARKS = baselines.RESULTS / "benchmarks.json"
+BENCHMARKS = RESULTS / "benchmarks.json"
 REGION = re.compile(
     r"(?P<begin><!-- (?P<name>[a-z]+)(?:: (?P<asked>.*))? -->\n)(?:.*\n)*?(?P<end><!-- end of (?P=name) -->)"
 )
@@ -201,15 +203,15 @@ def recipes_by_family() -> dict[str, list[Recipe]]:
     """The recipes for the models of each family, the quick ones first."""
     found: dict[str, list[Recipe]] = {}
     for recipe in recipes_by_tier():
-        model = load_config(str(baselines.CONFIGS / f"{recipe.name}.py")).model
+        model = load_config(str(recipe_files.CONFIGS / f"{recipe.name}.py")).model
         found.setdefault(registry.model_info(model).family, []).append(recipe)
     return found
 
 
 def recipes_by_tier() -> list[Recipe]:
     """All recipes, the quick ones first."""
-    recipes = map(baselines.read_recipe, baselines.find())
-    return sorted(recipes, key=lambda recipe: (baselines.TIERS.index(recipe.tier), recipe.name))
+    recipes = map(recipe_files.read_recipe, recipe_files.find())
+    return sorted(recipes, key=lambda recipe: (TIERS.index(recipe.tier), recipe.name))
 
 
 def source_file(info: ModelInfo) -> str:
@@ -318,11 +320,11 @@ def meanings(info: ModelInfo) -> dict[str, str]:
 def baselines_text(recipes: list[Recipe]) -> str:
     """The recipes of a family with what was measured here and what others report."""
     if not recipes:
-        return f"No recipe yet, so nothing is claimed of this family: *{baselines.NOT_RUN}*."
+        return f"No recipe yet, so nothing is claimed of this family: *{NOT_RUN}*."
     rows = []
     for recipe in recipes:
-        recorded = (baselines.RESULTS / recipe.name).is_dir()
-        measured = measured_text(recipe) or f"*{baselines.NOT_RUN}*"
+        recorded = folder_of(recipe.name).is_dir()
+        measured = measured_text(recipe) or f"*{NOT_RUN}*"
         if recorded:
             measured += f" ([records](../../results/{recipe.name}))"
         config = f"[`{recipe.name}`](../../configs/{recipe.name}.py)"

@@ -7,7 +7,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from zoo import baselines, registry
+from zoo import registry
 from zoo.analysis.nets import complexity, find, graph
 from zoo.analysis.runs import figures, page
 from zoo.analysis.docs import tables
@@ -15,7 +15,8 @@ from zoo.analysis.runs.curves import curve, last
 from zoo.analysis.nets.facts import count_text
 from zoo.analysis.runs.page import Markup
 from zoo.runs.records import Run, evaluation_metrics, points, read_benchmarks, read_records
-from zoo.baselines import Band, Recipe
+from zoo.baselines.bands import Band, bands_of
+from zoo.baselines.recipes import NOT_RUN, Recipe
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError, RunError
 from zoo.training.data import open_data
@@ -87,7 +88,7 @@ def baseline_rows(records: Mapping[str, Sequence[Run]], recipes: Recipes) -> lis
             split = runs[0].config.eval_split
             metrics = [f"{split}/{metric}" for metric in evaluation_metrics(runs[0]) if metric.endswith("accuracy")]
         results = [{"config": name, "result": run.result} for run in runs]
-        bands = baselines.bands_of(results, metrics) if runs else dict.fromkeys(metrics)
+        bands = bands_of(results, metrics) if runs else dict.fromkeys(metrics)
         rows += [(name, metric, band) for metric, band in bands.items()]
     return rows
 
@@ -99,7 +100,7 @@ def baseline_table(rows: Sequence[Row], costs: Costs, recipes: Recipes) -> list[
         published = recipes[name][0].published_figures.get(metric, "none") if name in recipes else ""
         counted = costs.get(name)
         numbers = counted if isinstance(counted, tuple) else (None, None)
-        measured = (f"{band.mean:.4f}", f"{band.deviation:.4f}", band.seeds) if band else (baselines.NOT_RUN, "", "")
+        measured = (f"{band.mean:.4f}", f"{band.deviation:.4f}", band.seeds) if band else (NOT_RUN, "", "")
         counts = ("" if number is None else count_text(number) for number in numbers)
         lines.append((page.element("code", name), metric, *measured, published, *counts))
     head = ("recipe", "metric", "mean", "deviation", "seeds", "published", "parameters", "MACs")
