@@ -4,9 +4,9 @@ import subprocess
 import sys
 
 import pytest
-from clones import BAND, NOT_RUN, ROOT, TIME
+from clones import BAND, MEASURED, NOT_RUN, ROOT, TIME
 
-from zoo.baselines.agreement import disagreements, measured_lines, stated
+from zoo.baselines.agreement import disagreements, stated
 from zoo.baselines.recipes import find, read_recipe
 from zoo.baselines.records import read_records
 
@@ -19,31 +19,41 @@ def test_all_that_disagrees_is_named(recorded):
 
     assert recorded("--check")[:2] == (0, "1 recipes: configs, records and README agree\n")
     recorded.readme("0.9201 ± 0.0200")
-    row = "configs/tiny.py states test/accuracy 0.9200 +- 0.0200, README.md's row has other figures"
-    assert said() == [row]
+    assert said() == ["results/tiny gives test/accuracy 0.9200 +- 0.0200, README.md's row has other figures"]
+    recorded.readme("0.9200 ± 0.0200", "3 s")
+    assert said() == ["results/tiny gives the time 7 s, README.md's row has another one"]
     recorded.readme("0.9200 ± 0.0200")
     recorded.write(BAND.replace("0.9200", "0.9300"))
-    states = "configs/tiny.py states test/accuracy 0.9300 +- 0.0200 (3), results/tiny gives 0.9200 +- 0.0200 (3)"
-    assert said() == [states, row.replace("0.9200", "0.9300")]
+    measured = MEASURED[11:-1]
+    for change in (("0.9200", "0.9300"), ("0 to 2", "0 to 3"), ("0.0200, mean", "0.0200 or so, mean")):
+        recorded.write(BAND.replace(*change))
+        assert said() == [f"configs/tiny.py states '{measured.replace(*change)}', results/tiny gives '{measured}'"]
     recorded.write(BAND.replace("7 s", "3 s"))
     assert said() == [
-        f"configs/tiny.py states the time {TIME[11:-1].replace('7 s', '3 s')}, results/tiny gives {TIME[11:-1]}",
-        "configs/tiny.py states the time 3 s, README.md's row has another one",
+        f"configs/tiny.py states the time {TIME[11:-1].replace('7 s', '3 s')}, results/tiny gives {TIME[11:-1]}"
     ]
-    recorded.write(BAND.replace("0 to 2", "0 to 3"))
-    assert said() == [states.replace("0.9300 +- 0.0200 (3)", "0.9200 +- 0.0200 (4)")]
     recorded.write(NOT_RUN)
     assert said() == [
-        "configs/tiny.py states test/accuracy not yet run here, results/tiny gives 0.9200 +- 0.0200 (3)",
+        f"configs/tiny.py states 'not yet run here', results/tiny gives '{measured}'",
         f"configs/tiny.py states the time not yet run here, results/tiny gives {TIME[11:-1]}",
-        "README.md states a band of configs/tiny.py, which is not yet run here",
-        "README.md's row of configs/tiny.py lacks the published 0.921",
     ]
     recorded.write(BAND, epochs=2)
     assert said() == [f"results/tiny/{seed}.json was made with epochs 1, configs/tiny.py has 2" for seed in range(3)]
     recorded.write(BAND)
     (recorded.root / "README.md").write_text("nothing\n")
     assert said() == ["README.md has no row of configs/tiny.py"]
+    for seed in (1, 2):
+        recorded.file(seed).unlink()
+    assert said() == ["results/tiny has a record of one seed; a mean and a deviation need at least 2"]
+
+
+def test_a_recipe_that_was_not_run_claims_nothing(clone):
+    assert clone("--check")[0] == 0
+    clone.readme("0.9200 ± 0.0200")
+    assert clone("--check")[1].splitlines() == [
+        "README.md states a band of configs/tiny.py, which is not yet run here",
+        "README.md's row of configs/tiny.py lacks the published 0.921",
+    ]
 
 
 def test_records_that_do_not_belong_are_named(recorded):
@@ -56,14 +66,16 @@ def test_records_that_do_not_belong_are_named(recorded):
     (recorded.root / "results" / "tiny" / "1.json").unlink()
     out = recorded("--check")[1]
     assert "results/tiny has seeds 0, 2; they must be 0 to N" in out
-    assert "results/tiny gives 0.9200 +- 0.0283 (2)" in out
+    assert "results/tiny gives 'test/accuracy 0.9200 +- 0.0283, mean and standard deviation" in out
     # Folders of something else are none of a recipe's.
     report = recorded.root / "results" / "report"
     report.mkdir()
     (report / "index.html").write_text("")
     (recorded.root / "results" / "tiny").rename(recorded.root / "results" / "gone")
     assert recorded("--check")[1].splitlines() == [
-        "configs/tiny.py states a band, and results/tiny has no records of it",
+        f"configs/tiny.py states '{MEASURED[11:-1]}', and results/tiny has no records of it",
+        "README.md states a band of configs/tiny.py, which is not yet run here",
+        "README.md's row of configs/tiny.py lacks the published 0.921",
         "results/gone has no configs/gone.py",
     ]
 
@@ -73,8 +85,7 @@ def test_the_band_is_written_as_it_stands(name):
     """The docstrings hold what `update` writes, so that it changes figures alone."""
     recipe, records = read_recipe(name), read_records(name)
     text = (ROOT / "configs" / f"{name}.py").read_text()
-    assert (measured_lines(recipe.bands) if all(recipe.bands.values()) else NOT_RUN) in text
-    assert not records or stated(text, recipe, records) == text
+    assert stated(text, recipe, records) == text if records else NOT_RUN in text
 
 
 @pytest.mark.parametrize("name", find())

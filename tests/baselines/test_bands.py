@@ -1,8 +1,10 @@
 """What several seeds gave, and the rule by which a recipe holds: against printed tables."""
 
 import pytest
+from clones import NOT_RUN
 
-from zoo.baselines.bands import Band, bands_of, compare, worth
+from zoo.baselines.bands import Band, bands_of, compare, metrics_of, worth
+from zoo.baselines.recipes import read_recipe
 from zoo.baselines.records import read_records
 from zoo.errors import RequestError
 
@@ -52,6 +54,32 @@ def test_an_episode_is_worth_more_than_a_pair():
     for record in read_records("siamese_glyphs"):
         episodes = 400 * record["result"]["metrics"]["one_shot/one_shot_accuracy"]
         assert episodes == pytest.approx(round(episodes))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "expected"),
+    [
+        (["train/accuracy", "test/top5_accuracy", "test/loss", "test/accuracy"], ["test/accuracy"]),
+        (["test/b_accuracy", "test/a_accuracy", "test/a_top5_accuracy"], ["test/a_accuracy", "test/b_accuracy"]),
+        (["test/size_absolute_error", "test/loss"], ["test/size_absolute_error"]),
+        (["one_shot/roc_auc", "one_shot/accuracy", "train/accuracy"], ["one_shot/roc_auc"]),
+        (
+            ["one_shot/roc_auc", "one_shot/accuracy", "one_shot/one_shot_accuracy", "one_shot/one_shot_pixel_accuracy"],
+            ["one_shot/one_shot_accuracy", "one_shot/roc_auc"],
+        ),
+    ],
+)
+def test_a_recipe_is_judged_by_what_its_runs_are_about(metrics, expected):
+    records = [{"result": {"metrics": dict.fromkeys(metrics, 0.5)}}]
+    assert metrics_of(None, records) == expected
+
+
+def test_a_recipe_is_also_judged_by_what_others_report_of_it(clone):
+    records = [{"result": {"metrics": {"validation/accuracy": 0.7, "validation/top5_accuracy": 0.9}}}]
+    clone.write(NOT_RUN, "validation/top5_accuracy 0.8993, Someone 2014")
+    assert metrics_of(read_recipe("tiny"), records) == ["validation/accuracy", "validation/top5_accuracy"]
+    clone.write(NOT_RUN, "none for this net; near it is validation/top5_accuracy 0.8993")
+    assert metrics_of(read_recipe("tiny"), records) == ["validation/accuracy"]
 
 
 def test_mean_and_deviation_are_those_of_a_sample():

@@ -1,9 +1,9 @@
 """What a config file says of itself, and what it must say."""
 
 import pytest
-from clones import BAND, NOT_RUN, PUBLISHED
+from clones import NOT_RUN, PUBLISHED
 
-from zoo.baselines.agreement import measured_lines
+from zoo.baselines.agreement import measured_lines, measured_texts
 from zoo.baselines.bands import Band
 from zoo.baselines.recipes import read_recipe
 from zoo.errors import RequestError
@@ -14,11 +14,13 @@ def test_a_recipe_is_read_as_it_is_written(clone):
     lines = measured_lines(bands) + "Time:      5 s\n"
     clone.write(lines, "none on this dataset; near it is test/accuracy 0.9")
     recipe = read_recipe("tiny")
-    assert (recipe.title, recipe.tier, recipe.time, recipe.bands) == ("A recipe: of seconds.", "cpu", "5 s", bands)
-    assert recipe.published_figures == {}
+    assert (recipe.title, recipe.tier, recipe.time) == ("A recipe: of seconds.", "cpu", "5 s")
+    assert recipe.measured == measured_texts(bands)
+    assert (recipe.published_metrics, recipe.published_figures) == (("test/accuracy",), {})
     clone.write(NOT_RUN)
     recipe = read_recipe("tiny")
-    assert recipe.bands == {"test/accuracy": None}
+    assert recipe.measured == ("not yet run here",)
+    assert recipe.published_metrics == ("test/accuracy",)
     assert recipe.published_figures == {"test/accuracy": "0.921"}
     assert recipe.published == "test/accuracy 0.921, Someone 1999, table 1 (7.9 % error)"
 
@@ -33,14 +35,7 @@ def test_figures_of_another_net_are_marked(clone):
 @pytest.mark.parametrize(
     ("measured", "published", "message"),
     [
-        ("Measured:  0.92 or so\n", PUBLISHED, "says neither that it is not yet run here, nor METRIC 0.0000 [+]- 0.0"),
         ("", PUBLISHED, "has no line that begins with Measured:"),
-        (
-            BAND.replace("0 to 2", "0 to 0"),
-            PUBLISHED,
-            "configs/tiny.py states a band of 1 seed; a mean and a deviation n",
-        ),
-        (NOT_RUN, "none", "configs/tiny.py names no metric"),
         (NOT_RUN.replace("M", "Tier:      big\nM"), PUBLISHED, "the tier of configs/tiny.py is 'big'"),
     ],
 )
@@ -51,3 +46,11 @@ def test_a_recipe_that_says_too_little_is_refused(clone, measured, published, me
     with pytest.raises(RequestError, match=message):
         read_recipe("tiny")
     assert clone("tiny", "--check")[0] == 1
+
+
+def test_a_recipe_that_nobody_has_run_names_a_metric(clone):
+    clone.write(NOT_RUN, "none")
+    message = "configs/tiny.py was not yet run, and names no metric as published; add one"
+    assert clone("tiny", "--check")[:2] == (1, f"{message}\n")
+    assert clone("tiny") == (2, "", f"error: {message}\n")
+    assert clone.started() == []

@@ -2,13 +2,12 @@
 
 import dataclasses
 import re
-import statistics
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from zoo.baselines import recipes
-from zoo.baselines.bands import Band, bands_of
+from zoo.baselines.bands import Band, bands_of, check_records, measured_bands, median_seconds, metrics_of
 from zoo.baselines.recipes import Recipe, read_recipe
 from zoo.baselines.records import (
     digests_of,
@@ -60,10 +59,11 @@ def update(outcome: Outcome) -> list[str]:
     written = stated(source, outcome.recipe, outcome.records)
     if written != source:
         write_atomically(file, written.encode())
+    old, new = (measured_bands(outcome.recipe, records) for records in (outcome.recorded, outcome.records))
     changed = [
-        f"{recipes.shown(file)}: {metric} {outcome.recipe.bands[metric] or recipes.NOT_RUN} -> {band}"
-        for metric, band in bands_of(outcome.records, list(outcome.recipe.bands)).items()
-        if str(outcome.recipe.bands[metric]) != str(band)
+        f"{recipes.shown(file)}: {metric} {old.get(metric) or recipes.NOT_RUN} -> {band}"
+        for metric, band in new.items()
+        if str(old.get(metric)) != str(band)
     ] or [f"{recipes.shown(file)}: the same band"]
     if outcome.recipe.time != time_text(outcome.records):
         before_text, text = outcome.recipe.time or recipes.NOT_RUN, time_text(outcome.records)
@@ -102,33 +102,41 @@ def add_digests(outcome: Outcome) -> list[str]:
 
 def stated(source: str, recipe: Recipe, records: list[dict[str, Any]]) -> str:
     """The text of a config file with the band and the time that records give."""
-    lines = measured_lines(bands_of(records, list(recipe.bands))) + time_lines(records)
+    lines = measured_lines(bands_of(records, metrics_of(recipe, records))) + time_lines(records)
     return _MEASURED.sub(lambda _: lines, _TIME.sub("", source, count=1), count=1)
+
+
+def measured_texts(bands: dict[str, Band]) -> tuple[str, ...]:
+    """What stands behind each `Measured:` of a docstring."""
+    seeds = next(iter(bands.values())).seeds
+    what = f"mean and standard deviation of the last epoch over seeds 0 to {seeds - 1}"
+    ends = [what, *["likewise"] * (len(bands) - 1)]
+    return tuple(f"{metric} {figure(band)}, {end}" for (metric, band), end in zip(bands.items(), ends, strict=True))
+
+
+def figure(band: Band) -> str:
+    """Mean and deviation, as they are written for people."""
+    return f"{band.mean:.4f} +- {band.deviation:.4f}"
 
 
 def measured_lines(bands: dict[str, Band]) -> str:
     """The lines `Measured:` of a docstring."""
-    seeds = next(iter(bands.values())).seeds
-    what = f"mean and standard deviation of the last epoch over seeds 0 to {seeds - 1}"
-    lines = []
-    for metric, band in bands.items():
-        text = f"{metric} {band.mean:.4f} +- {band.deviation:.4f}, {'likewise' if lines else what}"
-        lines.append(_lines("Measured:", text))
-    return "".join(lines)
+    return "".join(_lines("Measured:", text) for text in measured_texts(bands))
+
+
+def seconds_text(records: list[dict[str, Any]]) -> str:
+    """How long a run takes, as the README has it."""
+    return f"{median_seconds(records):.0f} s"
 
 
 def time_text(records: list[dict[str, Any]]) -> str:
-    """How long a run takes, and where: the median of what the runs measured of themselves.
-
-    A run begins with its data, when TensorFlow is imported, and ends when all but its result is written.
-    """
-    seconds = statistics.median(record["result"]["wall_seconds"] for record in records)
+    """How long a run takes, and where."""
     machines = dict.fromkeys(
         f"{hardware['cores']} cores of {' '.join(hardware['processor'].split())}"
         for hardware in (record["run"]["hardware"] for record in records)
     )
     what = f"median of {len(records)} runs on {' and '.join(machines)}"
-    return f"{seconds:.0f} s, {what}, without the import of TensorFlow"
+    return f"{seconds_text(records)}, {what}, without the import of TensorFlow"
 
 
 def time_lines(records: list[dict[str, Any]]) -> str:
@@ -152,22 +160,23 @@ def _lines(key: str, text: str) -> str:
 def disagreements(names: list[str]) -> list[str]:
     """Where configs, records and README do not say the same, a line each; reads files and runs nothing."""
     readme = (recipes.ROOT / "README.md").read_text(encoding="utf-8")
-    found = []
+    lines = []
     for name in names:
         try:
             recipe, records = read_recipe(name), read_records(name)
-            found += [*_against_records(recipe, records), *_against_readme(recipe, readme)]
+            check_records(recipe, records)
+            lines += [*_against_records(recipe, records), *_against_readme(recipe, records, readme)]
         except RequestError as error:
-            found.append(str(error))
+            lines.append(str(error))
     lost = [name for name in recorded_recipes() if not (recipes.CONFIGS / f"{name}.py").exists()]
-    return found + [f"results/{name} has no configs/{name}.py" for name in lost]
+    return lines + [f"results/{name} has no configs/{name}.py" for name in lost]
 
 
 def _against_records(recipe: Recipe, records: list[dict[str, Any]]) -> Iterator[str]:
     config, results = f"configs/{recipe.name}.py", f"results/{recipe.name}"
     if not records:
-        if any(recipe.bands.values()):
-            yield f"{config} states a band, and {results} has no records of it"
+        if recipe.measured != (recipes.NOT_RUN,):
+            yield f"{config} states {_quoted(recipe.measured)}, and {results} has no records of it"
         return
     seeds = [record["seed"] for record in records]
     if seeds != list(range(len(seeds))):
@@ -184,30 +193,32 @@ def _against_records(recipe: Recipe, records: list[dict[str, Any]]) -> Iterator[
             yield f"{label} was made with {field} {old!r}, {config} has {new!r}"
     if alike := same_states(records):
         yield f"{results}: {alike}"
-    for metric, band in bands_of(records, list(recipe.bands)).items():
-        written = recipe.bands[metric]
-        if str(written) != str(band):
-            yield f"{config} states {metric} {written or recipes.NOT_RUN}, {results} gives {band}"
+    measured = measured_texts(bands_of(records, metrics_of(recipe, records)))
+    if recipe.measured != measured:
+        yield f"{config} states {_quoted(recipe.measured)}, {results} gives {_quoted(measured)}"
     if recipe.time != time_text(records):
         yield f"{config} states the time {recipe.time or recipes.NOT_RUN}, {results} gives {time_text(records)}"
 
 
-def _against_readme(recipe: Recipe, readme: str) -> Iterator[str]:
+def _quoted(texts: Sequence[str]) -> str:
+    return " and ".join(f"'{text}'" for text in texts)
+
+
+def _against_readme(recipe: Recipe, records: list[dict[str, Any]], readme: str) -> Iterator[str]:
     row = re.search(rf"^\| *\[?`?configs/{re.escape(recipe.name)}\.py\b.*$", readme, re.MULTILINE)
     if row is None:
         yield f"README.md has no row of configs/{recipe.name}.py"
         return
     said = " ".join(row[0].replace("±", "+-").split())
-    bands = {metric: band for metric, band in recipe.bands.items() if band}
-    for metric, band in bands.items():
-        figure = f"{band.mean:.4f} +- {band.deviation:.4f}"
-        if figure not in said:
-            yield f"configs/{recipe.name}.py states {metric} {figure}, README.md's row has other figures"
-    seconds = recipe.time.partition(",")[0]
-    if bands and f"| {seconds} |" not in said:
-        yield f"configs/{recipe.name}.py states the time {seconds}, README.md's row has another one"
-    if not bands and "+-" in said:
+    if records:
+        for metric, band in bands_of(records, metrics_of(recipe, records)).items():
+            if figure(band) not in said:
+                yield f"results/{recipe.name} gives {metric} {figure(band)}, README.md's row has other figures"
+        if f"| {seconds_text(records)} |" not in said:
+            yield f"results/{recipe.name} gives the time {seconds_text(records)}, README.md's row has another one"
+        return
+    if "+-" in said:
         yield f"README.md states a band of configs/{recipe.name}.py, which is {recipes.NOT_RUN}"
-    figures = recipe.published_figures.values()
-    if not bands and figures and not any(figure in said for figure in figures):
-        yield f"README.md's row of configs/{recipe.name}.py lacks the published {next(iter(figures))}"
+    published = recipe.published_figures.values()
+    if published and not any(value in said for value in published):
+        yield f"README.md's row of configs/{recipe.name}.py lacks the published {next(iter(published))}"

@@ -2,11 +2,14 @@
 
 import dataclasses
 import math
+import re
 import statistics
+from collections.abc import Iterable, Sequence
 from typing import Any
 
+from zoo.baselines.recipes import Recipe
 from zoo.config import EPISODES
-from zoo.errors import unknown
+from zoo.errors import RequestError, unknown
 
 # Of a hundred comparisons in which nothing has changed, one fails by chance; one of mean and one of spread.
 CHANCE = 0.01
@@ -14,12 +17,12 @@ CHANCE = 0.01
 
 @dataclasses.dataclass(frozen=True)
 class Band:
-    """What several seeds gave.
+    """What several seeds gave in one metric.
 
     Attributes:
-        mean: of the metric's last value.
-        deviation: standard deviation of a sample (n - 1); 0 of a single seed, which has none.
-        seeds: how many, from 0 on.
+        mean: the mean over the seeds of the metric's last value.
+        deviation: their sample standard deviation (n - 1); 0 for a single seed, which has none.
+        seeds: how many seeds there are, counted from 0.
     """
 
     mean: float
@@ -30,7 +33,50 @@ class Band:
         return f"{self.mean:.4f}" + (f" +- {self.deviation:.4f}" if self.seeds > 1 else "") + f" ({self.seeds})"
 
 
-def bands_of(records: list[dict[str, Any]], metrics: list[str]) -> dict[str, Band]:
+def metrics_of(recipe: Recipe | None, records: Sequence[dict[str, Any]]) -> list[str]:
+    """The metrics by which a recipe is judged: those that its runs are about, and those that others report of it.
+
+    Args:
+        recipe: None for runs that belong to none.
+        records: of the recipe; where there are none, only what is published tells what the recipe is about.
+
+    Raises:
+        RequestError: nothing was run, and nothing is published.
+    """
+    if records:
+        published = recipe.published_figures if recipe else ()
+        return list(dict.fromkeys([*judged_by(records[0]["result"]["metrics"]), *published]))
+    if recipe is None or not recipe.published_metrics:
+        name = recipe.name if recipe else "a recipe"
+        raise RequestError(f"configs/{name}.py was not yet run, and names no metric as published; add one")
+    return list(recipe.published_metrics)
+
+
+def check_records(recipe: Recipe, records: Sequence[dict[str, Any]]) -> None:
+    """Raises a `RequestError` where a recipe's records give no band, or nothing says which metric it is about."""
+    metrics_of(recipe, records)
+    if len(records) == 1:
+        raise RequestError(f"results/{recipe.name} has a record of one seed; a mean and a deviation need at least 2")
+
+
+def judged_by(metrics: Iterable[str]) -> list[str]:
+    """Of all the metrics of a run those by which it is judged.
+
+    Those are of the evaluation split. Of pairs they are `one_shot_accuracy`, where there are episodes, and `roc_auc`;
+    of classes the accuracy of each label, not among five; of numbers the absolute error of each label.
+    """
+    names = sorted(metric for metric in metrics if not metric.startswith("train/"))
+    by_end = {name.rpartition("/")[2]: name for name in names}
+    if "roc_auc" in by_end:
+        return [by_end[end] for end in ("one_shot_accuracy", "roc_auc") if end in by_end]
+    return [
+        name
+        for end, name in by_end.items()
+        if re.fullmatch(r"(.*_)?(accuracy|absolute_error)", end) and not end.endswith("top5_accuracy")
+    ]
+
+
+def bands_of(records: Sequence[dict[str, Any]], metrics: Iterable[str]) -> dict[str, Band]:
     """The bands that records give.
 
     Raises:
@@ -46,6 +92,24 @@ def bands_of(records: list[dict[str, Any]], metrics: list[str]) -> dict[str, Ban
     return bands
 
 
+def measured_bands(recipe: Recipe | None, records: Sequence[dict[str, Any]]) -> dict[str, Band | None]:
+    """What a recipe was measured at, by metric; a band is None where it was not yet run.
+
+    Raises:
+        RequestError: as `metrics_of` and `bands_of` do.
+    """
+    metrics = metrics_of(recipe, records)
+    return bands_of(records, metrics) if records else dict.fromkeys(metrics)
+
+
+def median_seconds(records: Sequence[dict[str, Any]]) -> float:
+    """How long a run takes: the median of what the runs measured of themselves.
+
+    A run begins with its data, when TensorFlow is imported, and ends when all but its result is written.
+    """
+    return statistics.median(record["result"]["wall_seconds"] for record in records)
+
+
 def compare(measured: Band, band: Band, least: float) -> tuple[bool, str]:
     """Whether what was measured is what the band says.
 
@@ -54,17 +118,16 @@ def compare(measured: Band, band: Band, least: float) -> tuple[bool, str]:
     five, 5.0 for one against five. The spreads may differ by what the F test allows, in both directions: 4.8 times for
     five against five. One seed has no spread, and only its value is looked at.
 
-    No deviation counts as smaller than what one example is worth, so a band of a few examples' spread is never left
-    downwards: five seeds that all give the same pass here. Whether they are one run under several names is told by
-    their digests, see `Outcome`.
+    A deviation is never taken to be smaller than the worth of one example. So five seeds that all reach the same value
+    pass here; `zoo.baselines.records.same_states` detects those that ended with the same variables.
 
-    The same seeds on another machine give runs that are alike, so that the means differ less than the test expects:
-    it fails less often by chance than its one in a hundred.
+    The same seeds on another machine end alike, so the means differ less than those of independent runs would, and the
+    test fails by chance less often than once in a hundred comparisons.
 
     Args:
-        measured: of at least one seed.
-        band: of at least two.
-        least: no deviation is taken to be smaller; see `worth`.
+        measured: what at least one seed gave.
+        band: what at least two seeds gave before.
+        least: the smallest deviation that is believed, see `worth`.
 
     Returns:
         Whether it holds, and why in words.

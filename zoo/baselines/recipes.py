@@ -13,7 +13,6 @@ import os
 import re
 from pathlib import Path
 
-from zoo.baselines.bands import Band
 from zoo.errors import RequestError, unknown
 
 ROOT = Path(__file__).parents[2]
@@ -23,8 +22,6 @@ TIERS = ("cpu", "cpu-hours", "gpu-hours", "cluster")
 NOT_RUN = "not yet run here"
 
 _SECTION = re.compile(r"^(\w+): +(.*(?:\n +.*)*)$", re.MULTILINE)
-_FIGURE = re.compile(r"(\w+/\w+) (\d+\.\d{4}) \+- (\d+\.\d{4})")
-_LAST_SEED = re.compile(r"over seeds 0 to (\d+)")
 _PUBLISHED = re.compile(r"\b(\w+/\w+) (\d+\.\d+)")
 
 
@@ -36,11 +33,12 @@ class Recipe:
         name: of the file, without `.py`.
         title: the docstring's first line.
         tier: one of `TIERS`.
-        bands: by metric, such as `test/accuracy`, in the file's order; a band is None where the recipe was not yet run.
-        time: how long a run takes and where, the seconds before the first comma; empty where it was not yet run.
+        measured: the text of each line `Measured:`, for people; the figures are those of the records.
+        time: the text of the line `Time:`, likewise; empty where there is none.
         published: what others report, with the source, in one line.
-        published_figures: the figures in it by metric, as they are written there; none where nothing was published
-            for this very recipe.
+        published_metrics: the metrics that it names, such as `test/accuracy`, in its order.
+        published_figures: their figures, as they are written there; none where nothing was published for this very
+            recipe.
         other_nets: the metrics whose figure is of another net than the recipe's; the clause that it stands in says
             "another net".
     """
@@ -48,9 +46,10 @@ class Recipe:
     name: str
     title: str
     tier: str
-    bands: dict[str, Band | None]
+    measured: tuple[str, ...]
     time: str
     published: str
+    published_metrics: tuple[str, ...]
     published_figures: dict[str, str]
     other_nets: frozenset[str] = frozenset()
 
@@ -105,35 +104,17 @@ def read_recipe(name: str) -> Recipe:
             if "another net" in clause and metric not in figures:
                 others.add(metric)
             figures.setdefault(metric, figure)
-    bands = _bands(" ".join(sections["Measured"]), file) or dict.fromkeys(figures)
-    if not bands:
-        raise RequestError(f"{shown(file)} names no metric, neither as measured nor as published")
     return Recipe(
         name=name,
         title=docstring.partition("\n")[0],
         tier=tier,
-        bands=bands,
+        measured=tuple(sections["Measured"]),
         time=sections.get("Time", [""])[0],
         published=published,
+        published_metrics=tuple(figures),
         published_figures={} if published.startswith("none") else figures,
         other_nets=frozenset(others),
     )
-
-
-def _bands(measured: str, file: Path) -> dict[str, Band | None]:
-    """The bands of the lines `Measured:`; none where they say that it was not yet run."""
-    if measured == NOT_RUN:
-        return {}
-    figures, last_seed = _FIGURE.findall(measured), _LAST_SEED.search(measured)
-    if not figures or not last_seed:
-        raise RequestError(
-            f"{shown(file)} says neither that it is {NOT_RUN}, nor METRIC 0.0000 +- 0.0000 over seeds 0 to N; "
-            "python -m zoo reproduce --update writes it"
-        )
-    seeds = int(last_seed[1]) + 1
-    if seeds < 2:
-        raise RequestError(f"{shown(file)} states a band of {seeds} seed; a mean and a deviation need at least 2")
-    return {metric: Band(float(mean), float(spread), seeds) for metric, mean, spread in figures}
 
 
 def shown(path: Path) -> str:

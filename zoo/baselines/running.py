@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.baselines import recipes
-from zoo.baselines.bands import Band, bands_of, compare, worth
+from zoo.baselines.bands import Band, bands_of, check_records, compare, metrics_of, worth
 from zoo.baselines.recipes import Recipe, read_recipe
 from zoo.baselines.records import read_records, same_bits, same_states
 from zoo.config import ExperimentConfig, load_config
@@ -36,9 +36,9 @@ class Outcome:
     Runs of several seeds that end with the same variables do not hold, whatever they reached: the seed had no effect.
 
     Attributes:
-        recipe: as its file stood before.
-        recorded: the records that were there before.
-        records: of the runs, by seed; fewer than asked for where one failed.
+        recipe: what its file said before the runs.
+        recorded: the records that were there before the runs.
+        records: those of the runs, by seed; fewer than asked for where a run failed.
         error: the line with which a run failed; empty where none did.
     """
 
@@ -54,11 +54,13 @@ class Outcome:
 
     def rows(self) -> list[tuple[str, str, str, str, str, str]]:
         """A row for each metric: recipe, metric, measured, band, whether it holds (`yes`, `no`, `-`), why."""
-        measured = bands_of(self.records, list(self.recipe.bands)) if self.records and not self.error else {}
+        metrics = metrics_of(self.recipe, self.recorded or self.records)
+        measured = bands_of(self.records, metrics) if self.records and not self.error else {}
+        bands = bands_of(self.recorded, metrics) if self.recorded else {}
         bits = same_bits(self.records, self.recorded)
         return [
-            (self.recipe.name, metric, *self._row(metric, measured.get(metric), band, bits))
-            for metric, band in self.recipe.bands.items()
+            (self.recipe.name, metric, *self._row(metric, measured.get(metric), bands.get(metric), bits))
+            for metric in metrics
         ]
 
     def _row(self, metric: str, measured: Band | None, band: Band | None, bits: str) -> tuple[str, str, str, str]:
@@ -93,9 +95,11 @@ def reproduce(
         RequestError: a recipe or a record cannot be read; nothing was run.
         Interrupted: SIGINT or SIGTERM came; the run in progress has saved its state.
     """
-    stated = [(read_recipe(name), read_records(name)) for name in names]
+    before = [(read_recipe(name), read_records(name)) for name in names]
+    for recipe, recorded in before:
+        check_records(recipe, recorded)
     outcomes = []
-    for number, (recipe, recorded) in enumerate(stated):
+    for number, (recipe, recorded) in enumerate(before):
         records, error = [], ""
         for seed in range(seeds):
             label = f"[{number * seeds + seed + 1}/{len(names) * seeds}] {recipe.name} seed {seed}"
@@ -123,7 +127,7 @@ def _finished_run(
         record = read_run(recipe.name, config, workdir)
     if record is None:
         raise RunError(f"{recipes.shown(workdir)} holds no result although the run ended well")
-    bands = bands_of([record], list(recipe.bands))
+    bands = bands_of([record], metrics_of(recipe, [record]))
     metrics = "  ".join(f"{metric} {band.mean:.4f}" for metric, band in bands.items())
     say(f"{metrics}  {f'{seconds:.0f} s' if seconds else 'finished before'}")
     return record

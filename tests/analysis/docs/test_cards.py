@@ -16,9 +16,7 @@ import zoo
 from zoo import registry
 from zoo.__main__ import main
 from zoo.analysis.docs import cards
-from zoo.baselines import recipes
-from zoo.baselines.agreement import measured_lines
-from zoo.baselines.bands import Band
+from zoo.baselines import records
 from zoo.cli import console
 from zoo.errors import RequestError
 
@@ -121,21 +119,23 @@ def test_another_count_makes_the_card_stale(monkeypatch):
 
 
 def test_another_band_makes_card_and_readme_stale(monkeypatch, tmp_path):
-    copy = tmp_path / "configs"
-    shutil.copytree(recipes.CONFIGS, copy)
-    monkeypatch.setattr(recipes, "CONFIGS", copy)
+    copy = tmp_path / "results"
+    shutil.copytree(records.RESULTS, copy)
+    monkeypatch.setattr(records, "RESULTS", copy)
     assert cards.stale(()) == []
-    band = Band(0.5, 0.25, 7)
-    recipe = copy / "mlp_digits.py"
-    recipe.write_text(re.sub(r"Measured: .*\n", measured_lines({"test/accuracy": band}), recipe.read_text()))
+    for seed, accuracy in enumerate((0.5, 0.5, 0.25, 0.75, 0.5)):
+        record = json.loads((copy / "mlp_digits" / f"{seed}.json").read_text())
+        record["result"]["metrics"]["test/accuracy"] = accuracy
+        record["result"]["wall_seconds"] = 1000 + seed
+        (copy / "mlp_digits" / f"{seed}.json").write_text(json.dumps(record))
     assert cards.stale(()) == ["docs/models/mlp.md", "README.md"]
-    assert "test/accuracy 0.5000 ± 0.2500 (7 seeds)" in cards.pages(())[cards.README]
+    assert "test/accuracy 0.5000 ± 0.1768 (5 seeds) | 1002 s |" in cards.pages(())[cards.README]
 
 
 def test_what_was_not_run_claims_nothing():
     for recipe in cards.recipes_by_tier():
         row = next(line for line in cards.README.read_text().splitlines() if f"`configs/{recipe.name}.py`" in line)
-        assert ("±" in row) == any(recipe.bands.values())
+        assert ("±" in row) == bool(records.read_records(recipe.name))
     assert cards.baselines_text([]) == "No recipe yet, so nothing is claimed of this family: *not yet run here*."
 
 

@@ -20,8 +20,10 @@ from zoo.analysis.docs import tables
 from zoo.analysis.nets import diagram, graph
 from zoo.analysis.nets.facts import facts
 from zoo.baselines import recipes as recipe_files
+from zoo.baselines.agreement import seconds_text
+from zoo.baselines.bands import bands_of, metrics_of
 from zoo.baselines.recipes import NOT_RUN, TIERS, Recipe
-from zoo.baselines.records import RESULTS, folder_of
+from zoo.baselines.records import RESULTS, read_records
 from zoo.config import load_config
 from zoo.errors import RequestError
 from zoo.registry import ModelInfo
@@ -323,27 +325,28 @@ def baselines_text(recipes: list[Recipe]) -> str:
         return f"No recipe yet, so nothing is claimed of this family: *{NOT_RUN}*."
     rows = []
     for recipe in recipes:
-        recorded = folder_of(recipe.name).is_dir()
-        measured = measured_text(recipe) or f"*{NOT_RUN}*"
-        if recorded:
-            measured += f" ([records](../../results/{recipe.name}))"
+        measured = measured_text(recipe)
+        shown = f"{measured} ([records](../../results/{recipe.name}))" if measured else f"*{NOT_RUN}*"
         config = f"[`{recipe.name}`](../../configs/{recipe.name}.py)"
-        rows.append((config, recipe.tier, measured, recipe.published))
+        rows.append((config, recipe.tier, shown, recipe.published))
     header = ("recipe", "tier", "measured here, mean ± standard deviation of the last epoch", "published")
-    measured = [recipe.name for recipe in recipes if measured_text(recipe)]
+    run_here = [recipe.name for recipe in recipes if measured_text(recipe)]
     again = (
-        f"\n\n`python -m zoo reproduce {measured[0]}` runs it again and says whether it still holds."
-        if measured
+        f"\n\n`python -m zoo reproduce {run_here[0]}` runs it again and says whether it still holds."
+        if run_here
         else ""
     )
     return table(header, rows) + again
 
 
 def measured_text(recipe: Recipe) -> str:
-    """The bands of a recipe; empty where it was not yet run."""
-    bands = {metric: band for metric, band in recipe.bands.items() if band}
+    """The bands that a recipe's records give; empty where it was not yet run."""
+    records = read_records(recipe.name)
+    if not records:
+        return ""
+    bands = bands_of(records, metrics_of(recipe, records))
     figures = [f"{metric} {band.mean:.4f} ± {band.deviation:.4f}" for metric, band in bands.items()]
-    return f"{', '.join(figures)} ({next(iter(bands.values())).seeds} seeds)" if figures else ""
+    return f"{', '.join(figures)} ({len(records)} seeds)"
 
 
 def use_text(info: ModelInfo, recipes: list[Recipe]) -> str:
@@ -385,7 +388,7 @@ def measured_table() -> str:
             f"`configs/{recipe.name}.py`",
             recipe.title.removesuffix("."),
             measured_text(recipe),
-            recipe.time.partition(",")[0],
+            seconds_text(read_records(recipe.name)),
         )
         for recipe in recipes
         if measured_text(recipe)

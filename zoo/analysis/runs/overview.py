@@ -14,8 +14,8 @@ from zoo.analysis.docs import tables
 from zoo.analysis.runs.curves import curve, last
 from zoo.analysis.nets.facts import count_text
 from zoo.analysis.runs.page import Markup
-from zoo.runs.records import Run, evaluation_metrics, points, read_benchmarks, read_records
-from zoo.baselines.bands import Band, bands_of
+from zoo.runs.records import Run, points, read_benchmarks, read_records
+from zoo.baselines.bands import Band, measured_bands
 from zoo.baselines.recipes import NOT_RUN, Recipe
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError, RunError
@@ -82,14 +82,9 @@ def baseline_rows(records: Mapping[str, Sequence[Run]], recipes: Recipes) -> lis
     rows = []
     for name in sorted({*records, *recipes}):
         runs = records.get(name, ())
-        if name in recipes:
-            metrics = list(recipes[name][0].bands)
-        else:
-            split = runs[0].config.eval_split
-            metrics = [f"{split}/{metric}" for metric in evaluation_metrics(runs[0]) if metric.endswith("accuracy")]
+        recipe = recipes[name][0] if name in recipes else None
         results = [{"config": name, "result": run.result} for run in runs]
-        bands = bands_of(results, metrics) if runs else dict.fromkeys(metrics)
-        rows += [(name, metric, band) for metric, band in bands.items()]
+        rows += [(name, metric, band) for metric, band in measured_bands(recipe, results).items()]
     return rows
 
 
