@@ -83,6 +83,8 @@ def drawn(draw: Callable[[Figure], Any], path: Path, size: tuple[float, float] =
         figure = Figure(figsize=size, layout="constrained", facecolor="none")
         draw(figure)
         figure.savefig(path, format="png", dpi=200, facecolor="white")
+        # The same layout serves both, and finding it takes as long as drawing.
+        figure.set_layout_engine("none")
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
     return _for_page(text.getvalue())
