@@ -1,9 +1,13 @@
 """Pictures of training data: what is shown is what the model gets."""
 
+import dataclasses
+import functools
+
 import numpy as np
 import pytest
 from matplotlib import image as pictures
 
+from zoo import registry
 from zoo.analysis.runs import plots
 from zoo.config import ExperimentConfig
 from zoo.data import pipeline
@@ -26,6 +30,18 @@ def test_the_examples_are_the_first_of_a_run(data_dir, fields):
     parts = list(blocks)
     for name, values in shown.items():
         np.testing.assert_array_equal(values, np.concatenate([part[name][0] for part in parts])[:11])
+
+
+def test_a_triplet_net_of_another_package_gets_triplets(data_dir, monkeypatch):
+    @functools.wraps(registry.model_info("triplet").builder)
+    def mine(*arguments, **hyperparameters):
+        return registry.model_info("triplet").builder(*arguments, **hyperparameters)
+
+    info = dataclasses.replace(registry.model_info("triplet"), name="mine", builder=mine)
+    monkeypatch.setattr(registry, "_MODELS", {**registry._MODELS, "mine": info})
+    made = config(model="mine")
+    shown = plots.training_examples(made, open_data(made, data_dir=data_dir), 4)
+    assert {"anchor", "positive", "negative"} <= shown.keys()
 
 
 def test_captions(data_dir):

@@ -9,6 +9,7 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
+from zoo.analysis.nets import find, graph
 from zoo.config import ExperimentConfig
 from zoo.data import pipeline
 from zoo.training.data import Data
@@ -21,7 +22,7 @@ IMAGES = ("image", "left", "right", "anchor", "positive", "negative")
 
 def training_examples(config: ExperimentConfig, data: Data, count: int) -> dict[str, np.ndarray]:
     """The first `count` training examples as the model gets them, by name (count, ...); at most an epoch."""
-    batches = data.train_batches(triplets=config.model == "triplet")
+    batches = data.train_batches(triplets=takes_triplets(config, data))
     # The order is the same for any batch size, and two neighbours are what mixing needs.
     batch_size = min(2, batches.num_examples)
     steps = min(-(-count // batch_size), batches.num_examples // batch_size)
@@ -29,6 +30,15 @@ def training_examples(config: ExperimentConfig, data: Data, count: int) -> dict[
     blocks = pipeline.training_blocks(batches, batch_size=batch_size, seed=config.seed, plan=plan)
     (block,) = blocks.as_numpy_iterator()
     return {name: value.reshape(-1, *value.shape[2:])[:count] for name, value in block.items()}
+
+
+def takes_triplets(config: ExperimentConfig, data: Data) -> bool:
+    """Whether the config's model learns from triplets, by the names of what it gives, as a run decides it."""
+    if data.kind != "verification":
+        return False
+    arguments = {**data.builder_arguments(), **config.model_args}
+    with find.opened(config.model, input_shape=data.image_shape, **arguments) as (model, _):
+        return "anchor" in graph.shapes_by_name(graph.graph_of(model).output)
 
 
 def data_grid(config: ExperimentConfig, data: Data, count: int, path: Path) -> int:
@@ -83,7 +93,7 @@ def grid(images: np.ndarray, captions: Sequence[str], path: Path, columns: int |
 
 
 def caption(example: dict[str, np.ndarray], data: Data) -> str:
-    """The labels of an example, a line each; of a mixed one both, with the share of its own."""
+    """The labels of an example, a line each; where images are mixed, both labels with the share of the example's own."""
     if "same" in example:
         return "same" if example["same"] else "different"
     names, lines = data.class_names(), []
