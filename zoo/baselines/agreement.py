@@ -72,7 +72,7 @@ def update(outcome: Outcome) -> list[str]:
 
 
 def add_digests(outcome: Outcome) -> list[str]:
-    """Adds what a recipe's runs ended with on this kind of machine to its records, which are else left as they are.
+    """Adds what a recipe's runs ended with on this kind of machine to its records, of which nothing else changes.
 
     Returns:
         Lines that say what was done, or why nothing was.
@@ -84,16 +84,16 @@ def add_digests(outcome: Outcome) -> list[str]:
         return [f"{name}: nothing added, since it has records of {len(before)} seeds; --update makes them"]
     added = {}
     for record in outcome.records:
-        own, old = digests_of(record)[0], before[record["seed"]]
-        if own["kind"] is None:
+        digest, old = digests_of(record)[0], before[record["seed"]]
+        if digest["kind"] is None:
             return [f"{name}: nothing added, since this system does not tell what kind of processor it has"]
         if not same_config(old, record):
             return [f"{name}: nothing added, since the config of its records is another one; --update replaces them"]
-        same = of_kind(digests_of(old), own["kind"])
-        if same and same["state_sha256"] != own["state_sha256"]:
+        same = of_kind(digests_of(old), digest["kind"])
+        if same and same["state_sha256"] != digest["state_sha256"]:
             return [f"{name}: nothing added, since this kind of machine is recorded with other bits"]
         if not same:
-            added[record["seed"]] = old | {"digests": [*old.get("digests", []), own]}
+            added[record["seed"]] = old | {"digests": [*old.get("digests", []), digest]}
     for record in added.values():
         write_record(name, record)
     machine = provenance.machine_text(kind_of(outcome.records[0]) or {})

@@ -15,7 +15,8 @@ import train
 import zoo
 from zoo import registry
 from zoo.__main__ import main
-from zoo.analysis.docs import cards
+from zoo.analysis.docs import cards, readme
+from zoo.analysis.docs.subjects import families, recipes_by_tier
 from zoo.baselines import records
 from zoo.cli import console
 from zoo.errors import RequestError
@@ -27,7 +28,7 @@ def text_of(family):
 
 # Families whose figures are quick to make.
 SMALL = ("lenet", "mlp", "multi_input", "resnet_cifar", "siamese")
-FAMILIES = cards.families()
+FAMILIES = families()
 # Those of which a card says more than what is made; a new family may wait for that.
 WRITTEN = [family for family in FAMILIES if "## When to use it" in text_of(family)]
 HINT = "run: python -m zoo document"
@@ -133,7 +134,7 @@ def test_another_band_makes_card_and_readme_stale(monkeypatch, tmp_path):
 
 
 def test_what_was_not_run_claims_nothing():
-    for recipe in cards.recipes_by_tier():
+    for recipe in recipes_by_tier():
         row = next(line for line in cards.README.read_text().splitlines() if f"`configs/{recipe.name}.py`" in line)
         assert ("±" in row) == bool(records.read_records(recipe.name))
     assert cards.baselines_text([]) == "No recipe yet, so nothing is claimed of this family: *not yet run here*."
@@ -201,10 +202,10 @@ def test_speed_is_that_of_the_record(monkeypatch, tmp_path):
     keras = {**side, "times_slower": {"median": 2.0, "least": 1.5, "most": 22.25}}
     work = {"title": "MLP", "kind": "train", "sides": {"zoo": side, "keras": keras, "torch": {"times_slower": None}}}
     record = {"works": {"mlp": work, "start": {**work, "kind": "start"}}}
-    monkeypatch.setattr(cards, "BENCHMARKS", tmp_path / "benchmarks.json")
-    assert cards.benchmarks_table() == ""
-    cards.BENCHMARKS.write_text(json.dumps(record))
-    assert cards.benchmarks_table().splitlines() == [
+    monkeypatch.setattr(readme, "BENCHMARKS", tmp_path / "benchmarks.json")
+    assert readme.benchmarks_table() == ""
+    readme.BENCHMARKS.write_text(json.dumps(record))
+    assert readme.benchmarks_table().splitlines() == [
         "| work | zoo, images/s | times faster than Keras | times faster than PyTorch | times faster than JAX "
         "| of matmul |",
         "|---|---:|---|---|---|---|",

@@ -224,9 +224,9 @@ def ratios(axes: Axes, works: Sequence[str], sides: dict[str, dict[int, tuple[fl
         sides: as `tables.slower` gives them; a side has the same colour and shape in every plot.
     """
     known = list(dict.fromkeys((*tables.SIDES, *sides)))[1:]
-    for number, (side, found) in enumerate(sides.items()):
-        places = [work + 0.15 + 0.6 * ((number + 0.5) / len(sides) - 0.5) for work in found]
-        median, least, most = np.array(list(found.values())).T
+    for number, (side, ratios_by_work) in enumerate(sides.items()):
+        places = [work + 0.15 + 0.6 * ((number + 0.5) / len(sides) - 0.5) for work in ratios_by_work]
+        median, least, most = np.array(list(ratios_by_work.values())).T
         which = known.index(side)
         style = {"color": COLORS[which % len(COLORS)], "fmt": MARKERS[which % len(MARKERS)], "markersize": 4}
         label = tables.SIDES.get(side, side)

@@ -116,7 +116,7 @@ def make_folder(path: Path) -> None:
     """Makes the folder of a page; only when all that could be refused has been.
 
     Raises:
-        ValueError: it cannot be made.
+        RequestError: it cannot be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -102,8 +102,8 @@ def caption(example: dict[str, np.ndarray], data: Data) -> str:
         return f"{classes[example['anchor_label']]}, negative {classes[example['negative_label']]}"
     for label in data.labels:
         classes = names[label.name]
-        own = example[label.name]
-        text = classes[own] if classes else np.array2string(own, precision=3)
+        value = example[label.name]
+        text = classes[value] if classes else np.array2string(value, precision=3)
         if "own_share" in example and example["own_share"] < 1:
             other = example[f"mixed/{label.name}"]
             text = f"{example['own_share']:.2f} {text} + {classes[other] if classes else other}"
