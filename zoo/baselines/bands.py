@@ -2,7 +2,6 @@
 
 import dataclasses
 import math
-import re
 import statistics
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -37,8 +36,8 @@ def metrics_of(recipe: Recipe | None, records: Sequence[dict[str, Any]]) -> list
     """The metrics by which a recipe is judged: those that its runs are about, and those that others report of it.
 
     Args:
-        recipe: None for runs that belong to none.
-        records: of the recipe; where there are none, only what is published tells what the recipe is about.
+        recipe: the recipe; None for records that belong to no config file.
+        records: those of the recipe. Where there are none, only what is published tells what the recipe is about.
 
     Raises:
         RequestError: nothing was run, and nothing is published.
@@ -46,9 +45,8 @@ def metrics_of(recipe: Recipe | None, records: Sequence[dict[str, Any]]) -> list
     if records:
         published = recipe.published_figures if recipe else ()
         return list(dict.fromkeys([*judged_by(records[0]["result"]["metrics"]), *published]))
-    if recipe is None or not recipe.published_metrics:
-        name = recipe.name if recipe else "a recipe"
-        raise RequestError(f"configs/{name}.py was not yet run, and names no metric as published; add one")
+    if not recipe.published_metrics:
+        raise RequestError(f"configs/{recipe.name}.py was not yet run, and names no metric as published; add one")
     return list(recipe.published_metrics)
 
 
@@ -60,20 +58,17 @@ def check_records(recipe: Recipe, records: Sequence[dict[str, Any]]) -> None:
 
 
 def judged_by(metrics: Iterable[str]) -> list[str]:
-    """Of all the metrics of a run those by which it is judged.
+    """The metrics of a run by which it is judged, out of all that it has.
 
-    Those are of the evaluation split. Of pairs they are `one_shot_accuracy`, where there are episodes, and `roc_auc`;
-    of classes the accuracy of each label, not among five; of numbers the absolute error of each label.
+    They are those of the evaluation split. A verification, which has `roc_auc`, is judged by that and, where there are
+    episodes, by `one_shot_accuracy`. Any other run is judged by the accuracy of each label, and by the absolute error
+    of each label that is a number.
     """
-    names = sorted(metric for metric in metrics if not metric.startswith("train/"))
-    by_end = {name.rpartition("/")[2]: name for name in names}
-    if "roc_auc" in by_end:
-        return [by_end[end] for end in ("one_shot_accuracy", "roc_auc") if end in by_end]
-    return [
-        name
-        for end, name in by_end.items()
-        if re.fullmatch(r"(.*_)?(accuracy|absolute_error)", end) and not end.endswith("top5_accuracy")
-    ]
+    evaluated = {name.rpartition("/")[2]: name for name in sorted(metrics) if not name.startswith("train/")}
+    if "roc_auc" in evaluated:
+        return [evaluated[name] for name in ("one_shot_accuracy", "roc_auc") if name in evaluated]
+    plain = {name: metric for name, metric in evaluated.items() if not name.endswith("top5_accuracy")}
+    return [metric for name, metric in plain.items() if name.endswith(("accuracy", "absolute_error"))]
 
 
 def bands_of(records: Sequence[dict[str, Any]], metrics: Iterable[str]) -> dict[str, Band]:
@@ -151,5 +146,5 @@ def compare(measured: Band, band: Band, least: float) -> tuple[bool, str]:
 
 
 def worth(metric: str, eval_examples: int) -> float:
-    """What one answer is worth in a metric of the evaluation split: an example, or of one-shot accuracy an episode."""
+    """How far one answer moves a metric of the evaluation split: an episode for one-shot metrics, else an example."""
     return 1 / (EPISODES if metric.rpartition("/")[2].startswith("one_shot_") else eval_examples)
