@@ -15,6 +15,7 @@ from zoo.analysis.runs.images import Images, open_images
 from zoo.analysis.runs.page import Markup
 from zoo.analysis.runs.waiting import with_progress
 from zoo.config import ExperimentConfig, differences
+from zoo.errors import RequestError
 from zoo.runs.provenance import machine_text
 from zoo.runs.records import Run, curve_metrics, evaluation_metrics, points, read_answers
 
@@ -46,17 +47,30 @@ def write_run(run: Run, output: Path, **options: Any) -> Path:
         sections.append(page.section("Answers", page.paragraph(reason)))
     else:
         images = open_images(run, pairs="score" in answers, **options)
-        if "score" in answers:
-            sections += verification(run, answers, images, output)
-        else:
-            names = run.run["dataset"]["class_names"]
-            heads = list(chosen.heads(answers, names).items())
-            for label, own in with_progress(heads, "drawing what was answered about each label"):
-                sections += of_label(label, own, names[label], images, output, alone=len(names) == 1)
+        try:
+            sections += answered(run, answers, images, output)
+        except RequestError as error:
+            # An image that is damaged now was whole when the run was evaluated; the answers stand without it.
+            sections += answered(run, answers, Images(None, f"{error}."), output)
     title = f"{run.result['model']} on {run.result['dataset']}, {run.name}"
     path = output / "index.html"
     path.write_text(page.document(title, lead(run), sections), encoding="utf-8")
     return path
+
+
+def answered(run: Run, answers: Answers, images: Images, output: Path) -> list[tuple[str, Markup]]:
+    """What the run answered to the evaluation examples.
+
+    Raises:
+        RequestError: an image cannot be read.
+    """
+    if "score" in answers:
+        return verification(run, answers, images, output)
+    names, sections = run.run["dataset"]["class_names"], []
+    heads = list(chosen.heads(answers, names).items())
+    for label, of_head in with_progress(heads, "drawing what was answered about each label"):
+        sections += of_label(label, of_head, names[label], images, output, alone=len(names) == 1)
+    return sections
 
 
 def lead(run: Run) -> Markup:
