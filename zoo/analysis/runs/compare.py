@@ -18,7 +18,7 @@ TIMES = ("wall_seconds", "train_seconds", "images_per_second")
 
 
 def sections(runs: Sequence[Run]) -> list[tuple[str, list[tuple[str, ...]]]]:
-    """What there is to say, as tables: a title, and rows of a name and a cell for each run.
+    """What is compared, as tables: each has a title, and rows of a name and a cell for each run.
 
     Raises:
         RequestError: there are fewer than two runs.

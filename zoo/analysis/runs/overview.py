@@ -22,7 +22,7 @@ from zoo.runs.records import Run, points, read_benchmarks, read_records
 
 Recipes = Mapping[str, tuple[Recipe, ExperimentConfig]]
 Costs = Mapping[str, Cost | str]
-# Recipe, metric, and what its seeds gave; None of a recipe that was not yet run.
+# A recipe, a metric, and the band that its seeds gave; None where the recipe was not yet run.
 Row = tuple[str, str, Band | None]
 
 
@@ -32,11 +32,11 @@ def write_overview(
     """Writes the page of a folder of records, and its figures as PNG beside it.
 
     Args:
-        folder: of records, see `runs.read_records`, and of `benchmarks.json`; each may be missing.
-        output: a folder, which is made where it is not there.
-        recipes: what `zoo.baselines.read_recipe` says of each recipe, and its config.
-        data_dir: where datasets are prepared; only what is said of them there is read.
-        memory_gib: not used, since no data are read.
+        folder: the folder that holds records, see `zoo.runs.records`, and `benchmarks.json`; each may be missing.
+        output: the folder of the page, which is made where it is not there.
+        recipes: by name, what the config file says of itself and the config.
+        data_dir: where datasets are prepared. Only their descriptions are read there, if at all.
+        memory_gib: taken since the page of a run has it; no data are read here.
 
     Returns:
         The path of the page.
@@ -84,7 +84,7 @@ def baseline_rows(records: Mapping[str, Sequence[Run]], recipes: Recipes) -> lis
 
 
 def baseline_table(rows: Sequence[Row], costs: Costs, recipes: Recipes) -> list[Markup]:
-    """The table, and what the costs of which recipe could not be counted for."""
+    """The table, and below it the recipes whose models could not be counted, with the reason."""
     lines = []
     for name, metric, band in rows:
         published = recipes[name][0].published_figures.get(metric, "none") if name in recipes else ""
@@ -131,7 +131,7 @@ def learning(records: Mapping[str, Sequence[Run]], rows: Sequence[Row], output: 
 
 
 def band(runs: Sequence[Run], split: str, metric: str, number: int) -> figures.Line:
-    """The mean over the runs at the epochs that all have; of several runs the least and the most too."""
+    """The mean over the runs at the epochs that all have; with the least and the most where there are several."""
     curves = [points(run.curve, split, metric) for run in runs]
     epochs = [epoch for epoch in curves[0] if all(epoch in curve for curve in curves)]
     columns = [[curve[epoch] for curve in curves] for epoch in epochs]

@@ -93,7 +93,7 @@ def grid(images: np.ndarray, captions: Sequence[str], path: Path, columns: int |
 
 
 def caption(example: dict[str, np.ndarray], data: Data) -> str:
-    """The labels of an example, a line each; where images are mixed, both labels with the share of the example's own."""
+    """The labels of an example, a line each; of mixed images both labels, with the share of the example's own."""
     if "same" in example:
         return "same" if example["same"] else "different"
     names, lines = data.class_names(), []
