@@ -82,9 +82,10 @@ def drawn(draw: Callable[[Figure], Any], path: Path, size: tuple[float, float] =
         warnings.filterwarnings("ignore", r"Glyph \d+", UserWarning)
         figure = Figure(figsize=size, layout="constrained", facecolor="none")
         draw(figure)
+        # The same layout serves both formats. With an engine in place each would find it anew, by drawing twice.
+        figure.get_layout_engine().execute(figure)
+        figure.set_layout_engine(None)
         figure.savefig(path, format="png", dpi=200, facecolor="white")
-        # The same layout serves both, and finding it takes as long as drawing.
-        figure.set_layout_engine("none")
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
     return _for_page(text.getvalue())
