@@ -57,8 +57,8 @@ blocks = pipeline.training_blocks
 def turned(*given, **options):
     return blocks(*given, **options).map(lambda block: {k: tf.reverse(v, [1]) for k, v in block.items()})
 pipeline.training_blocks = turned
-import train
-sys.exit(console.run(train.main, sys.argv[1:]))
+from zoo.cli.commands import run_train
+sys.exit(console.run(run_train, sys.argv[1:]))
 """
 
 

@@ -37,9 +37,9 @@ def result(config, metrics, **values):
     return {**about, "steps": 18, "metrics": metrics, **known, **values}
 
 
-def workdir(path, config, answers, metrics, *, class_names=None, rows=None, eval_sha256=None, **values):
+def workdir(path, config, answers, metrics, *, class_names=None, rows=None, eval_sha256=None, source=None, **values):
     """The folder of a finished run that never was."""
-    source = open_data(config).evaluation
+    source = source or open_data(config).evaluation
     folder = Workdir(path)
     with folder.open(config):
         dataset = {"eval_examples": source.num_examples, "eval_sha256": eval_sha256 or source.fingerprint}

@@ -13,7 +13,9 @@ import pytest
 from PIL import Image
 
 from zoo import registry
-from zoo.baselines import Band, compare, read_recipe
+from zoo.baselines.bands import Band, bands_of, compare, metrics_of
+from zoo.baselines.recipes import read_recipe
+from zoo.baselines.records import read_records
 from zoo.config import load_config, parse_labels
 from zoo.data.sources import EMBEDDED, InMemorySource, load_source
 from zoo.tasks import verification
@@ -62,7 +64,8 @@ def record(file: Path) -> str:
 
 def measured(file: Path) -> dict[str, Band]:
     """The bands by metric; none where the recipe was not yet run."""
-    return {metric: band for metric, band in read_recipe(file.stem).bands.items() if band}
+    records = read_records(file.stem)
+    return bands_of(records, metrics_of(read_recipe(file.stem), records)) if records else {}
 
 
 def of(name: str):

@@ -28,7 +28,7 @@ def test_records_come_by_seed(tmp_path):
     made.record(tmp_path, "a", 0)
     (tmp_path / "a" / "notes.json").write_text("[]")
     found = records.read_records(tmp_path)
-    assert {name: [run.config.seed for run in its] for name, its in found.items()} == {"a": [0], "b": [2, 10]}
+    assert {name: [run.config.seed for run in runs] for name, runs in found.items()} == {"a": [0], "b": [2, 10]}
     assert records.holds_records(tmp_path)
     assert records.read_benchmarks(tmp_path) is None
     assert records.read_records(tmp_path / "nothing") == {}

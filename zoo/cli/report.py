@@ -5,8 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 from zoo import baselines
+from zoo.analysis.runs.page import check_folder
 from zoo.cli import console
-from zoo.cli.options import DATA_DIR, MEMORY_GIB, Argument, Option
+from zoo.cli.options import DATA_DIR, MEMORY_GIB, Argument, Option, progress
 from zoo.config import load_config
 from zoo.errors import RequestError
 from zoo.runs import records
@@ -25,19 +26,22 @@ def main(options: SimpleNamespace) -> None:
     if folder.is_file():
         raise RequestError(f"{folder} is a file; report takes the folder of a run, or a folder of records")
     output = Path(options.output or folder / "report")
-    opening = {"data_dir": options.data_dir or None, "memory_gib": options.memory_gib}
+    data_dir = options.data_dir or None
+    check_folder(output)
     if records.holds_records(folder):
         recipes = known_recipes()
+        progress("report", "starts TensorFlow")
         console.import_tensorflow()
         from zoo.analysis.runs.overview import write_overview
 
-        page = write_overview(folder, output, recipes, **opening)
+        page = write_overview(folder, output, recipes, data_dir=data_dir)
     else:
         run = records.read(folder)
+        progress("report", "starts TensorFlow")
         console.import_tensorflow()
         from zoo.analysis.runs.report import write_run
 
-        page = write_run(run, output, **opening)
+        page = write_run(run, output, data_dir=data_dir, memory_gib=options.memory_gib)
     print(f"{page}, and its figures as PNG beside it")
 
 

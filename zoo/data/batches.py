@@ -70,8 +70,8 @@ class EvaluationBatches(Protocol):
     def evaluate(self, positions: tf.Tensor) -> Batch:
         """A batch of what stands at `positions`, int64 (n,), from 0 to num_examples - 1."""
 
-    def evaluation_examples(self, positions: tf.Tensor) -> np.ndarray:
-        """The indices of all examples that such a batch is made of, int64 (m,)."""
+    def evaluation_examples(self, positions: tf.Tensor) -> dict[str, np.ndarray]:
+        """By `image_names`, the indices of the examples whose images such a batch holds, int64 (n,)."""
 
 
 class _Batches:
@@ -143,9 +143,9 @@ class Singles(_Batches):
         """See `EvaluationBatches`."""
         return self._named(positions, None)
 
-    def evaluation_examples(self, positions: tf.Tensor) -> np.ndarray:
+    def evaluation_examples(self, positions: tf.Tensor) -> dict[str, np.ndarray]:
         """See `EvaluationBatches`."""
-        return positions.numpy()
+        return {"image": np.asarray(positions)}
 
     def _named(self, indices: tf.Tensor, keys: tf.Tensor | None) -> Batch:
         examples = self._fetch(indices, keys)
@@ -260,9 +260,9 @@ class FixedPairs(_Batches):
         left, right = self._fetch_parts(self._chosen(positions), None)
         return {"left": left["image"], "right": right["image"], "same": tf.gather(self._same, positions)}
 
-    def evaluation_examples(self, positions: tf.Tensor) -> np.ndarray:
+    def evaluation_examples(self, positions: tf.Tensor) -> dict[str, np.ndarray]:
         """See `EvaluationBatches`."""
-        return np.concatenate(self._chosen(positions))
+        return dict(zip(self.image_names, map(np.asarray, self._chosen(positions)), strict=True))
 
     def _chosen(self, positions: tf.Tensor) -> list[tf.Tensor]:
         """The indices of left and right."""

@@ -164,7 +164,7 @@ def evaluation_examples(batches: EvaluationBatches, *, batch_size: int, number: 
     """The indices of the examples that a block of `evaluation_blocks` is made of, int64 (n,)."""
     start, end = evaluation_plan(batches, batch_size).bounds(number)
     positions = tf.range(start * batch_size, min(end * batch_size, batches.num_examples), dtype=tf.int64)
-    return batches.evaluation_examples(positions)
+    return np.concatenate([*batches.evaluation_examples(positions).values()])
 
 
 def evaluation_batch_size(batches: EvaluationBatches, batch_size: int) -> int:

@@ -1,7 +1,7 @@
 """Finished runs as they lie on disk: a workdir, or a record of one.
 
 A record is what `python -m zoo reproduce` keeps of a run, `results/<config name>/<seed>.json`; what it holds says
-`zoo.baselines`. This module imports no TensorFlow.
+`zoo.baselines.records`. This module imports no TensorFlow.
 """
 
 import dataclasses
@@ -45,7 +45,7 @@ def read(path: Path) -> Run:
     """The run of a workdir or of a record.
 
     Raises:
-        ValueError: there is none, or it is not finished or damaged.
+        RequestError: there is none, or it is not finished or damaged.
     """
     if path.is_file():
         return read_record(path)
@@ -77,7 +77,7 @@ def load_record(file: Path) -> dict[str, Any]:
     """What a record holds.
 
     Raises:
-        ValueError: the file is no record.
+        RequestError: the file is no record.
     """
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
@@ -92,7 +92,7 @@ def read_record(path: Path) -> Run:
     """The run of a record.
 
     Raises:
-        ValueError: the file is no record, or its config is none of this version.
+        RequestError: the file is no record, or its config is none of this version.
     """
     record = load_record(path)
     try:
@@ -111,26 +111,26 @@ def holds_records(folder: Path) -> bool:
 
 
 def _record_files(folder: Path) -> list[Path]:
-    return [file for own in sorted(folder.glob("*")) for file in record_files(own)]
+    return [file for recipe_folder in sorted(folder.glob("*")) for file in record_files(recipe_folder)]
 
 
 def read_records(folder: Path) -> dict[str, list[Run]]:
     """The runs of a folder of records by config name, in the order of their seeds.
 
     Raises:
-        ValueError: a record cannot be read.
+        RequestError: a record cannot be read.
     """
-    found: dict[str, list[Run]] = {}
+    runs: dict[str, list[Run]] = {}
     for file in _record_files(folder):
-        found.setdefault(file.parent.name, []).append(read_record(file))
-    return found
+        runs.setdefault(file.parent.name, []).append(read_record(file))
+    return runs
 
 
 def read_benchmarks(folder: Path) -> dict[str, Any] | None:
     """What `python -m benchmarks` measured; None where it did not.
 
     Raises:
-        ValueError: the file is damaged.
+        RequestError: the file is damaged.
     """
     path = folder / BENCHMARKS
     try:
@@ -145,7 +145,7 @@ def read_answers(folder: Path) -> dict[str, np.ndarray] | None:
     """What a run answered to each evaluation example, by name, (n,); None where `evaluation.npz` is not there.
 
     Raises:
-        ValueError: the file is damaged.
+        RequestError: the file is damaged.
     """
     path = folder / "evaluation.npz"
     try:

@@ -12,8 +12,10 @@ import types
 import pytest
 
 import zoo
-from zoo import baselines, registry
-from zoo.analysis.docs import cards
+from zoo import registry
+from zoo.analysis.docs import cards, readme
+from zoo.analysis.docs.subjects import families, recipes_by_tier
+from zoo.baselines import records
 from zoo.cli import console, options, train
 from zoo.cli.commands import run_zoo
 from zoo.errors import RequestError
@@ -25,7 +27,7 @@ def text_of(family):
 
 # Families whose figures are quick to make.
 SMALL = ("lenet", "mlp", "multi_input", "resnet_cifar", "siamese")
-FAMILIES = cards.families()
+FAMILIES = families()
 # Those of which a card says more than what is made; a new family may wait for that.
 WRITTEN = [family for family in FAMILIES if "## When to use it" in text_of(family)]
 HINT = "run: python -m zoo document"
@@ -116,21 +118,23 @@ def test_another_count_makes_the_card_stale(monkeypatch):
 
 
 def test_another_band_makes_card_and_readme_stale(monkeypatch, tmp_path):
-    copy = tmp_path / "configs"
-    shutil.copytree(baselines.CONFIGS, copy)
-    monkeypatch.setattr(baselines, "CONFIGS", copy)
+    copy = tmp_path / "results"
+    shutil.copytree(records.RESULTS, copy)
+    monkeypatch.setattr(records, "RESULTS", copy)
     assert cards.stale(()) == []
-    band = baselines.Band(0.5, 0.25, 7)
-    recipe = copy / "mlp_digits.py"
-    recipe.write_text(re.sub(r"Measured: .*\n", baselines.measured_lines({"test/accuracy": band}), recipe.read_text()))
+    for seed, accuracy in enumerate((0.5, 0.5, 0.25, 0.75, 0.5)):
+        record = json.loads((copy / "mlp_digits" / f"{seed}.json").read_text())
+        record["result"]["metrics"]["test/accuracy"] = accuracy
+        record["result"]["wall_seconds"] = 1000 + seed
+        (copy / "mlp_digits" / f"{seed}.json").write_text(json.dumps(record))
     assert cards.stale(()) == ["docs/models/mlp.md", "README.md"]
-    assert "test/accuracy 0.5000 ± 0.2500 (7 seeds)" in cards.pages(())[cards.README]
+    assert "test/accuracy 0.5000 ± 0.1768 (5 seeds) | 1002 s |" in cards.pages(())[cards.README]
 
 
 def test_what_was_not_run_claims_nothing():
-    for recipe in cards.recipes_by_tier():
+    for recipe in recipes_by_tier():
         row = next(line for line in cards.README.read_text().splitlines() if f"`configs/{recipe.name}.py`" in line)
-        assert ("±" in row) == any(recipe.bands.values())
+        assert ("±" in row) == bool(records.read_records(recipe.name))
     assert cards.baselines_text([]) == "No recipe yet, so nothing is claimed of this family: *not yet run here*."
 
 
@@ -196,10 +200,10 @@ def test_speed_is_that_of_the_record(monkeypatch, tmp_path):
     keras = {**side, "times_slower": {"median": 2.0, "least": 1.5, "most": 22.25}}
     work = {"title": "MLP", "kind": "train", "sides": {"zoo": side, "keras": keras, "torch": {"times_slower": None}}}
     record = {"works": {"mlp": work, "start": {**work, "kind": "start"}}}
-    monkeypatch.setattr(cards, "BENCHMARKS", tmp_path / "benchmarks.json")
-    assert cards.benchmarks_table() == ""
-    cards.BENCHMARKS.write_text(json.dumps(record))
-    assert cards.benchmarks_table().splitlines() == [
+    monkeypatch.setattr(readme, "BENCHMARKS", tmp_path / "benchmarks.json")
+    assert readme.benchmarks_table() == ""
+    readme.BENCHMARKS.write_text(json.dumps(record))
+    assert readme.benchmarks_table().splitlines() == [
         "| work | zoo, images/s | times faster than Keras | times faster than PyTorch | times faster than JAX "
         "| of matmul |",
         "|---|---:|---|---|---|---|",

@@ -8,16 +8,18 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo import baselines
 from zoo.analysis.docs import tables
 from zoo.analysis.runs import overview
+from zoo.baselines.records import RESULTS
 from zoo.cli.report import known_recipes
 from zoo.errors import RequestError
 from zoo.runs import records
 
 
 def recipe(metrics, other_nets=(), **published):
-    return SimpleNamespace(bands=dict.fromkeys(metrics), published_figures=published, other_nets=frozenset(other_nets))
+    return SimpleNamespace(
+        name="recipe", published_metrics=tuple(metrics), published_figures=published, other_nets=frozenset(other_nets)
+    )
 
 
 RECIPES = {
@@ -141,7 +143,7 @@ def test_what_was_measured_once_is_said(tmp_path):
         rows = made.curve(values=(1.0, 0.5 + seed), one_shot_accuracy=0.25 + seed / 2)
         rows = [row for row in rows if row["split"] == "train" or row["epoch"] == 2]
         made.record(tmp_path, "small", seed, curve=rows)
-    recipes = {"small": (recipe(["test/one_shot_accuracy"]), made.config())}
+    recipes = {"small": (recipe(["test/one_shot_accuracy"], **{"test/one_shot_accuracy": "0.5"}), made.config())}
     rows = [("small", "test/one_shot_accuracy", None)]
     parts = "".join(overview.learning(records.read_records(tmp_path), rows, tmp_path))
     words = "test/loss 2 (1 to 3); test/one_shot_accuracy 0.5 (0.25 to 0.75)."
@@ -172,7 +174,7 @@ def test_throughput_is_that_of_the_file(whole):
 
 @pytest.mark.slow
 def test_the_records_of_the_repository_make_a_page(tmp_path):
-    page = made.Page(overview.write_overview(baselines.RESULTS, tmp_path, known_recipes()))
+    page = made.Page(overview.write_overview(RESULTS, tmp_path, known_recipes()))
     assert "Medians of " in page.source
     assert "resnet20_digits" in page.source
 

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from matplotlib import image as pictures
 
+from zoo import registry
 from zoo.analysis.runs import plots
 from zoo.config import ExperimentConfig
 from zoo.data import pipeline
@@ -26,6 +27,21 @@ def test_the_examples_are_the_first_of_a_run(data_dir, fields):
     parts = list(blocks)
     for name, values in shown.items():
         np.testing.assert_array_equal(values, np.concatenate([part[name][0] for part in parts])[:11])
+
+
+def test_a_triplet_net_of_another_package_gets_triplets(data_dir, monkeypatch):
+    triplet = registry.model_info("triplet")
+    monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
+
+    @registry.register_model(
+        paper="Mine 2026", input_shape=(9, 7, 3), num_classes=None, parameters=1, task=triplet.task
+    )
+    def mine(input_shape, num_classes):
+        return triplet.builder(input_shape, num_classes, tower="mlp")
+
+    made = config(model="mine")
+    shown = plots.training_examples(made, open_data(made, data_dir=data_dir), 4)
+    assert {"anchor", "positive", "negative"} <= shown.keys()
 
 
 @pytest.mark.parametrize("model", ["simple_cnn", "siamese", "triplet"])

@@ -6,6 +6,7 @@ import pytest
 
 from zoo import metrics
 from zoo.analysis.runs import report
+from zoo.analysis.runs.images import open_images
 from zoo.runs import records
 from zoo.training.data import open_data
 
@@ -197,8 +198,8 @@ def test_other_examples_are_not_shown_for_the_runs(tmp_path):
 def test_a_dataset_that_is_gone_is_named(tmp_path):
     run = made.workdir(tmp_path / "run", made.config(), None, {})
     config = made.config(dataset="folder:<nowhere>")
-    found = report.open_images(records.dataclasses.replace(records.read(run), config=config))
-    assert found.batches is None
+    found = open_images(records.dataclasses.replace(records.read(run), config=config))
+    assert found.source is None
     assert "<nowhere>" in found.why
 
 

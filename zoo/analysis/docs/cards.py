@@ -1,4 +1,4 @@
-"""Cards of the model families and the tables of the README, from registry, recipes, records and graphs.
+"""Cards of the model families and the regions of the README, from registry, recipes, records and graphs.
 
 A page is written by hand but for its regions: what stands between `<!-- NAME -->` and `<!-- end of NAME -->` is made
 here, everything else is left alone. A family without a card gets one of regions only. The figure of a card is a file
@@ -7,7 +7,6 @@ piece's layers, as `zoo.analysis.nets.diagram.draw` takes it; without a piece it
 """
 
 import inspect
-import json
 import os
 import re
 import sys
@@ -15,24 +14,30 @@ from collections.abc import Callable, Collection
 from pathlib import Path
 from typing import Any
 
-from zoo import baselines, registry
-from zoo.analysis.docs import tables
+from zoo import registry
+from zoo.analysis.docs import readme, tables
+from zoo.analysis.docs.subjects import families, measured_text, recipes_by_family
 from zoo.analysis.nets import diagram, graph
 from zoo.analysis.nets.facts import facts
-from zoo.baselines import Recipe
-from zoo.config import load_config
+from zoo.baselines import recipes as recipe_files
+from zoo.baselines.recipes import NOT_RUN, Recipe
 from zoo.errors import RequestError
 from zoo.registry import ModelInfo
 from zoo.runs.files import write_atomically, writing
 
-ROOT = baselines.ROOT
+ROOT = recipe_files.ROOT
 CARDS = ROOT / "docs" / "models"
 README = ROOT / "README.md"
-BENCHMARKS = baselines.RESULTS / "benchmarks.json"
 REGION = re.compile(
     r"(?P<begin><!-- (?P<name>[a-z]+)(?:: (?P<asked>.*))? -->\n)(?:.*\n)*?(?P<end><!-- end of (?P=name) -->)"
 )
-README_REGIONS = ("families", "measured", "published", "benchmarks")
+# Region of the README -> what makes it.
+README_REGIONS = {
+    "families": readme.family_table,
+    "measured": readme.measured_table,
+    "published": readme.published_table,
+    "benchmarks": readme.benchmarks_table,
+}
 # The card of a family that nobody has written about.
 TEMPLATE = """# {family}
 
@@ -68,8 +73,6 @@ TEMPLATE = """# {family}
 """
 # A whole model of more boxes than this is no figure.
 MOST_BOXES = 40
-# Of benchmarks.json: whom the README compares the zoo with; docs/benchmarks.md has all of them.
-PEERS = ("keras", "torch", "jax")
 
 
 def pages(seen: Collection[str] | None = None) -> dict[Path, str]:
@@ -80,21 +83,20 @@ def pages(seen: Collection[str] | None = None) -> dict[Path, str]:
             keep these two as they are. None: all of them.
 
     Raises:
-        ValueError: a page lacks a region, or there is a file of no family, or the repository is not here.
+        RequestError: a page lacks a region, or there is a file of no family, or the repository is not here.
     """
     if not README.is_file():
         raise RequestError(f"there is no README.md in {ROOT}; work in a clone, after pip install -e .")
-    own, recipes = families(), recipes_by_family()
-    left = sorted(file.name for file in CARDS.glob("*") if file.stem not in own or file.suffix not in (".md", ".svg"))
-    if left:
-        raise RequestError(f"docs/models has files of no family: {', '.join(left)}; remove them")
+    models_of, recipes = families(), recipes_by_family()
+    cards = {f"{family}{suffix}" for family in models_of for suffix in (".md", ".svg")}
+    strange = sorted(file.name for file in CARDS.glob("*") if file.name not in cards)
+    if strange:
+        raise RequestError(f"docs/models has files of no family: {', '.join(strange)}; remove them")
     made: dict[Path, str] = {}
-    for family, models in own.items():
+    for family, models in models_of.items():
         made |= card(family, models, recipes.get(family, []), seen is None or family in seen)
-    makers = (family_table, measured_table, published_table, benchmarks_table)
-    tables = dict(zip(README_REGIONS, makers, strict=True))
     made |= {path: text for path, text in registry.index_to_write().items() if path.is_relative_to(ROOT)}
-    return made | {README: filled(README, README.read_text(encoding="utf-8"), tables)}
+    return made | {README: filled(README, README.read_text(encoding="utf-8"), README_REGIONS)}
 
 
 def stale(seen: Collection[str] | None = None) -> list[str]:
@@ -120,14 +122,6 @@ def _holds(path: Path, text: str) -> bool:
     return path.is_file() and path.read_bytes() == text.encode()
 
 
-def families() -> dict[str, list[ModelInfo]]:
-    """The zoo's own models by family, those of the Sequential folder first; a family's models by size."""
-    models = map(registry.model_info, registry.list_models())
-    own = [info for info in models if info.builder.__module__.startswith("zoo.models.")]
-    own.sort(key=lambda info: (registry.STYLES.index(info.style), info.family, info.parameters, info.name))
-    return {family: [info for info in own if info.family == family] for family in dict.fromkeys(i.family for i in own)}
-
-
 def filled(path: Path, text: str, makers: dict[str, Callable[[], str]]) -> str:
     """A page with its regions made anew.
 
@@ -137,7 +131,7 @@ def filled(path: Path, text: str, makers: dict[str, Callable[[], str]]) -> str:
         makers: name of a region -> what makes it; other regions stay as they are.
 
     Raises:
-        ValueError: a region is missing.
+        RequestError: a region is missing.
     """
     missing = makers.keys() - {region["name"] for region in REGION.finditer(text)}
     if missing:
@@ -181,9 +175,9 @@ def card(family: str, models: list[ModelInfo], recipes: list[Recipe], seen: bool
     }
     if not seen:
         return {path: filled(path, text, makers)}
-    drawn, found = _seen(registry.model_info(name), piece)
+    drawn, graph_facts = _seen(registry.model_info(name), piece)
     makers["figure"] = lambda: figure(picture.name, name, piece, drawn)
-    makers["style"] = lambda: style_text(models[0], name, found)
+    makers["style"] = lambda: style_text(models[0], name, graph_facts)
     return {path: filled(path, text, makers)} | ({picture: drawn} if drawn else {})
 
 
@@ -196,21 +190,6 @@ def _seen(info: ModelInfo, piece: str) -> tuple[str, dict[str, Any]]:
             return diagram.draw(model, piece) if small else "", facts(model, info)
         except (ValueError, re.error) as error:
             raise RequestError(f"the figure of docs/models/{info.family}.md: {error}") from error
-
-
-def recipes_by_family() -> dict[str, list[Recipe]]:
-    """The recipes for the models of each family, the quick ones first."""
-    found: dict[str, list[Recipe]] = {}
-    for recipe in recipes_by_tier():
-        model = load_config(str(baselines.CONFIGS / f"{recipe.name}.py")).model
-        found.setdefault(registry.model_info(model).family, []).append(recipe)
-    return found
-
-
-def recipes_by_tier() -> list[Recipe]:
-    """All recipes, the quick ones first."""
-    recipes = map(baselines.read_recipe, baselines.find())
-    return sorted(recipes, key=lambda recipe: (baselines.TIERS.index(recipe.tier), recipe.name))
 
 
 def source_file(info: ModelInfo) -> str:
@@ -238,23 +217,23 @@ def figure(file: str, name: str, piece: str, drawn: str) -> str:
     )
 
 
-def style_text(info: ModelInfo, name: str, found: dict[str, Any]) -> str:
+def style_text(info: ModelInfo, name: str, graph_facts: dict[str, Any]) -> str:
     """The family's style, why it is that, and what the graph says."""
     docstring = sys.modules[info.builder.__module__].__doc__ or ""
     style, _, why = docstring.partition("\n")[0].partition(": ")
-    if found["could_be_sequential"]:
+    if graph_facts["could_be_sequential"]:
         verdict = "a Sequential can express it, since each layer takes what the one before it gives and nothing else"
     else:
-        verdict = f"no Sequential could express it, because {_code(found['reason'])}"
-    counts = [f"{found['depth']} layers with weights on the longest path"]
+        verdict = f"no Sequential could express it, because {_code(graph_facts['reason'])}"
+    counts = [f"{graph_facts['depth']} layers with weights on the longest path"]
     counts += [
         f"{count} {'merge' if count == 1 else 'merges'}{'' if kind == 'other' else f' ({kind})'}"
-        for kind, count in found["merges"].items()
+        for kind, count in graph_facts["merges"].items()
         if count
     ]
-    skips = found["skip_connections"]
+    skips = graph_facts["skip_connections"]
     counts += [f"{skips} skip {'connection' if skips == 1 else 'connections'}"] if skips else []
-    counts += [f"`{layer['name']}` called {layer['calls']} times" for layer in found["shared_layers"]]
+    counts += [f"`{layer['name']}` called {layer['calls']} times" for layer in graph_facts["shared_layers"]]
     return (
         f"**{style}**: {why}\n\n`python -m zoo inspect {name}` finds it out from the graph: {verdict}. "
         f"It has {', '.join(counts)}. [Sequential or Functional?](../sequential_or_functional.md) compares the two."
@@ -281,7 +260,7 @@ def models_text(models: list[ModelInfo]) -> str:
     ]
     header = ("model", "input", "classes", "parameters", "MACs", "what it is")
     parts = [
-        table(header, rows, right=(2, 3, 4)),
+        tables.markdown_text(header, rows, right=(2, 3, 4)),
         "Parameters are the trainable ones, MACs the multiply-accumulates of convolutions and dense layers for one "
         "example, both at the defaults and exact; a test holds the built model to them.",
     ]
@@ -297,7 +276,7 @@ def models_text(models: list[ModelInfo]) -> str:
         defaults = group[0].hyperparameters
         whose = "" if len(alike) == 1 else f" of {', '.join(f'`{info.name}`' for info in group)}"
         rows = [(f"`{name}`", f"`{defaults[name]!r}`", explained[name]) for name in defaults]
-        parts += [f"Hyperparameters{whose}:", table(("name", "default", "what it is"), rows)]
+        parts += [f"Hyperparameters{whose}:", tables.markdown_text(("name", "default", "what it is"), rows)]
     return "\n\n".join(parts)
 
 
@@ -319,30 +298,21 @@ def meanings(info: ModelInfo) -> dict[str, str]:
 def baselines_text(recipes: list[Recipe]) -> str:
     """The recipes of a family with what was measured here and what others report."""
     if not recipes:
-        return f"No recipe yet, so nothing is claimed of this family: *{baselines.NOT_RUN}*."
+        return f"No recipe yet, so nothing is claimed of this family: *{NOT_RUN}*."
     rows = []
     for recipe in recipes:
-        recorded = (baselines.RESULTS / recipe.name).is_dir()
-        measured = measured_text(recipe) or f"*{baselines.NOT_RUN}*"
-        if recorded:
-            measured += f" ([records](../../results/{recipe.name}))"
+        measured = measured_text(recipe)
+        shown = f"{measured} ([records](../../results/{recipe.name}))" if measured else f"*{NOT_RUN}*"
         config = f"[`{recipe.name}`](../../configs/{recipe.name}.py)"
-        rows.append((config, recipe.tier, measured, recipe.published))
+        rows.append((config, recipe.tier, shown, recipe.published))
     header = ("recipe", "tier", "measured here, mean ± standard deviation of the last epoch", "published")
-    measured = [recipe.name for recipe in recipes if measured_text(recipe)]
+    run_here = [recipe.name for recipe in recipes if measured_text(recipe)]
     again = (
-        f"\n\n`python -m zoo reproduce {measured[0]}` runs it again and says whether it still holds."
-        if measured
+        f"\n\n`python -m zoo reproduce {run_here[0]}` runs it again and says whether it still holds."
+        if run_here
         else ""
     )
-    return table(header, rows) + again
-
-
-def measured_text(recipe: Recipe) -> str:
-    """The bands of a recipe; empty where it was not yet run."""
-    bands = {metric: band for metric, band in recipe.bands.items() if band}
-    figures = [f"{metric} {band.mean:.4f} ± {band.deviation:.4f}" for metric, band in bands.items()]
-    return f"{', '.join(figures)} ({next(iter(bands.values())).seeds} seeds)" if figures else ""
+    return tables.markdown_text(header, rows) + again
 
 
 def use_text(info: ModelInfo, recipes: list[Recipe]) -> str:
@@ -360,68 +330,3 @@ def use_text(info: ModelInfo, recipes: list[Recipe]) -> str:
         flags = f" --dataset=folder:PATH --image_size={side} {augment}"
     told = "No recipe stands behind this command: what it leaves out are the driver's defaults."
     return f"{code}\n\n    python train.py --model={info.name}{flags}\n\n{told}"
-
-
-def family_table() -> str:
-    """README: a row for each family."""
-    rows = [
-        (
-            f"[`{family}`](docs/models/{family}.md)",
-            models[0].style.capitalize(),
-            ", ".join(f"`{info.name}`" for info in models),
-            "; ".join(dict.fromkeys(registry.authors_and_year(info.paper) for info in models)),
-        )
-        for family, models in families().items()
-    ]
-    return table(("family", "style", "models", "source"), rows)
-
-
-def measured_table() -> str:
-    """README: the recipes that were run here."""
-    recipes = recipes_by_tier()
-    rows = [
-        (
-            f"`configs/{recipe.name}.py`",
-            recipe.title.removesuffix("."),
-            measured_text(recipe),
-            recipe.time.partition(",")[0],
-        )
-        for recipe in recipes
-        if measured_text(recipe)
-    ]
-    header = ("recipe", "what", "last epoch, mean ± standard deviation", "time of a run")
-    return table(header, rows)
-
-
-def published_table() -> str:
-    """README: the recipes that were not run here, with what others report."""
-    rows = []
-    for recipe in recipes_by_tier():
-        if measured_text(recipe):
-            continue
-        first = re.match(r"(none.*?|\S+ 0\.\d+)(?:[;,] | \(|$)([^;]*)", recipe.published)
-        figure, source = first.groups() if recipe.published_figures else (first[1], "")
-        rows.append((f"`configs/{recipe.name}.py`", recipe.tier, figure, source))
-    return table(("recipe", "tier", "published", "source"), rows)
-
-
-def benchmarks_table() -> str:
-    """README: training steps beside those of others, from the record of the benchmarks; empty where there is none."""
-    if not BENCHMARKS.is_file():
-        return ""
-    record = json.loads(BENCHMARKS.read_text(encoding="utf-8"))
-    rows = []
-    for work in record["works"].values():
-        if work["kind"] != "train":
-            continue
-        sides = work["sides"]
-        slower = (tables.spread(sides[peer]["times_slower"] if peer in sides else None) for peer in PEERS)
-        rate, fraction = (tables.number(sides["zoo"][key]) for key in ("images_per_second", "fraction_of_matmul"))
-        rows.append((work["title"], rate, *slower, fraction))
-    faster = (f"times faster than {tables.SIDES[peer]}" for peer in PEERS)
-    return table(("work", "zoo, images/s", *faster, "of matmul"), rows, right=(1,))
-
-
-def table(header: tuple[str, ...], rows: list[tuple[str, ...]], right: tuple[int, ...] = ()) -> str:
-    """A table in Markdown; the columns of `right` hold numbers."""
-    return "\n".join(tables.markdown(header, rows, right))

@@ -23,9 +23,9 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
 
 
-def spread(found: dict[str, float] | None) -> str:
+def spread(ratio: dict[str, float] | None) -> str:
     """Median (least to most), as benchmarks record them; `-` for none."""
-    return f"{number(found['median'])} ({number(found['least'])} to {number(found['most'])})" if found else "-"
+    return f"{number(ratio['median'])} ({number(ratio['least'])} to {number(ratio['most'])})" if ratio else "-"
 
 
 def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> list[str]:
@@ -35,22 +35,28 @@ def markdown(header: Sequence[str], rows: Iterable[Sequence[str]], right: Sequen
     return [lines[0], f"|{'|'.join(rule)}|", *lines[1:]]
 
 
+def markdown_text(header: Sequence[str], rows: Iterable[Sequence[str]], right: Sequence[int] = ()) -> str:
+    """The same table as one text."""
+    return "\n".join(markdown(header, rows, right))
+
+
 def not_measured(works: Iterable[dict[str, Any]]) -> dict[tuple[str, str], list[str]]:
-    """By side and reason the titles of the works that it should have taken part in and did not."""
-    found: dict[tuple[str, str], list[str]] = {}
+    """The titles of the works that a side should have taken part in and did not, by the side and the reason."""
+    titles: dict[tuple[str, str], list[str]] = {}
     for work in works:
-        for side, its in work["sides"].items():
-            if its["skipped"] and its["skipped"] != NO_SUCH_SIDE:
-                found.setdefault((SIDES.get(side, side), its["skipped"]), []).append(work["title"])
-    return found
+        for side, measured in work["sides"].items():
+            reason = measured["skipped"]
+            if reason and reason != NO_SUCH_SIDE:
+                titles.setdefault((SIDES.get(side, side), reason), []).append(work["title"])
+    return titles
 
 
 def slower(works: Iterable[dict[str, Any]]) -> dict[str, dict[int, tuple[float, float, float]]]:
-    """By side and number of the work how many times as long as the zoo it takes: the median, the least, the most."""
-    found: dict[str, dict[int, tuple[float, float, float]]] = {}
+    """How many times as long as the zoo each side takes for each work, by its number: median, least and most."""
+    ratios: dict[str, dict[int, tuple[float, float, float]]] = {}
     for row, work in enumerate(works):
-        for side, its in work["sides"].items():
-            if ratio := its["times_slower"]:
-                found.setdefault(side, {})[row] = (ratio["median"], ratio["least"], ratio["most"])
-    # In the order of SIDES, whatever the works' own.
-    return {side: found[side] for side in dict.fromkeys((*SIDES, *found)) if side in found}
+        for side, measured in work["sides"].items():
+            if ratio := measured["times_slower"]:
+                ratios.setdefault(side, {})[row] = (ratio["median"], ratio["least"], ratio["most"])
+    # The sides come in the order of SIDES, whatever order the works have them in.
+    return {side: ratios[side] for side in dict.fromkeys((*SIDES, *ratios)) if side in ratios}

@@ -17,12 +17,12 @@ def heads(answers: Answers, labels: Iterable[str]) -> dict[str, Answers]:
         answers: by name, (n,).
         labels: what is learned.
     """
-    found = {}
+    by_label = {}
     for label in labels:
         prefix = f"{label.replace('/', '.')}."
-        own = {name.removeprefix(prefix): values for name, values in answers.items() if name.startswith(prefix)}
-        found[label] = own or answers
-    return found
+        of_head = {name.removeprefix(prefix): values for name, values in answers.items() if name.startswith(prefix)}
+        by_label[label] = of_head or answers
+    return by_label
 
 
 def worst(answers: Answers, count: int) -> np.ndarray:

@@ -18,29 +18,22 @@ TIMES = ("wall_seconds", "train_seconds", "images_per_second")
 
 
 def sections(runs: Sequence[Run]) -> list[tuple[str, list[tuple[str, ...]]]]:
-    """What there is to say, as tables: a title, and rows of a name and a cell for each run.
+    """What is compared, as tables: each has a title, and rows of a name and a cell for each run.
 
     Raises:
-        ValueError: there are less than two runs.
+        RequestError: there are fewer than two runs.
     """
     if len(runs) < 2:
         raise RequestError("compare takes at least two runs")
-    fields = [_fields(run.config) for run in runs]
-    configs = [
-        (name, [own.get(name) for own in fields]) for name in dict.fromkeys(name for own in fields for name in own)
-    ]
-    places = [_surroundings(run.run) for run in runs]
-    around = [
-        (name, [own.get(name) for own in places]) for name in dict.fromkeys(name for own in places for name in own)
-    ]
-    metrics = dict.fromkeys(name for run in runs for name in run.result["metrics"])
-    results = [(name, [run.result["metrics"].get(name) for run in runs]) for name in metrics]
+    configs = _side_by_side([_fields(run.config) for run in runs])
+    surroundings = _side_by_side([_surroundings(run.run) for run in runs])
+    results = _side_by_side([run.result["metrics"] for run in runs])
     results += [(name, [run.result[name] for run in runs]) for name in ("steps", *TIMES)]
     digests = [run.result["state_sha256"] for run in runs]
     kinds = [provenance.kind(run.run, run.config.cpu_threads) for run in runs]
     return [
         ("config", [_row(name, values) for name, values in configs if _differ(values)]),
-        ("data, versions and machine", [_row(name, values) for name, values in around if _differ(values)]),
+        ("data, versions and machine", [_row(name, values) for name, values in surroundings if _differ(values)]),
         ("result", [_row(name, values) for name, values in results]),
         (
             "state",
@@ -54,6 +47,12 @@ def sections(runs: Sequence[Run]) -> list[tuple[str, list[tuple[str, ...]]]]:
     ]
 
 
+def _side_by_side(runs: Sequence[dict[str, Any]]) -> list[tuple[str, list[Any]]]:
+    """Each name that any of the runs has, with the value of every run; None for a run that lacks it."""
+    names = dict.fromkeys(name for values in runs for name in values)
+    return [(name, [values.get(name) for values in runs]) for name in names]
+
+
 def _fields(config: ExperimentConfig) -> dict[str, Any]:
     """The fields by name, each hyperparameter of the model by itself."""
     values = dataclasses.asdict(config)
@@ -63,15 +62,15 @@ def _fields(config: ExperimentConfig) -> dict[str, Any]:
 
 def _surroundings(run: dict[str, Any]) -> dict[str, Any]:
     """What `run.json` says of data, versions, machine and devices, by name; class names follow from the data."""
-    found = {name: value for name, value in run.get("dataset", {}).items() if name != "class_names"}
-    found |= {f"preprocessing.{name}": value for name, value in (run.get("preprocessing") or {}).items()}
+    facts = {name: value for name, value in run.get("dataset", {}).items() if name != "class_names"}
+    facts |= {f"preprocessing.{name}": value for name, value in (run.get("preprocessing") or {}).items()}
     # The family and the model of a processor are not those of a net.
     prefix = {name: f"processor.{name}" for name in ("vendor", "family", "model")}
     hardware = {prefix.get(name, name): value for name, value in run.get("hardware", {}).items()}
     hardware.pop("environment", None)
-    found |= run.get("versions", {}) | hardware
-    found |= {f"environment.{name}": value for name, value in provenance.environment(run.get("hardware", {})).items()}
-    return found | {name: run[name] for name in ("strategy", "replicas", "xla") if name in run}
+    facts |= run.get("versions", {}) | hardware
+    facts |= {f"environment.{name}": value for name, value in provenance.environment(run.get("hardware", {})).items()}
+    return facts | {name: run[name] for name in ("strategy", "replicas", "xla") if name in run}
 
 
 def _differ(values: list[Any]) -> bool:
@@ -93,12 +92,12 @@ def _text(value: Any) -> str:
 
 
 def _equals(values: list[Any]) -> list[str]:
-    """For each value which others are equal, by their numbers from 1; None is unknown, and equal to no other one."""
-    alike = ([other + 1 for other, its in enumerate(values) if its == value] for value in values)
-    return [
-        "unknown" if values[number - 1] is None else ", ".join(str(n) for n in same if n != number) or "none"
-        for number, same in enumerate(alike, 1)
-    ]
+    """For each value the numbers, from 1, of the others that are equal to it; None is unknown, and equal to none."""
+    texts = []
+    for place, value in enumerate(values):
+        equal = [str(number) for number, other in enumerate(values, 1) if other == value and number != place + 1]
+        texts.append("unknown" if value is None else ", ".join(equal) or "none")
+    return texts
 
 
 def write(runs: Sequence[Run], path: Path) -> None:
@@ -109,7 +108,7 @@ def write(runs: Sequence[Run], path: Path) -> None:
         path: of the page; its folder is made where it is not there.
 
     Raises:
-        ValueError: there are less runs, or the folder cannot be made; nothing was written.
+        RequestError: there are fewer than two runs, or the folder cannot be made; nothing was written.
     """
     tables = sections(runs)
     page.make_folder(path.parent)
@@ -134,8 +133,8 @@ def write(runs: Sequence[Run], path: Path) -> None:
 def lines(runs: Sequence[Run], names: Sequence[str], metric: str) -> list[figures.Line]:
     """A line for each run and split: a colour for each run, a dash for each split."""
     return [
-        figures.Line(f"{name}, {split}", list(found), list(found.values()), color=number, dash=dash)
+        figures.Line(f"{name}, {split}", list(by_epoch), list(by_epoch.values()), color=number, dash=dash)
         for number, (run, name) in enumerate(zip(runs, names, strict=True))
         for dash, split in enumerate(dict.fromkeys(row["split"] for row in run.curve))
-        if (found := points(run.curve, split, metric))
+        if (by_epoch := points(run.curve, split, metric))
     ]

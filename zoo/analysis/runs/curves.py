@@ -24,6 +24,6 @@ def curve(lines: Sequence[figures.Line], metric: str, path: Path, whose: str = "
 
 
 def last(line: figures.Line) -> str:
-    """The last value of a line, and of what band it is the mean."""
+    """The last value of a line; where it is the mean of a band, with the band's ends."""
     text = f"{line.y[-1]:.4g}"
     return text if line.low is None else f"{text} ({line.low[-1]:.4g} to {line.high[-1]:.4g})"

@@ -82,6 +82,9 @@ def drawn(draw: Callable[[Figure], Any], path: Path, size: tuple[float, float] =
         warnings.filterwarnings("ignore", r"Glyph \d+", UserWarning)
         figure = Figure(figsize=size, layout="constrained", facecolor="none")
         draw(figure)
+        # The same layout serves both formats. With an engine in place each would find it anew, by drawing twice.
+        figure.get_layout_engine().execute(figure)
+        figure.set_layout_engine(None)
         figure.savefig(path, format="png", dpi=200, facecolor="white")
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
@@ -222,9 +225,9 @@ def ratios(axes: Axes, works: Sequence[str], sides: dict[str, dict[int, tuple[fl
         sides: as `tables.slower` gives them; a side has the same colour and shape in every plot.
     """
     known = list(dict.fromkeys((*tables.SIDES, *sides)))[1:]
-    for number, (side, found) in enumerate(sides.items()):
-        places = [work + 0.15 + 0.6 * ((number + 0.5) / len(sides) - 0.5) for work in found]
-        median, least, most = np.array(list(found.values())).T
+    for number, (side, ratios_by_work) in enumerate(sides.items()):
+        places = [work + 0.15 + 0.6 * ((number + 0.5) / len(sides) - 0.5) for work in ratios_by_work]
+        median, least, most = np.array(list(ratios_by_work.values())).T
         which = known.index(side)
         style = {"color": COLORS[which % len(COLORS)], "fmt": MARKERS[which % len(MARKERS)], "markersize": 4}
         label = tables.SIDES.get(side, side)

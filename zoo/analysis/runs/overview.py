@@ -7,44 +7,46 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
-from zoo import baselines, registry
+from zoo import registry
 from zoo.analysis.docs import tables
-from zoo.analysis.nets import complexity, find, graph
 from zoo.analysis.nets.facts import count_text
 from zoo.analysis.runs import figures, page
+from zoo.analysis.runs.costs import Cost, cost
 from zoo.analysis.runs.curves import curve, last
 from zoo.analysis.runs.page import Markup
-from zoo.baselines import Band, Recipe
+from zoo.analysis.runs.waiting import say, with_progress
+from zoo.baselines.bands import Band, measured_bands
+from zoo.baselines.recipes import NOT_RUN, Recipe
 from zoo.config import ExperimentConfig
-from zoo.errors import RequestError, RunError
-from zoo.runs.records import Run, evaluation_metrics, points, read_benchmarks, read_records
-from zoo.training.data import open_data
+from zoo.runs.records import Run, points, read_benchmarks, read_records
 
 Recipes = Mapping[str, tuple[Recipe, ExperimentConfig]]
-Costs = Mapping[str, tuple[int, int | None] | str]
-# Recipe, metric, and what its seeds gave; None of a recipe that was not yet run.
+Costs = Mapping[str, Cost | str]
+# A recipe, a metric, and the band that its seeds gave; None where the recipe was not yet run.
 Row = tuple[str, str, Band | None]
 
 
-def write_overview(folder: Path, output: Path, recipes: Recipes, **options) -> Path:
+def write_overview(folder: Path, output: Path, recipes: Recipes, *, data_dir: str | None = None) -> Path:
     """Writes the page of a folder of records, and its figures as PNG beside it.
 
     Args:
-        folder: of records, see `runs.read_records`, and of `benchmarks.json`; each may be missing.
-        output: a folder, which is made where it is not there.
-        recipes: what `zoo.baselines.read_recipe` says of each recipe, and its config.
-        **options: `data_dir`, `memory_gib`, see `open_data`.
+        folder: the folder that holds records, see `zoo.runs.records`, and `benchmarks.json`; each may be missing.
+        output: the folder of the page, which is made where it is not there.
+        recipes: by name, what the config file says of itself and the config.
+        data_dir: where datasets are prepared. Only their descriptions are read there, if at all.
 
     Returns:
         The path of the page.
 
     Raises:
-        ValueError: a record cannot be read or lacks a metric, or the folder cannot be made; nothing was written.
+        RequestError: a record cannot be read or lacks a metric, or the folder cannot be made; nothing was written.
     """
     records, benchmarks = read_records(folder), read_benchmarks(folder)
     rows = baseline_rows(records, recipes)
     page.make_folder(output)
-    costs = {name: cost(runs[0].config, **options) for name, runs in records.items()}
+    say(f"{sum(map(len, records.values()))} runs of {len(records)} recipes are read")
+    counting = with_progress(list(records.items()), "counting parameters and MACs")
+    costs = {name: cost(runs[0].config, data_dir) for name, runs in counting}
     sections = [
         page.section("Baselines", *baseline_table(rows, costs, recipes)),
         page.section("Learning curves", *learning(records, rows, output)),
@@ -58,49 +60,32 @@ def write_overview(folder: Path, output: Path, recipes: Recipes, **options) -> P
     return path
 
 
-def cost(config: ExperimentConfig, **options: Any) -> tuple[int, int | None] | str:
-    """Trainable parameters and MACs of a recipe's model at its own images and classes; or why they are not known.
-
-    The model is built without weights; its sizes come from the dataset.
-    """
-    try:
-        data = open_data(config, **options)
-        takes = registry.model_info(config.model).hyperparameters
-        given = {**data.task.builder_arguments(takes), **config.model_args}
-        with find.opened(config.model, input_shape=data.image_shape, **given) as (model, _):
-            return graph.count_parameters(model.trainable_variables), complexity.macs(graph.calls(model))
-    except (RequestError, RunError) as error:
-        return str(error)
-
-
 def baseline_rows(records: Mapping[str, Sequence[Run]], recipes: Recipes) -> list[Row]:
     """A row for each metric of each recipe, by name.
 
     Raises:
-        ValueError: a record lacks a metric that its recipe names.
+        RequestError: a record lacks a metric that its recipe names.
     """
     rows = []
     for name in sorted({*records, *recipes}):
         runs = records.get(name, ())
-        if name in recipes:
-            metrics = list(recipes[name][0].bands)
-        else:
-            split = runs[0].config.eval_split
-            metrics = [f"{split}/{metric}" for metric in evaluation_metrics(runs[0]) if metric.endswith("accuracy")]
+        recipe = recipes[name][0] if name in recipes else None
         results = [{"config": name, "result": run.result} for run in runs]
-        bands = baselines.bands_of(results, metrics) if runs else dict.fromkeys(metrics)
+        # Of a recipe without runs only what others report tells the metric.
+        unknown = dict.fromkeys((recipe and recipe.published_metrics) or ("-",))
+        bands = measured_bands(recipe, results) if results else unknown
         rows += [(name, metric, band) for metric, band in bands.items()]
     return rows
 
 
 def baseline_table(rows: Sequence[Row], costs: Costs, recipes: Recipes) -> list[Markup]:
-    """The table, and what the costs of which recipe could not be counted for."""
+    """The table, and below it the recipes whose models could not be counted, with the reason."""
     lines = []
     for name, metric, band in rows:
         published = recipes[name][0].published_figures.get(metric, "none") if name in recipes else ""
         counted = costs.get(name)
         numbers = counted if isinstance(counted, tuple) else (None, None)
-        measured = (f"{band.mean:.4f}", f"{band.deviation:.4f}", band.seeds) if band else (baselines.NOT_RUN, "", "")
+        measured = (f"{band.mean:.4f}", f"{band.deviation:.4f}", band.seeds) if band else (NOT_RUN, "", "")
         counts = ("" if number is None else count_text(number) for number in numbers)
         lines.append((page.element("code", name), metric, *measured, published, *counts))
     head = ("recipe", "metric", "mean", "deviation", "seeds", "published", "parameters", "MACs")
@@ -125,7 +110,7 @@ def learning(records: Mapping[str, Sequence[Run]], rows: Sequence[Row], output: 
     if not records:
         return [page.paragraph("There are no records; python -m zoo reproduce makes them.")]
     parts = [page.paragraph("The mean over seeds, in a band from the least to the most.")]
-    for name, runs in records.items():
+    for name, runs in with_progress(list(records.items()), "drawing the learning curves"):
         plots, once = [], []
         for metric in ("loss", *(metric.partition("/")[2] for recipe, metric, _ in rows if recipe == name)):
             lines = [
@@ -141,7 +126,7 @@ def learning(records: Mapping[str, Sequence[Run]], rows: Sequence[Row], output: 
 
 
 def band(runs: Sequence[Run], split: str, metric: str, number: int) -> figures.Line:
-    """The mean over the runs at the epochs that all have; of several runs the least and the most too."""
+    """The mean over the runs at the epochs that all have; with the least and the most where there are several."""
     curves = [points(run.curve, split, metric) for run in runs]
     epochs = [epoch for epoch in curves[0] if all(epoch in curve for curve in curves)]
     columns = [[curve[epoch] for curve in curves] for epoch in epochs]
@@ -172,11 +157,10 @@ def against_cost(
         label = f"{config.model}\n{config.epochs} epochs{told}"
         groups.setdefault((config.dataset, metric), []).append((label, y, deviation, numbers))
     plotted = []
-    for (dataset, metric), found in groups.items():
-        if len(found) < 2:
-            continue
+    several = [(key, members) for key, members in groups.items() if len(members) > 1]
+    for (dataset, metric), members in with_progress(several, "drawing accuracy against cost"):
         for which, kind in enumerate(("parameters", "MACs")):
-            drawn = [figures.Point(m, n[which], y, d) for m, y, d, n in found if n[which] is not None]
+            drawn = [figures.Point(m, n[which], y, d) for m, y, d, n in members if n[which] is not None]
             title = f"{metric} on {dataset} against {kind}"
             svg = figures.drawn(
                 lambda figure, drawn=drawn, kind=kind, metric=metric: figures.costs(figure, drawn, kind, metric),
@@ -208,7 +192,8 @@ def throughput(benchmarks: dict[str, Any] | None, output: Path) -> list[Markup]:
     if machine["matmul_gflops"]:
         text += f", which multiply matrices at {machine['matmul_gflops']:,.0f} GFLOP/s"
     kinds = dict.fromkeys(work["kind"] for work in works)
-    plots = [ratios(kind, [work for work in works if work["kind"] == kind], output) for kind in kinds]
+    drawing = with_progress(list(kinds), "drawing throughput against peers")
+    plots = [ratios(kind, [work for work in works if work["kind"] == kind], output) for kind in drawing]
     measured = [(work, side) for work in works for side in work["sides"].values() if not side["skipped"]]
     rows = [(page.marked(work["title"]), page.marked(side["title"]), *_timing(work, side)) for work, side in measured]
     head = (

@@ -112,11 +112,18 @@ def image(source: str, alt: str) -> Markup:
     return Markup(f'<img src="{source}" alt="{html.escape(alt)}">')
 
 
+def check_folder(path: Path) -> None:
+    """Raises a `RequestError` where the folder of a page cannot be made, before anything is done for the page."""
+    present = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    if not present.is_dir():
+        raise RequestError(f"output is {str(path)!r}, which cannot be made: {present} is a file")
+
+
 def make_folder(path: Path) -> None:
     """Makes the folder of a page; only when all that could be refused has been.
 
     Raises:
-        ValueError: it cannot be made.
+        RequestError: it cannot be made.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)

@@ -1,11 +1,9 @@
 """The page of one run: what it was, how it learned, and what it got wrong."""
 
-import dataclasses
 import json
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from zoo import metrics
@@ -13,54 +11,18 @@ from zoo.analysis.runs import answers as chosen
 from zoo.analysis.runs import figures, page, plots
 from zoo.analysis.runs.answers import Answers
 from zoo.analysis.runs.curves import curve
+from zoo.analysis.runs.images import Images, open_images
 from zoo.analysis.runs.page import Markup
+from zoo.analysis.runs.waiting import with_progress
 from zoo.config import ExperimentConfig, differences
-from zoo.data.batches import EvaluationBatches
-from zoo.errors import RequestError, RunError
+from zoo.errors import RequestError
 from zoo.runs.provenance import machine_text
 from zoo.runs.records import Run, curve_metrics, evaluation_metrics, points, read_answers
-from zoo.training.data import open_data
 
 MISTAKES = 24
 PAIRS = 12  # of each kind
 CONFUSED = 20
 EPISODES = 5  # of all, and of those that went wrong
-
-
-@dataclasses.dataclass(frozen=True)
-class Images:
-    """The images of a run's evaluation split, as far as they can be had.
-
-    Attributes:
-        batches: None where they cannot.
-        why: they cannot, for the reader.
-    """
-
-    batches: EvaluationBatches | None
-    why: str = ""
-
-    def at(self, positions: np.ndarray) -> dict[str, np.ndarray]:
-        """By name, such as `image` or `left` and `right`, (n, height, width, channels), from 0 to 255."""
-        batch = self.batches.evaluate(keras.ops.convert_to_tensor(positions, "int64"))
-        return {name: np.asarray(batch[name]) for name in self.batches.image_names}
-
-
-def open_images(run: Run, **options: Any) -> Images:
-    """Opens the dataset of a run; where it is not there, or is another one now, the reason is kept.
-
-    Args:
-        run: of a workdir.
-        **options: `data_dir`, `memory_gib`, see `open_data`.
-    """
-    preprocessing, recorded = run.run.get("preprocessing"), run.run.get("dataset", {})
-    statistics = preprocessing and (preprocessing["mean"], preprocessing["deviation"])
-    try:
-        data = open_data(run.config, statistics=statistics, **options)
-    except (RequestError, RunError) as error:
-        return Images(None, str(error))
-    if data.evaluation.fingerprint != recorded.get("eval_sha256", data.evaluation.fingerprint):
-        return Images(None, f"{run.config.eval_split} of {run.config.dataset} holds other examples than in the run.")
-    return Images(data.evaluation_batches())
 
 
 def write_run(run: Run, output: Path, **options: Any) -> Path:
@@ -69,13 +31,13 @@ def write_run(run: Run, output: Path, **options: Any) -> Path:
     Args:
         run: of a workdir.
         output: a folder, which is made where it is not there.
-        **options: `data_dir`, `memory_gib`, see `open_data`.
+        **options: `data_dir`, `memory_gib`, see `open_images`.
 
     Returns:
         The path of the page.
 
     Raises:
-        ValueError: the answers cannot be read, or the folder cannot be made; nothing was written.
+        RequestError: the answers cannot be read, or the folder cannot be made; nothing was written.
     """
     answers = read_answers(run.folder)
     page.make_folder(output)
@@ -85,16 +47,30 @@ def write_run(run: Run, output: Path, **options: Any) -> Path:
         sections.append(page.section("Answers", page.paragraph(reason)))
     else:
         images = open_images(run, **options)
-        if "score" in answers:
-            sections += verification(run, answers, images, output)
-        else:
-            names = run.run["dataset"]["class_names"]
-            for label, own in chosen.heads(answers, names).items():
-                sections += of_label(label, own, names[label], images, output, alone=len(names) == 1)
+        try:
+            sections += answered(run, answers, images, output)
+        except RequestError as error:
+            # An image that is damaged now was whole when the run was evaluated; the answers stand without it.
+            sections += answered(run, answers, Images(None, f"{error}."), output)
     title = f"{run.result['model']} on {run.result['dataset']}, {run.name}"
     path = output / "index.html"
     path.write_text(page.document(title, lead(run), sections), encoding="utf-8")
     return path
+
+
+def answered(run: Run, answers: Answers, images: Images, output: Path) -> list[tuple[str, Markup]]:
+    """What the run answered to the evaluation examples.
+
+    Raises:
+        RequestError: an image cannot be read.
+    """
+    if "score" in answers:
+        return verification(run, answers, images, output)
+    names, sections = run.run["dataset"]["class_names"], []
+    heads = list(chosen.heads(answers, names).items())
+    for label, of_head in with_progress(heads, "drawing what was answered about each label"):
+        sections += of_label(label, of_head, names[label], images, output, alone=len(names) == 1)
+    return sections
 
 
 def lead(run: Run) -> Markup:
@@ -161,11 +137,11 @@ def learning(run: Run, output: Path) -> tuple[str, Markup]:
     """A plot for each metric that was measured more than once, by epoch."""
     splits = list(dict.fromkeys(row["split"] for row in run.curve))
     plots_of_metrics = []
-    for metric in curve_metrics(run.curve):
+    for metric in with_progress(curve_metrics(run.curve), "drawing the learning curves"):
         lines = [
-            figures.Line(split, list(found), list(found.values()), color=number, dash=number)
+            figures.Line(split, list(by_epoch), list(by_epoch.values()), color=number, dash=number)
             for number, split in enumerate(splits)
-            if (found := points(run.curve, split, metric))
+            if (by_epoch := points(run.curve, split, metric))
         ]
         plots_of_metrics.append(curve(lines, metric, figures.file(output, "curve", metric)))
     drawn = [plot for plot in plots_of_metrics if plot]
@@ -218,7 +194,7 @@ def mistakes(label: str, answers: Answers, names: list[str], images: Images, out
     else:
         words = [f"error {answers['error'][i]:.4g}" for i in worst]
         text = "The largest errors first."
-    if images.batches is None:
+    if images.source is None:
         rows = zip(worst, words, strict=True)
         listed = page.table(("example", "answer"), rows, label="worst mistakes", numbers=(0,))
         return [page.paragraph(text), _no_images(images), listed]
@@ -275,7 +251,7 @@ def roc(score: np.ndarray, same: np.ndarray, output: Path) -> list[Markup]:
 
 def misleading(score: np.ndarray, same: np.ndarray, images: Images, output: Path) -> list[Markup]:
     """The most alike pairs of different classes, and the least alike of one class."""
-    if images.batches is None:
+    if images.source is None:
         return [_no_images(images)]
     parts = []
     kinds = ("Different classes, the most alike first", "One class, the least alike first")
@@ -306,10 +282,10 @@ def one_shot(run: Run, score: np.ndarray, same: np.ndarray, images: Images, outp
     num_pairs, ways, shots = run.run["dataset"]["eval_examples"], run.config.ways, run.config.shots
     by_class, right, taken = chosen.episodes(score[num_pairs:], same[num_pairs:], ways, shots)
     wrong = np.flatnonzero(right != taken)
-    found = {name: value for name, value in evaluation_metrics(run).items() if name.startswith("one_shot_")}
-    reached = ", ".join(f"{name} {value:.4f}" for name, value in found.items())
+    accuracies = {name: value for name, value in evaluation_metrics(run).items() if name.startswith("one_shot_")}
+    reached = ", ".join(f"{name} {value:.4f}" for name, value in accuracies.items())
     text = f"{len(right)} episodes of {ways} classes, {shots} of each; {reached}, chance {1 / ways:.4f}."
-    if images.batches is None:
+    if images.source is None:
         return [page.paragraph(text), _no_images(images)]
     parts = [page.paragraph(text)]
     for title, name, numbers in (
@@ -352,4 +328,4 @@ def _framed(pixels: np.ndarray, alt: str, words: str, css: str | None) -> Markup
 
 
 def _no_images(images: Images) -> Markup:
-    return page.paragraph(f"The images cannot be shown: {images.why}", css="soft")
+    return page.paragraph(page.marked(f"The images cannot be shown: {images.why}"), css="soft")

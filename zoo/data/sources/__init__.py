@@ -1,15 +1,19 @@
 """From a dataset's name to an `ExampleSource`: random access to the examples of one split."""
 
 from zoo.data.sources import folder, synthetic, tfds_source
-from zoo.data.sources.example_source import ExampleSource, Feature, InMemorySource, fetch_examples
+from zoo.data.sources.example_source import Description, ExampleSource, Feature, InMemorySource, fetch_examples
+from zoo.data.sources.tfds_builders import NotPreparedError
 from zoo.errors import RequestError
 
 __all__ = [
     "DEFAULT_MEMORY_BYTES",
     "EMBEDDED",
+    "Description",
     "ExampleSource",
     "Feature",
     "InMemorySource",
+    "NotPreparedError",
+    "describe_source",
     "fetch_examples",
     "load_source",
 ]
@@ -26,6 +30,7 @@ def load_source(
     *,
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     skip_corrupt: bool = False,
+    for_a_few: bool = False,
 ) -> ExampleSource:
     """Prepares a dataset where that was not done yet, and opens one of its splits.
 
@@ -41,16 +46,37 @@ def load_source(
         memory_bytes: a split whose decoded examples take at most so much is held in memory, and so is one whose
             encoded images do; a larger one is read by index.
         skip_corrupt: leave out the images of a folder that cannot be decoded, see `folder`.
+        for_a_few: only a few of the examples will be asked for. Then nothing is prepared, and what can be read by index
+            is, however small it is; the fingerprint is that of the files where they are read by index.
 
     Raises:
-        ValueError: there is no such dataset, split or folder, it cannot be prepared or read, it has no images, or the
+        NotPreparedError: it is not prepared, and was not to be.
+        RequestError: there is no such dataset, split or folder, it cannot be prepared or read, it has no images, or the
             slice is empty; the message is one line that says what to change.
     """
     if memory_bytes < 0:
         raise RequestError(f"memory_bytes is {memory_bytes}; it must be at least 0")
     kind = name.partition(":")[0]
     if kind == "folder":
-        return folder.load(name, split, memory_bytes=memory_bytes, skip_corrupt=skip_corrupt)
+        return folder.load(name, split, memory_bytes=0 if for_a_few else memory_bytes, skip_corrupt=skip_corrupt)
     if kind == "synthetic":
         return synthetic.load(name, split)
-    return tfds_source.load(name, split, data_dir, memory_bytes=memory_bytes, embedded=EMBEDDED)
+    return tfds_source.load(name, split, data_dir, memory_bytes=memory_bytes, embedded=EMBEDDED, for_a_few=for_a_few)
+
+
+def describe_source(name: str, split: str, data_dir: str | None = None) -> Description:
+    """What is known of a dataset's examples without preparing it, and without reading any of them.
+
+    Args:
+        name: see `load_source`; the images of a folder are listed.
+        split: see `load_source`.
+        data_dir: see `load_source`.
+
+    Raises:
+        NotPreparedError: it is not prepared, and was not to be.
+        RequestError: there is no such dataset or folder, or it has no images.
+    """
+    if name.partition(":")[0] in ("folder", "synthetic"):
+        source = load_source(name, split, for_a_few=True)
+        return Description(source.name, source.features, source.default_label)
+    return tfds_source.describe(name, data_dir, embedded=EMBEDDED)

@@ -35,6 +35,15 @@ class Feature:
     encoded: bool = False
 
 
+@dataclasses.dataclass(frozen=True)
+class Description:
+    """What is known of a dataset's examples before they are there; see `ExampleSource`."""
+
+    name: str
+    features: dict[str, Feature]
+    default_label: str | None
+
+
 class ExampleSource(Protocol):
     """Random access to the examples of one split.
 

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tqdm
 
 from zoo.data import images
-from zoo.data.sources.example_source import Feature, adopt, empty_array
+from zoo.data.sources.example_source import ExampleSource, Feature, adopt, empty_array, fetch_examples
 from zoo.errors import RequestError, unknown
 
 # Examples that are read, parsed and decoded at once while a split is read as a whole.
@@ -138,6 +138,20 @@ def read_encoded(batches: tf.data.Dataset, num_examples: int, name: str) -> dict
     if len(tensors["image"]) != num_examples:
         raise tf.errors.DataLossError(None, None, f"{len(tensors['image'])} examples instead of {num_examples}")
     return tensors
+
+
+def fetch_images(source: ExampleSource, indices: np.ndarray) -> np.ndarray:
+    """The images of a few examples, (n, ...) uint8.
+
+    Raises:
+        RequestError: one of them cannot be read or decoded.
+    """
+    try:
+        return fetch_examples(source, indices)["image"]
+    except tf.errors.OpError as error:
+        stored = getattr(source, "stored", source)
+        damaged = stored.first_corrupt(indices) if hasattr(stored, "first_corrupt") else None
+        raise RequestError(f"{damaged or f'an image of {source.name}'} cannot be decoded") from error
 
 
 def fetched_by_numpy(read, indices: tf.Tensor) -> tf.Tensor:

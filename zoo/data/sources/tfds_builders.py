@@ -21,6 +21,10 @@ _MODULE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<builder>[A-Za-z_]\w*)(?P<
 _CONNECT_SECONDS = 5.0
 
 
+class NotPreparedError(RequestError):
+    """A dataset is not there, and was not to be prepared."""
+
+
 class Dataset(NamedTuple):
     """How a dataset is opened and prepared.
 
@@ -126,6 +130,17 @@ def opened(dataset: Dataset) -> Any:
         # TFDS names the dataset and its arguments first, then what is wrong.
         reason = _one_line(error).rpartition('}": ')[2]
         raise RequestError(f"dataset is {dataset.name!r}; it cannot be opened: {reason}") from error
+
+
+def found(dataset: Dataset, builder: Any) -> Any:
+    """The builder of a dataset that is prepared already; nothing is downloaded, made or written.
+
+    Raises:
+        NotPreparedError: it is not prepared.
+    """
+    if not builder.data_path.exists():
+        raise NotPreparedError(f"{dataset.name} is not prepared in {dataset.root}")
+    return builder
 
 
 def prepared(dataset: Dataset, builder: Any) -> Any:

@@ -14,7 +14,7 @@ import numpy as np
 import tensorflow as tf
 
 from zoo.data.sources import tfds_builders
-from zoo.data.sources.example_source import ExampleSource, Feature, InMemorySource, check_feature
+from zoo.data.sources.example_source import Description, ExampleSource, Feature, InMemorySource, check_feature
 from zoo.data.sources.reading import (
     READ_AT_ONCE,
     empty_split,
@@ -100,8 +100,29 @@ class ArrayRecordSource:
         return np.concatenate(parts)
 
 
+def describe(name: str, data_dir: str | None, *, embedded: Mapping[str, str]) -> Description:
+    """What a dataset's builder says of its examples, prepared or not.
+
+    Args:
+        name: as for `load`.
+        data_dir: likewise.
+        embedded: likewise.
+
+    Raises:
+        RequestError: there is no such dataset, or it has no images.
+    """
+    schema = _schema(name, tfds_builders.opened(tfds_builders.find(name, data_dir, embedded)))
+    return Description(name, schema.features, schema.default_label)
+
+
 def load(
-    name: str, split: str, data_dir: str | None, *, memory_bytes: int, embedded: Mapping[str, str]
+    name: str,
+    split: str,
+    data_dir: str | None,
+    *,
+    memory_bytes: int,
+    embedded: Mapping[str, str],
+    for_a_few: bool = False,
 ) -> ExampleSource:
     """Prepares a dataset where that was not done yet, and opens one of its splits.
 
@@ -111,15 +132,16 @@ def load(
         data_dir: where datasets are prepared; default: TFDS' own.
         memory_bytes: how much may be held in memory.
         embedded: name to `module:Builder` of the datasets that come with the zoo.
+        for_a_few: see `zoo.data.sources.load_source`.
 
     Raises:
-        ValueError: see `zoo.data.sources.load_source`.
+        RequestError: see `zoo.data.sources.load_source`.
     """
     dataset = tfds_builders.find(name, data_dir, embedded)
     builder = tfds_builders.opened(dataset)
     # Known without the data, and nobody wants to download a set for nothing.
     _image_key(name, builder.info)
-    builder = tfds_builders.prepared(dataset, builder)
+    builder = tfds_builders.found(dataset, builder) if for_a_few else tfds_builders.prepared(dataset, builder)
     if not builder.info.splits:
         raise _damaged(name, builder)
     with_index = _prefer_array_record(builder)
@@ -133,9 +155,10 @@ def load(
     schema = _schema(name, builder)
     try:
         stored_bytes = _stored_bytes(info.file_instructions)
-        if min(stored_bytes, _decoded_bytes(schema, num_examples)) > memory_bytes:
-            if with_index:
-                return ArrayRecordSource(name, builder, split, schema)
+        too_large = min(stored_bytes, _decoded_bytes(schema, num_examples)) > memory_bytes
+        if with_index and (too_large or for_a_few):
+            return ArrayRecordSource(name, builder, split, schema)
+        if too_large:
             raise _too_large(name, builder, split, stored_bytes, memory_bytes, dataset)
         return _read(name, builder, split, schema, memory_bytes)
     except (tf.errors.OpError, OSError) as error:
