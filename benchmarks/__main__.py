@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 from benchmarks import table
 from benchmarks.turns import ROOT, Dropped, play
@@ -110,9 +110,17 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
     return options
 
 
-def make_parser(program: str, description: str, works: Iterable[str], *, rounds: int) -> console.Parser:
+class Parser(argparse.ArgumentParser):
+    """Reports a wrong request as the commands of the zoo do: one line, exit status 2."""
+
+    def error(self, message: str) -> NoReturn:
+        """Raises a `RequestError`."""
+        raise RequestError(f"{message}; see {self.prog} --help")
+
+
+def make_parser(program: str, description: str, works: Iterable[str], *, rounds: int) -> argparse.ArgumentParser:
     """A parser of what every command of benchmarks takes: works, rounds, the peers' Python, where records go."""
-    parser = console.Parser(
+    parser = Parser(
         prog=program,
         description=description,
         epilog=f"Works: {', '.join(works)}.",

@@ -53,7 +53,7 @@ PACKAGES = {
     "zoo.training": {"keras", "numpy", "tensorflow", "tensorboard", "tqdm"},
     "zoo.analysis": {"keras", "numpy", "matplotlib"},
     "zoo.places": {"numpy", "tensorflow"},
-    "zoo.runs": {"keras", "numpy"},
+    "zoo.runs": {"filelock", "keras", "numpy"},
     "zoo.use": {"numpy"},
     "zoo.baselines": {"scipy"},
     "zoo.cli.console": {"tensorflow"},  # only to import it quietly

@@ -6,6 +6,7 @@ import signal
 import pytest
 
 from zoo.errors import RunError
+from zoo.runs import files
 from zoo.runs.files import remove_leftovers, replacing, write_atomically, writing
 
 
@@ -72,3 +73,20 @@ def test_leftovers_go_and_the_rest_stays(tmp_path):
     remove_leftovers(tmp_path)
     assert sorted(os.listdir(tmp_path)) == [".lock", "result.json"]
     remove_leftovers(tmp_path / "nowhere")
+
+
+def test_where_folders_cannot_be_opened_files_are_synced_all_the_same(tmp_path, monkeypatch):
+    """As on Windows, which opens no folder, and flushes a file only for who may write to it."""
+    opened, own = [], os.open
+
+    def windows_open(path, flags, *mode):
+        assert not os.path.isdir(path)
+        opened.append(flags & os.O_RDWR)
+        return own(path, flags, *mode)
+
+    monkeypatch.setattr(files, "_WINDOWS", True)
+    monkeypatch.setattr(files.os, "open", windows_open)
+    (tmp_path / "new").write_bytes(b"1")
+    files.sync(tmp_path / "new")
+    files.sync(tmp_path)
+    assert opened == [os.O_RDWR]

@@ -209,7 +209,7 @@ def test_a_float16_gradient_that_is_not_finite_changes_nothing_but_the_scale(rep
         BLOCK["image"] = images
     assert optimizer.dynamic_scale.numpy() == scale / 8
     # The schedule goes on all the same: it ends with the run, and the log says what it is.
-    assert (int(optimizer.iterations), int(optimizer.steps_taken)) == (0, 3)
+    assert (optimizer.iterations.numpy(), optimizer.steps_taken.numpy()) == (0, 3)
     config = ExperimentConfig(learning_rate=0.1, schedule="cosine", epochs=1)
     assert float(optimizer.learning_rate) == float(LearningRate(config, 10)(3))
     for variable, value in zip(model.trainable_variables, before, strict=True):

@@ -27,6 +27,7 @@ from zoo.runs.workdir import Workdir
 
 # Flags that say where a run happened, and so are left out of its record.
 _PLACES = ("--data_dir", "--workdir")
+_WINDOWS = os.name == "nt"
 
 
 @dataclasses.dataclass(frozen=True)
@@ -176,17 +177,18 @@ def _run(name: str, seed: int, data_dir: str | None, workdir: Path) -> float:
     began = time.monotonic()
     with tempfile.TemporaryFile() as errors:
         with _forwarding() as (processes, received):
-            # In a group of its own the process gets one signal, ours, and not the terminal's beside it.
+            # In a group of its own the process gets one signal, ours, and not the terminal's beside it. Windows has no
+            # such signals: there the console's own Ctrl-C reaches the process, as it reaches this one.
             process = subprocess.Popen(
                 command,
                 cwd=recipes.ROOT,
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
                 stderr=errors,
-                process_group=0,
+                process_group=None if _WINDOWS else 0,
             )
             processes.append(process)
-            if received:
+            if received and not _WINDOWS:
                 process.send_signal(received[0])
             status = process.wait()
         errors.seek(0)
@@ -206,7 +208,7 @@ def _forwarding() -> Iterator[tuple[list[subprocess.Popen], list[int]]]:
 
     def forward(number: int, frame: Any) -> None:
         received.append(number)
-        for process in processes:
+        for process in [] if _WINDOWS else processes:
             process.send_signal(number)
 
     numbers = [number for number in (signal.SIGINT, signal.SIGTERM) if signal.getsignal(number) is not signal.SIG_IGN]

@@ -9,6 +9,7 @@ takes the newest one whose bytes are those that were written. Nothing in a check
 arrays are read without pickle.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -78,7 +79,9 @@ class Checkpoints:
         last = [other for other in steps if other <= step][-self._keep :]
         for other in steps:
             if other > step or (other not in last and other != best):
-                self._remove(self._path(other))
+                # On Windows a checkpoint that another process reads stays until the next time.
+                with contextlib.suppress(*((PermissionError,) if os.name == "nt" else ())):
+                    self._remove(self._path(other))
 
     def _remove(self, checkpoint: Path) -> None:
         """Removes a checkpoint, which is there whole or not at all for whoever reads meanwhile."""
@@ -94,7 +97,8 @@ class Checkpoints:
         with open(folder / "state.npz", "wb") as file:
             hashing = _Hashing(file)
             _pack(hashing, state, progress)
-        (folder / "SHA256SUMS").write_text(f"{hashing.digest.hexdigest()}  state.npz\n")
+        # Bytes, since Windows would end the line in a way that `sha256sum -c` does not know.
+        (folder / "SHA256SUMS").write_bytes(f"{hashing.digest.hexdigest()}  state.npz\n".encode())
         for path in (folder / "state.npz", folder / "SHA256SUMS", folder):
             sync(path)
 

@@ -14,9 +14,11 @@ from typing import Any
 
 from zoo.errors import RunError
 
+_WINDOWS = os.name == "nt"
 _REMEDIES = {
     errno.ENOSPC: "make space on that disk",
-    errno.EDQUOT: "make space within the quota",
+    # Not every system knows it.
+    getattr(errno, "EDQUOT", errno.ENOSPC): "make space within the quota or on that disk",
     errno.EFBIG: "raise the limit of a file's size (ulimit -f)",
     errno.EROFS: "make that disk writable",
     errno.EACCES: "make it writable",
@@ -83,7 +85,10 @@ def remove_leftovers(folder: Path) -> None:
 
 def sync(path: Path) -> None:
     """Waits until the disk has a file's content, or a folder's entries, as after a rename in it."""
-    descriptor = os.open(path, os.O_RDONLY)
+    # Windows opens no folder, and flushes a file only for who may write to it.
+    if _WINDOWS and path.is_dir():
+        return
+    descriptor = os.open(path, os.O_RDWR if _WINDOWS else os.O_RDONLY)
     try:
         os.fsync(descriptor)
     finally:

@@ -7,7 +7,6 @@ import contextlib
 import csv
 import dataclasses
 import datetime
-import fcntl
 import io
 import json
 import os
@@ -17,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from filelock import FileLock, Timeout
 
 from zoo.config import ExperimentConfig, differences
 from zoo.errors import RequestError
@@ -135,18 +135,20 @@ class Workdir:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = open(self.path / ".lock", "w")  # noqa: SIM115 - closed below
+            lock = FileLock(self.path / ".lock").acquire(timeout=0)
+        except Timeout as error:
+            raise RequestError(
+                f"another process is running in workdir {self.path}; wait for it, or name another folder"
+            ) from error
+        except NotImplementedError as error:
+            raise RequestError(
+                f"workdir {self.path} is on a file system that cannot lock files; name another folder with --workdir"
+            ) from error
         except OSError as error:
             raise RequestError(
                 f"workdir {self.path} cannot be written to ({error.strerror}); name another folder with --workdir"
             ) from error
         with lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError as error:
-                raise RequestError(
-                    f"another process is running in workdir {self.path}; wait for it, or name another folder"
-                ) from error
             # Another process may have come and gone since the request was checked.
             self.check(config)
             with writing(self.path):
