@@ -16,7 +16,7 @@ from zoo.runs.checkpoints import Checkpoints, DamagedError
 from zoo.training import experiment, shared
 from zoo.training.data import Data, open_data
 from zoo.training.engines.tensorflow import backend
-from zoo.training.recording import Recorder
+from zoo.training.saving import Saver
 from zoo.training.shared import SharedCheckpoints, SharedWorkdir
 
 
@@ -116,10 +116,10 @@ def test_workers_that_have_gone_apart_save_nothing(tmp_path):
         engine = types.SimpleNamespace(state=lambda: {"w": np.full(4, 1.0 + (worker.index == 2))})
         backend = types.SimpleNamespace(workers=worker)
         made = types.SimpleNamespace(config=ExperimentConfig(), backend=backend, engine=engine)
-        recorder = Recorder(made, tmp_path, 0.0)
-        recorder._checkpoints.save = lambda *arguments: written.append(arguments)
-        recorder.step = 7
-        recorder.save()
+        saver = Saver(made, SharedWorkdir(tmp_path, worker), 0.0)
+        saver._checkpoints.save = lambda *arguments: written.append(arguments)
+        saver.step = 7
+        saver.save()
         return "saved"
 
     assert each(save) == ["saved"] * 2

@@ -11,6 +11,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import tensorflow as tf
 
+from zoo.config import ExperimentConfig
 from zoo.data import augment, images
 from zoo.data.sources.example_source import ExampleSource, Feature, InMemorySource, adopt, empty_array
 from zoo.data.sources.reading import progress_bar
@@ -38,6 +39,11 @@ class Sizing:
     size: int = 0
     center_crop: float = 0.0
     interpolation: str = "bilinear"
+
+    @classmethod
+    def of(cls, config: ExperimentConfig) -> "Sizing":
+        """That of a config."""
+        return cls(config.image_size, config.center_crop, config.interpolation)
 
     def __call__(self, stored: tf.Tensor, shape: tuple[int | None, ...]) -> tf.Tensor:
         """Stored images, of this shape once they are decoded, to uint8 (n, height, width, channels)."""

@@ -9,6 +9,7 @@ from zoo.config import ExperimentConfig
 from zoo.errors import RequestError
 from zoo.runs.preprocessing import Preprocessing
 from zoo.runs.workdir import Workdir
+from zoo.tasks.known import task_name
 
 if TYPE_CHECKING:
     import keras
@@ -56,6 +57,6 @@ def load_trained(run: str | os.PathLike[str]) -> Trained:
         model=registry.load_model(os.fspath(folder.model)),
         preprocessing=preprocessing,
         class_names={label: tuple(names) for label, names in recorded["dataset"]["class_names"].items()},
-        task=config.task or registry.model_info(config.model).task,
+        task=task_name(config),
         config=config,
     )

@@ -32,7 +32,6 @@ class Workdir:
         path: the folder; it need not exist, and nothing is written before `open`.
 
     Attributes:
-        path: likewise.
         checkpoints, tensorboard: folders in it.
         metrics, model: the files `metrics.jsonl` and `model.keras`.
     """
@@ -72,18 +71,10 @@ class Workdir:
     def check(self, config: ExperimentConfig) -> None:
         """Raises a `ValueError` unless a run of this config can begin or go on here.
 
-        It cannot where the path is no folder, where it cannot be written to, and where the folder holds a run
-        with another config, whose differing fields the message names. More `epochs` are no other config: the run
-        goes on from its end.
+        It cannot where the path is no folder or cannot be written to, and where the folder holds a run with another
+        config. More `epochs` are no other config: the run goes on from its end.
         """
-        try:
-            present = next(parent for parent in (self.path, *self.path.absolute().parents) if parent.exists())
-        except OSError as error:
-            raise RequestError(f"workdir {self.path} cannot be used: {error.strerror}; name another folder") from error
-        if not present.is_dir():
-            raise RequestError(f"workdir {self.path} cannot be made: {present} is a file; name a folder")
-        if not os.access(present, os.W_OK | os.X_OK):
-            raise RequestError(f"workdir {self.path} cannot be written to; name another folder with --workdir")
+        _check_writable(self.path)
         recorded = self.config()
         if recorded is None:
             if self.checkpoints.exists() or self.result() is not None:
@@ -209,11 +200,7 @@ class Workdir:
         np.savez_compressed(packed, **{name.replace("/", "."): values for name, values in answers.items()})
         write_atomically(self.path / "evaluation.npz", packed.getvalue())
         for label, counts in confusions.items():
-            text = io.StringIO()
-            table = csv.writer(text)
-            table.writerow(["true \\ predicted", *class_names[label]])
-            table.writerows([name, *row] for name, row in zip(class_names[label], counts.tolist(), strict=True))
-            write_atomically(self.path / f"confusion_{label}.csv", text.getvalue().encode())
+            write_atomically(self.path / f"confusion_{label}.csv", _confusion_csv(counts, class_names[label]))
 
     def truncate_metrics(self, last_step: int, split_to_come: str = "") -> None:
         """Drops the rows of `metrics.jsonl` past a step, and what is no row, such as one that was cut short.
@@ -226,13 +213,7 @@ class Workdir:
             lines = self.metrics.read_bytes().splitlines()
         except FileNotFoundError:
             return
-        places = map(_place_of, lines)
-        kept = [
-            line
-            for line, (step, split) in zip(lines, places, strict=True)
-            if step < last_step or (step == last_step and split != split_to_come)
-        ]
-        write_atomically(self.metrics, b"".join(line + b"\n" for line in kept))
+        write_atomically(self.metrics, b"".join(_rows_up_to(lines, last_step, split_to_come)))
 
     def _holds_results(self) -> bool:
         return self.result() is not None or bool(Checkpoints(self.checkpoints).steps())
@@ -244,6 +225,18 @@ class Workdir:
             return None
         except ValueError as error:
             raise RequestError(f"{self.path / name} is damaged: {error}; name another folder") from error
+
+
+def _check_writable(path: Path) -> None:
+    """Raises a `RequestError` unless a folder is there and can be written to, or can be made."""
+    try:
+        present = next(parent for parent in (path, *path.absolute().parents) if parent.exists())
+    except OSError as error:
+        raise RequestError(f"workdir {path} cannot be used: {error.strerror}; name another folder") from error
+    if not present.is_dir():
+        raise RequestError(f"workdir {path} cannot be made: {present} is a file; name a folder")
+    if not os.access(present, os.W_OK | os.X_OK):
+        raise RequestError(f"workdir {path} cannot be written to; name another folder with --workdir")
 
 
 def default_workdir(config: ExperimentConfig, name: str = "") -> str:
@@ -261,6 +254,23 @@ def default_workdir(config: ExperimentConfig, name: str = "") -> str:
 def now() -> str:
     """The time in UTC, ISO 8601, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+
+
+def _rows_up_to(lines: list[bytes], last_step: int, split_to_come: str) -> Iterator[bytes]:
+    """The lines that stay, see `Workdir.truncate_metrics`."""
+    for line in lines:
+        step, split = _place_of(line)
+        if step < last_step or (step == last_step and split != split_to_come):
+            yield line + b"\n"
+
+
+def _confusion_csv(counts: np.ndarray, names: tuple[str, ...]) -> bytes:
+    """A confusion matrix as a table with the names of the classes."""
+    text = io.StringIO()
+    table = csv.writer(text)
+    table.writerow(["true \\ predicted", *names])
+    table.writerows([name, *row] for name, row in zip(names, counts.tolist(), strict=True))
+    return text.getvalue().encode()
 
 
 def _place_of(line: bytes) -> tuple[float, str | None]:

@@ -8,7 +8,9 @@ import importlib
 import pkgutil
 from importlib import metadata
 from pathlib import Path
+from typing import Any
 
+from zoo import registry
 from zoo.errors import unknown
 
 # Files of this folder that are no tasks, but what tasks are made of.
@@ -48,6 +50,16 @@ def find_task(name: str) -> type:
     if name not in _REGISTERED:
         raise unknown("task", name, task_names())
     return _REGISTERED[name]
+
+
+def task_name(config: Any) -> str:
+    """What the model of an `ExperimentConfig` is trained for: what the config says, or else what it was made for."""
+    return config.task or registry.model_info(config.model).task
+
+
+def task_of(config: Any) -> type:
+    """The task of an `ExperimentConfig`; see `find_task`."""
+    return find_task(task_name(config))
 
 
 def _own_files() -> set[str]:

@@ -9,7 +9,6 @@ from typing import Any
 import numpy as np
 import tensorflow as tf
 
-from zoo import registry
 from zoo.config import ExperimentConfig
 from zoo.data import augment
 from zoo.data.batches import EvaluationBatches, TrainBatches
@@ -17,7 +16,7 @@ from zoo.data.sources import ExampleSource, folder, load_source
 from zoo.data.transform import ImageTransform, Normalization, Sizing, Statistics, make_normalization, sized
 from zoo.errors import RequestError
 from zoo.tasks.base import Task, class_names
-from zoo.tasks.known import find_task
+from zoo.tasks.known import task_of
 
 MEMORY_GIB = 2.0
 
@@ -90,13 +89,13 @@ def open_data(
     """
     if not 0 <= memory_gib < math.inf:
         raise RequestError(f"memory_gib is {memory_gib}; it must be a number of GiB, at least 0")
-    task = find_task(config.task or registry.model_info(config.model).task)
+    task = task_of(config)
     _check_augmentation(config, task)
     memory = {"memory_bytes": int(memory_gib * 2**30)}
     options = {**memory, "skip_corrupt": config.skip_corrupt_images}
     train = load_source(config.dataset, config.train_split, data_dir, **options)
     evaluation = load_source(config.dataset, config.eval_split, data_dir, **options)
-    sizing = Sizing(config.image_size, config.center_crop, config.interpolation)
+    sizing = Sizing.of(config)
     crops = augment.random_crop_area(config.augment) is not None
     with _corrupt_named(evaluation):
         evaluation = sized(evaluation, sizing, memory["memory_bytes"])

@@ -84,7 +84,7 @@ class _Run:
 
     def execute(self) -> dict[str, Any]:
         recorder, backend = self._recorder, self._experiment.backend
-        with recorder.folder.open(self._config), backend.memory_shortage_named(self._config, recorder.last_good):
+        with recorder.folder.open(self._config), backend.memory_shortage_named(self._config, recorder.saver.last_good):
             first_step = recorder.restore()
             with contextlib.ExitStack() as closing:
                 recorder.open_writers(closing)
@@ -99,17 +99,17 @@ class _Run:
         """Takes the steps that are left. A signal to one worker stops all at the same step, which is saved."""
         recorder = self._recorder
         try:
-            if recorder.progress.evaluation_due:
+            if recorder.saver.progress.evaluation_due:
                 self._evaluate()
             self._train_blocks(first_step)
         except StopRequested as request:
-            recorder.save()
+            recorder.saver.save()
             # Nobody leaves before the chief has written.
             self._workers.gather(0)
             raise Interrupted(
                 request.number,
-                f"stopped at step {recorder.step} of {self._experiment.total_steps}, which is saved; the same command "
-                "goes on",
+                f"stopped at step {recorder.saver.step} of {self._experiment.total_steps}, which is saved; the same "
+                "command goes on",
             ) from None
 
     def _train_blocks(self, first_step: int) -> None:
@@ -120,7 +120,7 @@ class _Run:
         ready = time.perf_counter()
         # Strict, so that pipeline and loop cannot disagree on how many blocks there are.
         for end, block in zip(plan.ends(first_step), experiment.training_blocks(plan, first_step), strict=True):
-            step, waited = recorder.step, time.perf_counter() - ready
+            step, waited = recorder.saver.step, time.perf_counter() - ready
             self._profiler.before(step, end)
             began = time.perf_counter()
             metrics = self._engine.train_block(block)
@@ -136,7 +136,7 @@ class _Run:
                 break
             self._stop_if_requested()
             ready = time.perf_counter()
-        recorder.save()
+        recorder.saver.save()
 
     def _do_what_is_due(self, step: int, end: int) -> None:
         """After the block of the steps from `step` up to `end`: a training row, an evaluation, a checkpoint."""
@@ -146,7 +146,7 @@ class _Run:
         if evaluation_due:
             self._evaluate()
         if self._due(step, end, self._config.checkpoint_every_steps):
-            self._recorder.save()
+            self._recorder.saver.save()
 
     def _due(self, step: int, end: int, every: int) -> bool:
         """Whether the steps after `step` up to `end` hold a multiple of `every`, or the run's last step."""
@@ -155,10 +155,10 @@ class _Run:
     def _evaluate(self) -> None:
         """Evaluates and records it. A signal ends it before it is done; then the progress says that it is due."""
         recorder = self._recorder
-        recorder.progress.evaluation_due = True
+        recorder.saver.progress.evaluation_due = True
         self._stop_if_requested()
         self._answers = answers_to(self._experiment, self._evaluation_blocks, self._between_evaluation_blocks)
-        recorder.progress.evaluation_due = False
+        recorder.saver.progress.evaluation_due = False
         recorder.write_evaluation_row(self._experiment.objective.summary(self._answers))
 
     def _between_evaluation_blocks(self, done: int) -> None:
@@ -167,7 +167,7 @@ class _Run:
 
     def _stalled(self) -> bool:
         """Whether the run is to end early."""
-        best = self._recorder.progress.best.get(self._config.early_stop_metric)
+        best = self._recorder.saver.progress.best.get(self._config.early_stop_metric)
         return bool(best) and best["evaluations_since"] >= self._config.early_stop_patience
 
     def _stop_if_requested(self) -> None:

@@ -11,7 +11,7 @@ from zoo.config import ExperimentConfig
 from zoo.data.sources import describe_source
 from zoo.data.transform import Sizing
 from zoo.errors import RequestError, RunError
-from zoo.tasks.known import find_task
+from zoo.tasks.known import task_of
 
 Cost = tuple[int, int | None]
 
@@ -38,14 +38,14 @@ def described(config: ExperimentConfig, data_dir: str | None) -> tuple[tuple[int
         RequestError: the dataset's description does not tell.
     """
     description = describe_source(config.dataset, config.train_split, data_dir)
-    sizing = Sizing(config.image_size, config.center_crop, config.interpolation)
+    sizing = Sizing.of(config)
     image_shape = sizing.feature(description.features["image"]).shape
     if None in image_shape:
         raise RequestError(f"the images of {config.dataset} may differ in size; set image_size")
     info = registry.model_info(config.model)
     # Episodes are made of examples, and only examples show whether a split has classes that model_args leaves out.
     without_examples = dataclasses.replace(config, model_args={}, ways=0)
-    task = find_task(config.task or info.task)(without_examples, description, description)
+    task = task_of(config)(without_examples, description, description)
     return image_shape, {**task.builder_arguments(info.hyperparameters), **config.model_args}
 
 

@@ -6,7 +6,6 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from zoo import registry
 from zoo.config import ExperimentConfig
 from zoo.data.batches import EvaluationBatches
 from zoo.data.sources import ExampleSource, NotPreparedError, load_source
@@ -14,7 +13,7 @@ from zoo.data.sources.reading import fetch_images
 from zoo.data.transform import ImageTransform, Sizing, sized
 from zoo.errors import RequestError, RunError
 from zoo.runs.records import Run
-from zoo.tasks.known import find_task
+from zoo.tasks.known import task_of
 from zoo.training.data import MEMORY_GIB
 
 # The fields that decide which data a config opens; each is a flag of `show-data` too.
@@ -66,9 +65,9 @@ def open_images(run: Run, *, data_dir: str | None = None, memory_gib: float = ME
         stored = load_source(config.dataset, config.eval_split, data_dir, **options)
         if not same_examples(stored, run.run.get("dataset", {})):
             return Images(None, f"{config.eval_split} of {config.dataset} holds other examples than in the run.")
-        source = sized(stored, Sizing(config.image_size, config.center_crop, config.interpolation), memory_bytes=0)
+        source = sized(stored, Sizing.of(config), memory_bytes=0)
         # What is learned can be read off this split as well as off the one that was trained on.
-        task = find_task(config.task or registry.model_info(config.model).task)(config, source, source)
+        task = task_of(config)(config, source, source)
         return Images(source, batches=task.evaluation_batches(ImageTransform(), source.features["image"].shape))
     except NotPreparedError as error:
         return Images(None, f"{error}; `{preparing_command(config, data_dir)}` prepares it.")

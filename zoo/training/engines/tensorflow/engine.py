@@ -115,18 +115,12 @@ class Engine:
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
         """The model has its averaged weights in here, where there are any."""
-        if not self._averages:
+        pairs = zip(self._model.trainable_variables, self._averages, strict=True) if self._averages else ()
+        with contextlib.ExitStack() as restoring:
+            for variable, average in pairs:
+                restoring.callback(variable.assign, variable.numpy())
+                variable.assign(average.numpy())
             yield
-            return
-        variables = self._model.trainable_variables
-        raw = [variable.numpy() for variable in variables]
-        for variable, average in zip(variables, self._averages, strict=True):
-            variable.assign(average.numpy())
-        try:
-            yield
-        finally:
-            for variable, value in zip(variables, raw, strict=True):
-                variable.assign(value)
 
     def state(self) -> dict[str, np.ndarray]:
         """Every variable there is: weights, statistics, dropout seeds, optimizer, averages; in a fixed order."""
@@ -143,10 +137,7 @@ class Engine:
         if expected != [(value.shape, value.dtype.name) for value in state.values()]:
             raise ValueError("the saved variables are not those of this model and optimizer")
         count = len(self._model.variables)
-        saved, own = ([name.partition("/")[2] for name in names][:count] for names in (state, dict(variables)))
-        for was, now, *ranks in zip(saved, own, ranked(saved), ranked(own), strict=True):
-            if ranks[0] != ranks[1]:
-                raise ValueError(f"{was} was saved where this model has {now}")
+        check_names([*state][:count], [name for name, _ in variables][:count])
         for (_, variable), value in zip(variables, state.values(), strict=True):
             variable.assign(value)
 
@@ -237,6 +228,14 @@ def uses_xla(model: keras.Model, jit: str) -> bool:
 def _statistics(model: keras.Model) -> list[keras.Variable]:
     """What layers learn of the batches they see: moving means and variances."""
     return [variable for variable in model.non_trainable_variables if variable.dtype.startswith("float")]
+
+
+def check_names(saved: list[str], here: list[str]) -> None:
+    """Raises a `ValueError` where variables, named `number/path`, are not the same in the same places."""
+    saved, here = ([name.partition("/")[2] for name in names] for names in (saved, here))
+    for was, now, *ranks in zip(saved, here, ranked(saved), ranked(here), strict=True):
+        if ranks[0] != ranks[1]:
+            raise ValueError(f"{was} was saved where this model has {now}")
 
 
 def ranked(paths: list[str]) -> list[str]:
