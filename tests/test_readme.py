@@ -1,5 +1,6 @@
 """What the README says is so."""
 
+import functools
 import re
 import shlex
 from pathlib import Path
@@ -24,9 +25,19 @@ def test_the_table_of_models_is_that_of_the_registry():
     assert len(rows) == len({family for family, _, _ in listed})
 
 
-def test_importing_works_as_shown():
+def test_training_from_python_is_as_shown(tmp_path, data_dir, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("train", "evaluate"):
+        monkeypatch.setattr(zoo, name, functools.partial(getattr(zoo, name), data_dir=data_dir))
     namespace = {}
     exec(PYTHON[0], namespace)
+    assert namespace["result"]["steps"] == 3 * (1437 // 32)
+    assert namespace["trained"].class_names == {"label": tuple("0123456789")}
+
+
+def test_importing_works_as_shown():
+    namespace = {}
+    exec(PYTHON[1], namespace)
     assert namespace["model"].input_shape == (None, 64, 64, 1)
     assert namespace["features"].output_shape == (None, 64)
 
@@ -34,7 +45,7 @@ def test_importing_works_as_shown():
 def test_features_towers_and_heads_are_as_shown():
     namespace = {}
     with graph.without_weights():
-        exec(PYTHON[1], namespace)
+        exec(PYTHON[2], namespace)
     assert list(namespace["maps"]) == ["stride2", "stride4", "stride8", "stride16", "stride32"]
     assert {x.name for x in namespace["pair"].inputs} == {"left", "right"}
     assert {name: x.shape[1] for name, x in namespace["heads"].output.items()} == {"character": 170, "angle": 1}
@@ -43,7 +54,7 @@ def test_features_towers_and_heads_are_as_shown():
 
 def test_the_textbook_nets_are_the_same():
     namespace = {}
-    exec(PYTHON[2], namespace)
+    exec(PYTHON[3], namespace)
     sequential, functional = namespace["sequential"], namespace["functional"]
     assert sequential.count_params() == functional.count_params() == 7_114
     functional.set_weights(sequential.get_weights())
@@ -54,7 +65,7 @@ def test_the_textbook_nets_are_the_same():
 def test_the_example_architecture_keeps_the_contract(monkeypatch):
     zoo.list_models()
     monkeypatch.setattr(zoo.registry, "_MODELS", dict(zoo.registry._MODELS))
-    exec(PYTHON[3], {"__name__": "zoo.models.sequential.linear"})
+    exec(PYTHON[4], {"__name__": "zoo.models.sequential.linear"})
     assert zoo.model_info("linear").style == "sequential"
     assert zoo.build_model("linear").count_params() == zoo.model_info("linear").parameters
 

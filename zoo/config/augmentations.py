@@ -84,7 +84,7 @@ def parse_augmentations(text: str) -> list[tuple[str, tuple[float, ...]]]:
     """Reads `pad_crop:4,flip` as `[("pad_crop", (4,)), ("flip", ())]`.
 
     Raises:
-        ValueError: an augmentation is unknown, stands twice or in the wrong place, or has no strength or one that it
+        RequestError: an augmentation is unknown, stands twice or in the wrong place, or has no strength or one that it
             cannot have.
     """
     result: list[tuple[str, tuple[float, ...]]] = []

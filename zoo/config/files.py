@@ -11,7 +11,7 @@ def load_config(path: str) -> ExperimentConfig:
     """Runs a config file and returns what its `get_config()` gives.
 
     Raises:
-        ValueError: the file is missing, cannot be run, has no `get_config`, or returns something else.
+        RequestError: the file is missing, cannot be run, has no `get_config`, or returns something else.
     """
     file = Path(path)
     try:

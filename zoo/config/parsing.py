@@ -17,7 +17,7 @@ def parse_schedule(text: str) -> tuple[str, tuple[float, ...], float]:
         Its name, for `step` the epochs at which the rate falls and the factor by which (0.1 unless given).
 
     Raises:
-        ValueError: the text is no schedule.
+        RequestError: the text is no schedule.
     """
     name, *rest = text.split(":")
     if name not in SCHEDULES:
@@ -42,7 +42,7 @@ def parse_labels(text: str) -> dict[str, float]:
     """Reads `fine:1,coarse:0.5` as weights by name; a label without a number weighs 1.
 
     Raises:
-        ValueError: the text is no list of labels, or a weight is none.
+        RequestError: the text is no list of labels, or a weight is none.
     """
     result: dict[str, float] = {}
     for part in text.split(",") if text.strip() else ():

@@ -21,7 +21,7 @@ class PartnerDraw:
         what: names split and label in errors.
 
     Raises:
-        ValueError: there is one class only, or a class with one example.
+        RequestError: there is one class only, or a class with one example.
     """
 
     def __init__(self, labels: np.ndarray, what: str):
@@ -139,7 +139,7 @@ def make_episodes(
         what: names split and label in errors.
 
     Raises:
-        ValueError: no group has enough classes with enough examples.
+        RequestError: no group has enough classes with enough examples.
     """
     groups = np.zeros(len(labels), np.int64) if groups is None else groups
     views = np.arange(len(labels)) if views is None else views

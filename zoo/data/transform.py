@@ -66,7 +66,7 @@ class SizedSource:
         sizing: what is done to their images.
 
     Raises:
-        ValueError: the stored images differ in size, and no size is asked for.
+        RequestError: the stored images differ in size, and no size is asked for.
     """
 
     def __init__(self, source: ExampleSource, sizing: Sizing):
@@ -203,7 +203,7 @@ def make_normalization(source: ExampleSource, normalize: str, known: Statistics 
         known: mean and deviation, where they need not be found out.
 
     Raises:
-        ValueError: the normalisation is for images of three channels.
+        RequestError: the normalisation is for images of three channels.
     """
     channels = source.features["image"].shape[-1]
     if known is not None:

@@ -47,7 +47,7 @@ class Workdir:
         """The config of the run that the folder holds, None where it holds none.
 
         Raises:
-            ValueError: the record cannot be read.
+            RequestError: the record cannot be read.
         """
         recorded = self._read("config.json")
         if recorded is None:
@@ -69,7 +69,7 @@ class Workdir:
         return recorded
 
     def check(self, config: ExperimentConfig) -> None:
-        """Raises a `ValueError` unless a run of this config can begin or go on here.
+        """Raises a `RequestError` unless a run of this config can begin or go on here.
 
         It cannot where the path is no folder or cannot be written to, and where the folder holds a run with another
         config. More `epochs` are no other config: the run goes on from its end.

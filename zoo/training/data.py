@@ -85,7 +85,7 @@ def open_data(
         statistics: mean and deviation where they are known already, as of a run that goes on.
 
     Raises:
-        ValueError: a name is unknown, or values do not fit together; the message says what to change.
+        RequestError: a name is unknown, or values do not fit together; the message says what to change.
     """
     if not 0 <= memory_gib < math.inf:
         raise RequestError(f"memory_gib is {memory_gib}; it must be a number of GiB, at least 0")

@@ -157,7 +157,7 @@ def make_experiment(
         model: to be used as it is; None: one is built from the config.
 
     Raises:
-        ValueError: a name is unknown, or values or workers do not fit together; the message says what to change.
+        RequestError: a name is unknown, or values or workers do not fit together; the message says what to change.
         RunError: a worker was lost.
     """
     registry.model_info(config.model)

@@ -32,7 +32,7 @@ class SharedWorkdir(Workdir):
         """The chief's `Workdir.open`; the others make sure that they see the chief's folder.
 
         Raises:
-            ValueError: as `Workdir.open`, or a worker does not see the folder.
+            RequestError: as `Workdir.open`, or a worker does not see the folder.
             RunError: as `Workdir.open`, or the chief could not open it, and says why.
         """
         if self._workers.count == 1:

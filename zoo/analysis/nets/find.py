@@ -29,7 +29,7 @@ def opened(name: str, **arguments: Any) -> Iterator[tuple[keras.Model, registry.
         **arguments: `input_shape`, `num_classes` and hyperparameters for a registered model's builder.
 
     Raises:
-        ValueError: there is none, or it cannot be built so.
+        RequestError: there is none, or it cannot be built so.
     """
     if not registry.is_users_own(name):
         info = registry.model_info(name)

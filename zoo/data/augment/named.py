@@ -54,7 +54,7 @@ _MIXING = {"mixup": mixing.mixup, "cutmix": mixing.cutmix}
 
 
 def check_augmentations(text: str, image_shape: tuple[int, ...]) -> None:
-    """Raises a `ValueError` unless the text names augmentations that images of this shape can take.
+    """Raises a `RequestError` unless the text names augmentations that images of this shape can take.
 
     Args:
         text: as a config names them.

@@ -123,7 +123,7 @@ class InMemorySource:
         """See `ExampleSource`; encoded images come as an array of `bytes`.
 
         Raises:
-            ValueError: there is no such feature.
+            RequestError: there is no such feature.
         """
         check_feature(name, self)
         return self.arrays[name] if name in self.arrays else self._tensors[name].numpy()
@@ -158,7 +158,7 @@ def fetch_examples(source: ExampleSource, indices: Sequence[int] | np.ndarray) -
 
 
 def check_feature(name: str, source: ExampleSource) -> None:
-    """Raises a `ValueError` with the features there are, unless the source has one of this name."""
+    """Raises a `RequestError` with the features there are, unless the source has one of this name."""
     if name not in source.features:
         raise unknown(f"feature of {source.name}", name, source.features)
 

@@ -86,7 +86,7 @@ class FolderSource:
         """See `ExampleSource`.
 
         Raises:
-            ValueError: there is no such label.
+            RequestError: there is no such label.
         """
         check_feature(name, self)
         if name == "label":
@@ -116,7 +116,7 @@ def load(name: str, split: str, *, memory_bytes: int, skip_corrupt: bool = False
         skip_corrupt: leave out images that cannot be decoded, with one line on standard error.
 
     Raises:
-        ValueError: there is no such folder, split or image, fewer than two classes, a class without images, an image
+        RequestError: there is no such folder, split or image, fewer than two classes, a class without images, an image
             that cannot be decoded, or test classes that are not those of training.
     """
     path = name.partition(":")[2]

@@ -49,7 +49,7 @@ def split_ranges(name: str, split: str, sizes: Mapping[str, int]) -> list[tuple[
         Split, first example and the one after the last, for each part that is not empty.
 
     Raises:
-        ValueError: there is no such split, it is no slice, or nothing is in it.
+        RequestError: there is no such split, it is no slice, or nothing is in it.
     """
     import tensorflow_datasets as tfds
 

@@ -64,7 +64,7 @@ class SyntheticSource:
         """See `ExampleSource`.
 
         Raises:
-            ValueError: there is no such feature.
+            RequestError: there is no such feature.
         """
         check_feature(name, self)
         if name == "image":
@@ -91,7 +91,7 @@ def load(name: str, split: str) -> SyntheticSource:
         split: `train`, `test` (other examples, a tenth as many, at least one) or a slice.
 
     Raises:
-        ValueError: an option is wrong, or there is no such split.
+        RequestError: an option is wrong, or there is no such split.
     """
     options = parse_options(name)
     ranges = split_ranges(name, split, options.sizes())
@@ -104,7 +104,7 @@ def parse_options(name: str) -> _Options:
     """Reads `synthetic:28x28x1,classes=5,examples=100`.
 
     Raises:
-        ValueError: an option is unknown, stands twice or is not above 0.
+        RequestError: an option is unknown, stands twice or is not above 0.
     """
     values: dict[str, object] = {}
     for part in name.partition(":")[2].split(",") if ":" in name else ():

@@ -57,7 +57,7 @@ def find(name: str, data_dir: str | None, embedded: Mapping[str, str]) -> Datase
         embedded: name to `module:Builder` of the datasets that come with the zoo.
 
     Raises:
-        ValueError: there is no such dataset or config, or its code cannot be imported.
+        RequestError: there is no such dataset or config, or its code cannot be imported.
     """
     match = _NAME.fullmatch(name)
     if match and match["name"] in embedded:
@@ -151,7 +151,7 @@ def prepared(dataset: Dataset, builder: Any) -> Any:
         builder: of `opened`.
 
     Raises:
-        ValueError: it cannot be prepared; the message says what is missing, where it was looked for, and the command
+        RequestError: it cannot be prepared; the message says what is missing, where it was looked for, and the command
             that prepares it.
     """
     import tensorflow_datasets as tfds

@@ -87,7 +87,7 @@ class ArrayRecordSource:
         """See `ExampleSource`; one pass over the split's files.
 
         Raises:
-            ValueError: there is no such feature.
+            RequestError: there is no such feature.
         """
         check_feature(name, self)
         parse = tf.function(self._schema.only(name).parse)
