@@ -48,7 +48,7 @@ def example_keys(seed: int, epochs: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     Returns:
         uint64 of the broadcast shape.
     """
-    return derive(derive(derive(_uint64(seed), 0), epochs), indices)
+    return derive(derive(_seed_key(seed, 0), epochs), indices)
 
 
 def random_integers(keys: tf.Tensor, draw: int, bound: int | tf.Tensor) -> tf.Tensor:
@@ -113,36 +113,47 @@ def permuted(positions: tf.Tensor, epochs: tf.Tensor, *, seed: int, size: int) -
     width = max(a, b)
     # Rows of one epoch share its tables.
     distinct, which = tf.unique(epochs)
-    tables = _round_tables(derive(derive(_uint64(seed), 1), distinct), a, b)
+    tables = _round_tables(derive(_seed_key(seed, 1), distinct), a, b)
     row = which[:, None] * width
 
     def once(x):
         left, right = tf.cast(x // b, tf.int32), tf.cast(x % b, tf.int32)
-        for number, table in enumerate(tables):
+        for number, table in enumerate(tf.unstack(tables)):
             if number % 2:
                 right = (right + tf.gather(table, row + left)) % b
             else:
                 left = (left + tf.gather(table, row + right)) % a
         return tf.cast(left, tf.int64) * b + tf.cast(right, tf.int64)
 
-    (inside,) = tf.while_loop(
-        lambda x: tf.reduce_any(x >= size), lambda x: (tf.where(x >= size, once(x), x),), (once(positions),)
-    )
+    def sent_through(x, outside):
+        x = tf.where(outside, once(x), x)
+        return x, x >= size
+
+    # The first pass, which all take, is one of the loop's: a graph is opened with every iterator, and that takes as
+    # long as it is large.
+    everywhere = tf.ones_like(positions, tf.bool)
+    inside, _ = tf.while_loop(lambda x, outside: tf.reduce_any(outside), sent_through, (positions, everywhere))
     return inside
 
 
-def _round_tables(keys: tf.Tensor, a: int, b: int) -> list[tf.Tensor]:
-    """The network's random functions: a table per round, int32 (rows * max(a, b),), below a and b by turns."""
+def _round_tables(keys: tf.Tensor, a: int, b: int) -> tf.Tensor:
+    """The network's random functions: a table per round, int32 (rounds, rows * max(a, b)), below a and b by turns."""
     rounds = tf.range(_ROUNDS, dtype=tf.int64)
     bits = derive(derive(keys, rounds[:, None])[:, :, None], tf.range(max(a, b), dtype=tf.int64))
     bounds = tf.constant([(a, b)[number % 2] for number in range(_ROUNDS)], tf.uint64)
     tables = tf.cast(_scaled(bits, bounds[:, None, None]), tf.int32)
-    return tf.unstack(tf.reshape(tables, [_ROUNDS, -1]))
+    return tf.reshape(tables, [_ROUNDS, -1])
 
 
 def _scaled(bits: tf.Tensor, bound: tf.Tensor) -> tf.Tensor:
     """The upper 32 bits to 0..bound - 1 by a multiplication, which is many times faster than a remainder."""
     return tf.bitwise.right_shift(tf.bitwise.right_shift(bits, _uint64(32)) * bound, _uint64(32))
+
+
+def _seed_key(seed: int, number: int) -> tf.Tensor:
+    """A key that descends from a seed, uint64 (), computed where it is asked for: in a graph it is a constant."""
+    with tf.init_scope(), tf.device("CPU:0"):
+        return derive(_uint64(seed), number)
 
 
 def _uint64(value: int) -> tf.Tensor:
