@@ -10,6 +10,7 @@ import numpy as np
 from matplotlib import image as pictures
 
 from zoo.config import ExperimentConfig
+from zoo.runs.answers import write_answers
 from zoo.runs.workdir import Workdir
 from zoo.training.data import open_data
 
@@ -42,13 +43,14 @@ def workdir(path, config, answers, metrics, *, class_names=None, rows=None, eval
     source = source or open_data(config).evaluation
     folder = Workdir(path)
     with folder.open(config):
+        folder.begin(config)
         dataset = {"eval_examples": source.num_examples, "eval_sha256": eval_sha256 or source.fingerprint}
         folder.write_run(
             dataset={**dataset, "class_names": class_names or {"label": NAMES}}, command=["train.py", "<i>"]
         )
         folder.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows or curve(config.eval_split)))
         if answers is not None:
-            folder.write_evaluation(answers, {}, {})
+            write_answers(folder.path, answers, {}, {})
         folder.write_result(result(config, metrics, **values))
     return path
 

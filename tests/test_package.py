@@ -13,13 +13,14 @@ FILES = [*sorted((ROOT / "zoo").rglob("*.py")), ROOT / "train.py"]
 # Room -> the rooms of the zoo that it may import. Arrows point down only.
 CONFIG = {"zoo.config", "zoo.errors", "zoo.processor", "zoo.version"}
 BASE = {*CONFIG, "zoo.data", "zoo.metrics", "zoo.registry", "zoo.tasks", "zoo.tasks.known"}
-KEEPING = {*BASE, "zoo.places", "zoo.runs"}
+KEEPING = {*BASE, "zoo.places", "zoo.places.place", "zoo.places.cluster", "zoo.runs"}
 ROOMS = {
     "zoo.errors": set(),
     "zoo.version": set(),
     "zoo.layers": set(),
     "zoo.metrics": set(),
     "zoo.processor": {"zoo.errors"},
+    # A config is refused for a model or a task that there is not; both lists are known without TensorFlow.
     "zoo.config": {"zoo.config", "zoo.errors", "zoo.registry", "zoo.tasks.known"},
     "zoo.model_index": set(),
     # The layers when a saved model is loaded.
@@ -28,17 +29,28 @@ ROOMS = {
     "zoo.models": {"zoo.models", "zoo.layers", "zoo.registry", "zoo.errors"},
     "zoo.data": {"zoo.data", "zoo.config", "zoo.errors"},
     "zoo.tasks.known": {"zoo.errors", "zoo.registry"},
-    "zoo.tasks": {"zoo.tasks", "zoo.tasks.known", "zoo.data", "zoo.metrics", "zoo.config", "zoo.errors"},
-    "zoo.places": {"zoo.places", "zoo.errors"},
+    "zoo.tasks": {
+        "zoo.tasks",
+        "zoo.tasks.known",
+        "zoo.data",
+        "zoo.metrics",
+        "zoo.registry",
+        "zoo.config",
+        "zoo.errors",
+    },
+    "zoo.places.cluster": {"zoo.errors"},
+    "zoo.places.place": {"zoo.places.cluster", "zoo.errors"},
+    "zoo.places": {"zoo.places", "zoo.places.place", "zoo.places.cluster", "zoo.errors"},
     "zoo.runs": {"zoo.runs", "zoo.data", "zoo.registry", "zoo.tasks.known", *CONFIG},
-    "zoo.training": {"zoo.training", "zoo.layers", *KEEPING},
+    "zoo.training.engines.tensorflow": {"zoo.training", "zoo.training.engines.tensorflow", "zoo.layers", *KEEPING},
+    "zoo.training": {"zoo.training", "zoo.training.engines.tensorflow", "zoo.layers", *KEEPING},
     "zoo.baselines": {"zoo.baselines", "zoo.runs", "zoo.config", "zoo.errors"},
     "zoo.use": {"zoo.use", "zoo.training", *KEEPING},
     "zoo.analysis": {"zoo.analysis", "zoo.baselines", "zoo.training", *KEEPING},
     "zoo.cli.console": {"zoo.errors", "zoo.processor"},
     "zoo.cli": {"zoo.cli", "zoo.cli.console", "zoo.baselines", "zoo.analysis", "zoo.training", *KEEPING},
     "zoo.__main__": {"zoo.cli"},
-    "zoo": {*CONFIG, "zoo.places", "zoo.registry", "zoo.runs", "zoo.training"},
+    "zoo": {*CONFIG, "zoo.places.place", "zoo.registry", "zoo.runs", "zoo.training"},
     "train": {"zoo.cli"},
 }
 # Room -> packages beside the standard library that it may import. Models know Keras and nothing else.
@@ -50,9 +62,12 @@ PACKAGES = {
     "zoo.registry": {"keras"},
     "zoo.models": {"keras"},
     "zoo.data": {"numpy", "tensorflow", "tensorflow_datasets", "sklearn", "scipy", "PIL", "matplotlib", "tqdm"},
-    "zoo.training": {"keras", "numpy", "tensorflow", "tensorboard", "tqdm"},
+    "zoo.training": {"keras", "numpy", "tensorboard", "tqdm"},
+    "zoo.training.engines.tensorflow": {"keras", "numpy", "tensorflow"},
     "zoo.analysis": {"keras", "numpy", "matplotlib"},
     "zoo.places": {"numpy", "tensorflow"},
+    "zoo.places.place": set(),
+    "zoo.places.cluster": set(),
     "zoo.runs": {"filelock", "keras", "numpy"},
     "zoo.use": {"numpy"},
     "zoo.baselines": {"scipy"},

@@ -21,6 +21,7 @@ import dataclasses
 import fnmatch
 import functools
 import importlib
+import importlib.util
 import inspect
 import numbers
 import pkgutil
@@ -84,14 +85,16 @@ class ModelInfo:
 
         Its file is imported when it is first asked for, and Keras with it; what that raises is raised here.
         """
-        if self._is_registered():
+        # A config file has run and cannot be imported.
+        if self._is_registered() or ("_builder" in vars(self) and importlib.util.find_spec(self.module) is None):
             return vars(self)["_builder"]
         return getattr(importlib.import_module(self.module), self.name)
 
     def _is_registered(self) -> bool:
         """Whether a decorator has brought the builder, in a file that Python still knows.
 
-        Python forgets a file whose import failed; when it is imported again, what it registered the first time is void.
+        Python forgets a file whose import failed, and a config file when it has run; either may register the same
+        names again when it is loaded once more.
         """
         return "_builder" in vars(self) and vars(self)["_file"] is sys.modules.get(self.module)
 
@@ -320,6 +323,11 @@ def _discover() -> None:
     try:
         indexed = model_index.read()
         if indexed is None:
+            print(
+                "zoo: the index of models is not of these sources, so they are imported; python -m zoo document",
+                "writes it anew",
+                file=sys.stderr,
+            )
             _import_families()
         else:
             _add_indexed(indexed)

@@ -350,6 +350,7 @@ def run(tmp_path):
     times = {"wall_seconds": 2.0, "train_seconds": 1.0, "images_per_second": None}
     folder = Workdir(tmp_path / "run")
     with folder.open(config):
+        folder.begin(config)
         folder.metrics.write_text(json.dumps(row) + "\n")
         folder.write_run(dataset={"class_names": {"label": ["0", "1", "2", "3"]}}, seed=0)
         folder.write_result({**result, **times, "metrics": {"test/loss": 0.5}, "state_sha256": "0" * 64})

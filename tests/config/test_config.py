@@ -5,6 +5,7 @@ import sys
 import pytest
 from absl import flags
 
+import zoo
 from zoo import config as configs
 from zoo.config import ExperimentConfig, augmentations
 from zoo.data.augment import randaugment
@@ -179,3 +180,21 @@ def test_it_is_checked_without_tensorflow():
 
 def test_randaugment_has_as_many_operations_as_may_be_asked_for():
     assert len(randaugment.OPERATIONS) == augmentations.RANDAUGMENT_OPERATIONS
+
+
+def test_a_config_file_may_bring_its_own_model(tmp_path, data_dir, monkeypatch):
+    zoo.list_models()
+    monkeypatch.setattr(zoo.registry, "_MODELS", dict(zoo.registry._MODELS))
+    (tmp_path / "own.py").write_text(
+        "import keras, zoo\n"
+        "@zoo.register_model(paper='Mine 2026', input_shape=(8, 8, 1), num_classes=10, parameters=650)\n"
+        "def own_net(input_shape, num_classes):\n"
+        "    parts = [keras.layers.Flatten(), keras.layers.Dense(num_classes, name='logits')]\n"
+        "    return keras.Sequential([keras.Input(input_shape, name='image'), *parts], name='own_net')\n"
+        "def get_config():\n"
+        "    return zoo.ExperimentConfig(model='own_net', epochs=1)\n"
+    )
+    for _ in range(2):  # as the same command does that goes on
+        config = configs.load_config(str(tmp_path / "own.py"))
+        assert zoo.build_model("own_net").count_params() == zoo.model_info("own_net").parameters
+    assert zoo.train(config, workdir=str(tmp_path / "run"), data_dir=data_dir)["steps"] == 1437 // 32

@@ -64,6 +64,17 @@ def test_fewer_are_refused_and_nothing_is_touched(start, workdir, capsys):
     assert {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()} == before
 
 
+def test_a_refusal_after_the_folder_was_opened_touches_nothing_either(start, workdir, capsys):
+    """Whether the examples are those that the run began with is known only when they are there."""
+    run = json.loads((workdir / "run.json").read_text())
+    run["dataset"]["train_examples"] += 1
+    (workdir / "run.json").write_text(json.dumps(run))
+    before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
+    assert start(workdir, "--epochs=2") == 2
+    assert "began with other examples of digits" in capsys.readouterr().err
+    assert {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()} == before
+
+
 def test_without_its_last_checkpoint_it_cannot_go_on(start, workdir, capsys):
     shutil.rmtree(workdir / "checkpoints" / "step-00000011")
     assert start(workdir, "--epochs=2") == 2

@@ -5,6 +5,7 @@ import tensorflow as tf
 
 from zoo.errors import RequestError, RunError
 from zoo.places import joining
+from zoo.places.cluster import Cluster
 from zoo.places.place import Place
 from zoo.places.strategy import describe, find_cluster, make_strategy, set_cpu_threads
 
@@ -171,3 +172,23 @@ def test_a_tpu_is_named_by_the_strategy_or_beside_it():
     assert Place.parse("tpu:local") == Place.parse("tpu", tpu="local") == Place("tpu", tpu="local")
     with pytest.raises(RequestError, match="--tpu goes with --strategy=tpu or auto"):
         Place.parse("mirrored:2", tpu="local")
+
+
+@pytest.mark.parametrize(
+    ("fields", "message"),
+    [
+        ({"strategy": "mirrord"}, "unknown strategy 'mirrord'; did you mean mirrored"),
+        ({"strategy": "tpu"}, "strategy tpu needs --tpu=ADDRESS"),
+        ({"strategy": "mirrored", "devices": 0}, "strategy mirrored cannot take 0 devices"),
+        ({"devices": 2}, "strategy one_device cannot take 2 devices"),
+        ({"cluster": Cluster(["a:1", "b:2"], 0, "here")}, "--worker_hosts and --worker_index go with"),
+    ],
+    ids=str,
+)
+def test_a_place_that_is_made_by_hand_is_checked_too(fields, message):
+    with pytest.raises(RequestError, match=message):
+        Place(**fields)
+
+
+def test_a_place_of_workers_can_be_kept():
+    assert hash(Place("multi_worker_mirrored", cluster=Cluster(["a:1", "b:2"], 0, "here")))

@@ -102,18 +102,18 @@ def test_a_checkpoint_that_one_cannot_read_is_refused_by_all(tmp_path):
         raise DamagedError("checkpoint 3 is damaged")
 
     assert each(read) == [
-        "RequestError: worker 1 finds the checkpoint of step 0 in "
-        f"{tmp_path}, worker 0 that of step 3; it must be a folder that all workers share",
+        f"RequestError: worker 1 cannot read the checkpoint in {tmp_path} that this one reads; its own message says "
+        "why",
         "RequestError: checkpoint 3 is damaged",
     ]
 
 
 def test_workers_that_have_gone_apart_save_nothing(tmp_path):
     """Otherwise the next start would take up the chief's checkpoint everywhere, and nobody could tell any more."""
-    written = []
+    written, gone = [], 2.0
 
     def save(worker):
-        engine = types.SimpleNamespace(state=lambda: {"w": np.full(4, 1.0 + (worker.index == 2))})
+        engine = types.SimpleNamespace(state=lambda: {"w": np.full(4, gone if worker.index == 2 else 1.0)})
         backend = types.SimpleNamespace(workers=worker)
         made = types.SimpleNamespace(config=ExperimentConfig(), backend=backend, engine=engine)
         saver = Saver(made, SharedWorkdir(tmp_path, worker), 0.0)
@@ -126,6 +126,10 @@ def test_workers_that_have_gone_apart_save_nothing(tmp_path):
     assert len(written) == 2
     refusals = each(save, 3)
     assert len(written) == 2
+    assert all(refusal.startswith("RunError: worker 2 has other variables than worker 0 at ") for refusal in refusals)
+    # One of them has no numbers any more: it says what the others say, and does not leave them waiting.
+    gone = float("nan")
+    refusals = each(save, 3)
     assert all(refusal.startswith("RunError: worker 2 has other variables than worker 0 at ") for refusal in refusals)
 
 

@@ -8,6 +8,7 @@ import made
 import pytest
 
 from zoo.runs import records
+from zoo.runs.answers import read_answers
 
 
 def test_a_workdir_and_its_record_are_the_same_run(tmp_path):
@@ -80,6 +81,6 @@ def test_what_is_no_finished_run(tmp_path, what, message):
 @pytest.mark.parametrize("name", ["evaluation.npz", "benchmarks.json"])
 def test_damaged_files_are_named(tmp_path, name, content):
     (tmp_path / name).write_bytes(content)
-    reading = records.read_answers if name.endswith("npz") else records.read_benchmarks
+    reading = read_answers if name.endswith("npz") else records.read_benchmarks
     with pytest.raises(ValueError, match=f"{name} cannot be read"):
         reading(tmp_path)

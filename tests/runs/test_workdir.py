@@ -1,9 +1,13 @@
+import dataclasses
+import errno
+import fcntl
 import json
 import os
 
 import pytest
 
 from zoo.config import ExperimentConfig
+from zoo.errors import RequestError
 from zoo.runs.workdir import Workdir
 
 
@@ -32,7 +36,8 @@ def test_another_configs_run_is_refused_with_the_fields_that_differ(tmp_path):
     config = ExperimentConfig(model_args={"filters": (8, 16)})
     folder = Workdir(tmp_path)
     with folder.open(config):
-        pass
+        assert folder.config() is None
+        folder.begin(config)
     assert folder.config() == config
     folder.check(config)
     other = ExperimentConfig(model_args={"filters": (8, 16)}, seed=1, learning_rate=0.5)
@@ -64,6 +69,7 @@ def test_what_another_process_did_meanwhile_is_seen_under_the_lock(tmp_path):
     folder, other = Workdir(tmp_path), ExperimentConfig(seed=1)
     folder.check(ExperimentConfig())
     with Workdir(tmp_path).open(other):
+        folder.begin(other)
         (folder.checkpoints / "step-00000003").mkdir(parents=True)
     with pytest.raises(ValueError, match=r"another seed \(1 there, 0 here\)"), folder.open(ExperimentConfig()):
         pass
@@ -73,7 +79,7 @@ def test_what_another_process_did_meanwhile_is_seen_under_the_lock(tmp_path):
 def test_what_a_killed_process_was_writing_goes(tmp_path):
     folder = Workdir(tmp_path)
     with folder.open(ExperimentConfig()):
-        pass
+        folder.begin(ExperimentConfig())
     (folder.checkpoints / ".7.tmp").mkdir(parents=True)
     (tmp_path / ".model.7.tmp.keras").write_text("half")
     with folder.open(ExperimentConfig()):
@@ -88,20 +94,31 @@ def test_a_damaged_record_is_named(tmp_path, text):
         Workdir(tmp_path).check(ExperimentConfig())
 
 
-def test_rows_past_a_step_and_a_torn_row_are_dropped(tmp_path):
-    folder = Workdir(tmp_path)
-    folder.truncate_metrics(3)  # there is no file yet
-    rows = [{"step": step, "loss": 1 / 3} for step in (1, 3, 3, 4, 9)]
-    folder.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows) + '3\n{"loss": 1}\n{"step": 2, "lo')
-    with open(folder.metrics, "ab") as file:
-        file.write(b'\xff\n{"step": null}\n')
-    folder.truncate_metrics(3)
-    assert [json.loads(line) for line in folder.metrics.read_text().splitlines()] == rows[:3]
+def test_what_cannot_lock_is_one_line(tmp_path, monkeypatch):
+    """A file system without locks; a lock of another kind would outlive a process that dies."""
+
+    def flock(*_):
+        raise OSError(errno.ENOSYS, os.strerror(errno.ENOSYS))
+
+    monkeypatch.setattr(fcntl, "flock", flock)
+    with (
+        pytest.raises(RequestError, match=r"workdir .* name another folder"),
+        Workdir(tmp_path).open(ExperimentConfig()),
+    ):
+        pass
 
 
-def test_the_row_of_an_evaluation_to_come_is_dropped_and_the_training_row_stays(tmp_path):
-    folder = Workdir(tmp_path)
-    rows = [{"step": step, "split": split} for step in (3, 6) for split in ("train", "test")]
-    folder.metrics.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    folder.truncate_metrics(6, "test")
-    assert [json.loads(line) for line in folder.metrics.read_text().splitlines()] == rows[:3]
+def test_a_recorded_config_may_name_what_is_not_installed(tmp_path):
+    fields = {**dataclasses.asdict(ExperimentConfig()), "model": "of_another_package", "task": "its_task"}
+    (tmp_path / "config.json").write_text(json.dumps(fields))
+    config = Workdir(tmp_path).config()
+    assert (config.model, config.task) == ("of_another_package", "its_task")
+    with pytest.raises(RequestError, match="unknown model 'of_another_package'"):
+        dataclasses.replace(config, epochs=3)
+
+
+def test_damaged_preprocessing_is_named(tmp_path):
+    (tmp_path / "result.json").write_text(json.dumps({"epochs": 20}))
+    (tmp_path / "run.json").write_text(json.dumps({"preprocessing": {"mean": [1.0]}}))
+    with pytest.raises(RequestError, match=r"run\.json is damaged: its preprocessing lacks 'image_size'"):
+        Workdir(tmp_path).statistics()

@@ -217,6 +217,28 @@ def test_device_options_give_the_bits_of_one_process_too(tmp_path, data_dir):
 
 
 @pytest.mark.slow
+def test_workers_that_go_apart_fail_again_and_again(tmp_path, data_dir):
+    """As with a faulty machine: a second start must not take the chief's checkpoint up everywhere and end well."""
+    apart = """
+from zoo.training.engines.tensorflow.engine import Engine
+own = Engine.state
+def state(self):
+    values = own(self)
+    name = next(iter(values))
+    return {**values, name: values[name] + 1}
+Engine.state = state
+"""
+    for _ in range(2):
+        with job(tmp_path / "run", data_dir, ARGV, code_of_one=apart) as workers:
+            results = ends(workers)
+        assert [status for status, _, _ in results] == [1, 1]
+        for _, _, err in results:
+            assert re.search(r"worker 1 has other variables than worker 0 at step \d+; are the machines of one kind", err)
+    assert not (tmp_path / "run" / "model.keras").exists()
+    assert not (tmp_path / "run" / "checkpoints").exists()
+
+
+@pytest.mark.slow
 def test_several_evaluate_what_several_trained_and_write_nothing(finished, data_dir):
     workdir, ((_, trained, _), _) = finished
 

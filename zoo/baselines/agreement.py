@@ -185,7 +185,9 @@ def _against_records(recipe: Recipe, records: list[dict[str, Any]]) -> Iterator[
     for record in records:
         label = f"{results}/{record['seed']}.json"
         try:
-            changed = differences(ExperimentConfig(**record["fields"]), dataclasses.replace(given, seed=record["seed"]))
+            changed = differences(
+                ExperimentConfig.recorded(record["fields"]), dataclasses.replace(given, seed=record["seed"])
+            )
         except (TypeError, ValueError, KeyError) as error:
             yield f"{label} holds no config of this version: {error}"
             continue

@@ -125,7 +125,7 @@ def kept_digests(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any
 def same_config(old: dict[str, Any], new: dict[str, Any]) -> bool:
     """Whether two records are of one config; a field that an older record lacks has its default there."""
     try:
-        return ExperimentConfig(**old["fields"]) == ExperimentConfig(**new["fields"])
+        return ExperimentConfig.recorded(old["fields"]) == ExperimentConfig.recorded(new["fields"])
     except (TypeError, ValueError):
         return False
 

@@ -12,6 +12,7 @@ from typing import Any
 
 from absl import flags
 
+from zoo import config
 from zoo.config import FIELDS, ExperimentConfig, define_flags, load_config, with_flags
 from zoo.errors import RequestError, unknown
 
@@ -84,7 +85,10 @@ class Argument:
 
 DATA_DIR = Option("data_dir", "", "where datasets are prepared; default: that of tensorflow_datasets")
 MEMORY_GIB = Option(
-    "memory_gib", 2.0, "a split that takes less is held in memory; the result does not depend on it", least=0
+    "memory_gib",
+    config.MEMORY_GIB,
+    "a split that takes less is held in memory; the result does not depend on it",
+    least=0,
 )
 # Of a command that takes every field of a config as a flag too.
 CONFIG = Option("config", "", "config file, such as configs/resnet20_digits.py; it is run, so trust it")
@@ -157,11 +161,11 @@ def help_text(command: ModuleType, program: str) -> str:
         lines += ["", "Arguments:", *(f"  {argument.name:<26} {argument.help}" for argument in command.ARGUMENTS)]
     lines += ["", "Options:", *(_line(option.name, option.help, option.default) for option in command.OPTIONS)]
     if CONFIG in command.OPTIONS:
-        defaults = ExperimentConfig()
         for name, field in FIELDS.items():
             if field.metadata["group"]:
                 lines += ["", f"{field.metadata['group']}:"]
-            lines.append(_line(name, field.metadata["help"], getattr(defaults, name)))
+            default = None if field.default is dataclasses.MISSING else field.default
+            lines.append(_line(name, field.metadata["help"], default))
     return "\n".join(lines)
 
 

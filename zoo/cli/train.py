@@ -67,6 +67,7 @@ def train(options: SimpleNamespace) -> None:
     workdir = options.workdir or default_workdir(config, Path(options.config).stem)
     profile_steps = steps_to_profile(options.profile_steps)
     folder = Workdir(workdir)
+    prepare_to_tell(place)
     with refused_together(place):
         folder.check(config)
         result = folder.finished(config)
@@ -110,8 +111,10 @@ def evaluate(options: SimpleNamespace) -> None:
     if options.checkpoint not in ("", "best") and not options.checkpoint.isdecimal():
         raise RequestError(f"checkpoint is {options.checkpoint!r}; it must be a step, or best")
     place = place_of(options)
+    prepare_to_tell(place)
     with refused_together(place):
-        config = options.fields(Workdir(workdir).recorded_config())
+        recorded = Workdir(workdir).recorded_config()
+    config = options.fields(recorded)
     console.import_tensorflow()
     from zoo.training.evaluation import evaluate as evaluate_checkpoint
 
@@ -129,13 +132,15 @@ def evaluate(options: SimpleNamespace) -> None:
 
 def place_of(options: SimpleNamespace) -> Place:
     """Where the flags say that it happens."""
-    place = Place.parse(
+    return Place.parse(
         options.strategy, tpu=options.tpu, worker_hosts=options.worker_hosts, worker_index=options.worker_index
     )
+
+
+def prepare_to_tell(place: Place) -> None:
+    """Imports TensorFlow where there are other workers to tell of a refusal, see `refused_together`."""
     if place.has_workers:
-        # Where a request is refused, the other workers must be told, see `refused_together`.
         console.import_tensorflow()
-    return place
 
 
 def steps_to_profile(text: str) -> tuple[int, int] | None:

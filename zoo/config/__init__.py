@@ -3,7 +3,7 @@
 Precedence: flag, config file, default.
 """
 
-from zoo.config.experiment import EPISODES, FIELDS, ExperimentConfig, differences
+from zoo.config.experiment import EPISODES, FIELDS, MEMORY_GIB, ExperimentConfig, differences, with_fields
 from zoo.config.files import load_config
 from zoo.config.flags import define_flags, with_flags
 from zoo.config.parsing import parse_labels, parse_model_args, parse_schedule
@@ -11,6 +11,7 @@ from zoo.config.parsing import parse_labels, parse_model_args, parse_schedule
 __all__ = [
     "EPISODES",
     "FIELDS",
+    "MEMORY_GIB",
     "ExperimentConfig",
     "define_flags",
     "differences",
@@ -18,5 +19,6 @@ __all__ = [
     "parse_labels",
     "parse_model_args",
     "parse_schedule",
+    "with_fields",
     "with_flags",
 ]

@@ -6,6 +6,7 @@ All that can be said of a field without its data is checked when the dataclass i
 import dataclasses
 import json
 import math
+from collections.abc import Mapping
 from typing import Any
 
 from zoo import registry
@@ -16,6 +17,8 @@ from zoo.tasks.known import task_names
 
 OPTIMIZERS = ("sgd", "adam", "adamw", "rmsprop")
 PRECISIONS = ("float32", "bfloat16", "float16")
+# A split that takes less is held in memory.
+MEMORY_GIB = 2.0
 # In how many fixed episodes one-shot accuracy is measured.
 EPISODES = 400
 
@@ -201,6 +204,22 @@ class ExperimentConfig:
                 f"accumulate_steps is {self.accumulate_steps}; it must divide the batch_size, {self.batch_size}"
             )
 
+    @classmethod
+    def recorded(cls, fields: Mapping[str, Any]) -> "ExperimentConfig":
+        """The config of a run that was recorded, whose model or task may be one that is not known here.
+
+        They were when the run was made: by another package, say, that is not installed now.
+
+        Raises:
+            RequestError: another field is wrong.
+            TypeError: a field is unknown.
+        """
+        names = {name: fields[name] for name in ("model", "task") if name in fields}
+        config = cls(**{name: value for name, value in fields.items() if name not in names})
+        for name, value in names.items():
+            object.__setattr__(config, name, _checked(FIELDS[name], value))
+        return config
+
     def _check_images(self) -> None:
         augmentations = dict(parse_augmentations(self.augment))
         if CROP in augmentations and not self.image_size:
@@ -243,6 +262,18 @@ def _checked_model_args(value: dict[str, Any]) -> dict[str, Any]:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise RequestError(f"model_args is {value!r}; it must be writable as JSON: {error}") from error
+
+
+def with_fields(config: ExperimentConfig, fields: Mapping[str, Any]) -> ExperimentConfig:
+    """The config with some fields replaced.
+
+    Raises:
+        RequestError: there is no such field, or it cannot have the value.
+    """
+    for name in fields:
+        if name not in FIELDS:
+            raise unknown("field", name, FIELDS)
+    return dataclasses.replace(config, **fields)
 
 
 def differences(one: ExperimentConfig, other: ExperimentConfig) -> dict[str, tuple[Any, Any]]:

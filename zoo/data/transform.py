@@ -119,6 +119,18 @@ def sized(source: ExampleSource, sizing: Sizing, memory_bytes: int) -> ExampleSo
     )
 
 
+class UnreadableChunkError(Exception):
+    """Some of a source's images could not be read.
+
+    Attributes:
+        indices: of the examples among which they are, int64 (n,).
+    """
+
+    def __init__(self, indices: np.ndarray, message: str):
+        super().__init__(message)
+        self.indices = indices
+
+
 def image_chunks(source: ExampleSource, doing: str) -> Iterator[tuple[int, np.ndarray]]:
     """All images of a source in order, as (index of the first one, uint8 (n, ...)).
 
@@ -136,10 +148,18 @@ def image_chunks(source: ExampleSource, doing: str) -> Iterator[tuple[int, np.nd
     options.experimental_optimization.apply_default_optimizations = False
     chunks = tf.data.Dataset.range(0, source.num_examples, CHUNK)
     chunks = chunks.map(fetch, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).with_options(options)
+    done = 0
     with progress_bar(source.num_examples, f"{doing} {source.name}") as bar:
-        for start, chunk in chunks.as_numpy_iterator():
-            yield int(start), chunk
-            bar.update(len(chunk))
+        try:
+            for start, chunk in chunks.as_numpy_iterator():
+                yield int(start), chunk
+                done += len(chunk)
+                bar.update(len(chunk))
+        except tf.errors.ResourceExhaustedError:
+            raise
+        except tf.errors.OpError as error:
+            indices = np.arange(done, min(done + CHUNK, source.num_examples))
+            raise UnreadableChunkError(indices, error.message) from error
 
 
 @dataclasses.dataclass(frozen=True)

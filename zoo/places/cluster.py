@@ -30,6 +30,7 @@ class Cluster:
     source: str
 
     def __post_init__(self):
+        object.__setattr__(self, "hosts", tuple(self.hosts))
         wrong = [host for host in self.hosts if not _HOST.fullmatch(host)]
         if wrong or not self.hosts or len(set(self.hosts)) < len(self.hosts):
             shown = repr(wrong[0]) if wrong else repr(",".join(self.hosts))

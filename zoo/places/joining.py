@@ -51,8 +51,8 @@ def refused_together(place: Place) -> Iterator[None]:
         yield
     except RequestError:
         if place.has_workers:
-            # A worker without a config differs from all others, so `check_same_config` refuses every one of them.
-            with contextlib.suppress(RunError):
+            # A worker without a config differs from all others, so each of them is refused when configs are compared.
+            with contextlib.suppress(RequestError, RunError):
                 join(place)[1].first_different("")
         raise
 

@@ -32,6 +32,23 @@ class Place:
     tpu: str = ""
     cluster: Cluster | None = None
 
+    def __post_init__(self):
+        if self.strategy in _REFUSED:
+            raise RequestError(
+                f"strategy {self.strategy} is not offered: Keras 3 does not support it (keras issue 18624); use "
+                f"mirrored or {MULTI_WORKER}"
+            )
+        if self.strategy not in STRATEGIES:
+            raise unknown("strategy", self.strategy, STRATEGIES)
+        if self.devices is not None and (self.strategy != "mirrored" or self.devices < 1):
+            raise RequestError(f"strategy {self.strategy} cannot take {self.devices} devices; write mirrored:2")
+        if self.tpu and self.strategy not in ("auto", "tpu"):
+            raise RequestError(f"--tpu goes with --strategy=tpu or auto; strategy is {self.strategy!r}")
+        if self.strategy == "tpu" and not self.tpu:
+            raise RequestError("strategy tpu needs --tpu=ADDRESS, or --tpu=local for the TPU of this machine")
+        if self.cluster and self.strategy != MULTI_WORKER:
+            raise RequestError(f"--worker_hosts and --worker_index go with --strategy={MULTI_WORKER}")
+
     @classmethod
     def parse(cls, strategy: str, *, tpu: str = "", worker_hosts: str = "", worker_index: str = "") -> "Place":
         """Reads the flags of the same names, and where they name no workers the environment.
@@ -43,30 +60,26 @@ class Place:
             worker_index: which of these hosts this process is, from 0.
 
         Raises:
-            RequestError: there is no such strategy, the flags do not go together, or no workers are named.
+            RequestError: the flags do not go together, or no workers are named.
         """
-        name, colon, rest = strategy.partition(":")
-        if name in _REFUSED:
-            raise RequestError(
-                f"strategy {name} is not offered: Keras 3 does not support it (keras issue 18624); use mirrored or "
-                f"{MULTI_WORKER}"
-            )
-        if name not in STRATEGIES:
-            raise unknown("strategy", name, STRATEGIES)
-        if rest and name in ("auto", "tpu") and not tpu:
+        kind, colon, rest = strategy.partition(":")
+        devices = None
+        if colon and kind == "mirrored":
+            if not rest.isdecimal() or int(rest) < 1:
+                raise RequestError(f"strategy is {strategy!r}; mirrored takes a number of devices, as mirrored:2")
+            devices = int(rest)
+        elif colon and kind in ("auto", "tpu"):
+            if not rest or tpu:
+                raise RequestError(f"strategy is {strategy!r}; name one TPU, as --strategy={kind} --tpu=ADDRESS")
             tpu = rest
-        elif colon and name != "mirrored":
-            raise RequestError(f"strategy is {strategy!r}; {name} takes no number")
-        if colon and name == "mirrored" and (not rest.isdecimal() or int(rest) < 1):
-            raise RequestError(f"strategy is {strategy!r}; mirrored takes a number of devices, as mirrored:2")
-        if tpu and name not in ("auto", "tpu"):
-            raise RequestError(f"--tpu goes with --strategy=tpu or auto; strategy is {strategy!r}")
-        if name == "tpu" and not tpu:
-            raise RequestError("strategy tpu needs --tpu=ADDRESS, or --tpu=local for the TPU of this machine")
-        if (worker_hosts or worker_index) and name != MULTI_WORKER:
+        elif colon and kind in STRATEGIES:
+            raise RequestError(f"strategy is {strategy!r}; {kind} takes no number")
+        cluster = None
+        if kind == MULTI_WORKER:
+            cluster = _find_cluster(worker_hosts, worker_index)
+        elif worker_hosts or worker_index:
             raise RequestError(f"--worker_hosts and --worker_index go with --strategy={MULTI_WORKER}")
-        cluster = _find_cluster(worker_hosts, worker_index) if name == MULTI_WORKER else None
-        return cls(name, int(rest) if name == "mirrored" and rest else None, tpu, cluster)
+        return cls(kind, devices, tpu, cluster)
 
     @classmethod
     def of(cls, strategy: "Place | str") -> "Place":

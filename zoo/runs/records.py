@@ -6,11 +6,8 @@ A record is what `python -m zoo reproduce` keeps of a run, `results/<config name
 
 import dataclasses
 import json
-import zipfile
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError
@@ -96,7 +93,7 @@ def read_record(path: Path) -> Run:
     """
     record = load_record(path)
     try:
-        config = ExperimentConfig(**record["fields"])
+        config = ExperimentConfig.recorded(record["fields"])
     except (TypeError, ValueError) as error:
         raise RequestError(f"{path} holds no config of this version: {error}") from error
     name = f"{record['config']}/{record['seed']}"
@@ -138,22 +135,6 @@ def read_benchmarks(folder: Path) -> dict[str, Any] | None:
     except FileNotFoundError:
         return None
     except (OSError, ValueError) as error:
-        raise RequestError(f"{path} cannot be read: {error}") from error
-
-
-def read_answers(folder: Path) -> dict[str, np.ndarray] | None:
-    """What a run answered to each evaluation example, by name, (n,); None where `evaluation.npz` is not there.
-
-    Raises:
-        RequestError: the file is damaged.
-    """
-    path = folder / "evaluation.npz"
-    try:
-        with path.open("rb") as file, np.load(file) as stored:
-            return {name: stored[name] for name in stored}
-    except FileNotFoundError:
-        return None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise RequestError(f"{path} cannot be read: {error}") from error
 
 

@@ -53,8 +53,12 @@ def load_trained(run: str | os.PathLike[str]) -> Trained:
         raise RequestError(f"{folder.path / 'run.json'} does not say what images go through; train again")
     if not folder.model.is_file():
         raise RequestError(f"there is no {folder.model}; start the run's command again with more epochs")
+    try:
+        model = registry.load_model(os.fspath(folder.model))
+    except Exception as error:  # Keras raises what comes its way
+        raise RequestError(f"{folder.model} cannot be read as a Keras model: {' '.join(str(error).split())}") from error
     return Trained(
-        model=registry.load_model(os.fspath(folder.model)),
+        model=model,
         preprocessing=preprocessing,
         class_names={label: tuple(names) for label, names in recorded["dataset"]["class_names"].items()},
         task=task_name(config),

@@ -4,10 +4,8 @@ This module imports no TensorFlow, so that a request which the folder alone can 
 """
 
 import contextlib
-import csv
 import dataclasses
 import datetime
-import io
 import json
 import os
 import re
@@ -15,13 +13,12 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from filelock import FileLock, Timeout
 
 from zoo.config import ExperimentConfig, differences
 from zoo.errors import RequestError
 from zoo.runs.checkpoints import Checkpoints
-from zoo.runs.files import remove_leftovers, write_atomically, write_json, writing
+from zoo.runs.files import remove_leftovers, write_json, writing
 from zoo.runs.preprocessing import Preprocessing
 
 
@@ -53,7 +50,7 @@ class Workdir:
         if recorded is None:
             return None
         try:
-            return ExperimentConfig(**recorded)
+            return ExperimentConfig.recorded(recorded)
         except (TypeError, ValueError) as error:
             raise RequestError(f"{self.path / 'config.json'} is not a config of this version: {error}") from error
 
@@ -115,10 +112,10 @@ class Workdir:
 
     @contextlib.contextmanager
     def open(self, config: ExperimentConfig) -> Iterator[None]:
-        """Makes the folder, records whose it is, and keeps other processes out while it is open.
+        """Makes the folder and keeps other processes out while it is open; what it records, `begin` writes.
 
         The lock is the operating system's, so a process that dies holds it no longer. What such a process was
-        writing is removed. Where the run is given more epochs, `run.json` records it under `extended`.
+        writing is removed.
 
         Raises:
             RequestError: as in `check`, or another process runs in the folder.
@@ -126,7 +123,7 @@ class Workdir:
         """
         try:
             self.path.mkdir(parents=True, exist_ok=True)
-            lock = FileLock(self.path / ".lock").acquire(timeout=0)
+            lock = FileLock(self.path / ".lock", fallback_to_soft=False).acquire(timeout=0)
         except Timeout as error:
             raise RequestError(
                 f"another process is running in workdir {self.path}; wait for it, or name another folder"
@@ -145,13 +142,23 @@ class Workdir:
             with writing(self.path):
                 remove_leftovers(self.path)
                 remove_leftovers(self.checkpoints)
-            recorded = self.config()
-            if recorded is not None and recorded.epochs != config.epochs and self._holds_results():
-                self._record_extension(recorded.epochs, config.epochs)
-            write_json(self.path / "config.json", dataclasses.asdict(config))
-            if self.finished(config) is None:
-                (self.path / "result.json").unlink(missing_ok=True)
             yield
+
+    def begin(self, config: ExperimentConfig) -> None:
+        """Records whose the folder is, after all that could be refused has been, and that the run is not finished.
+
+        Where the run is given more epochs, `run.json` records it under `extended`.
+
+        Raises:
+            RunError: the system refuses to write.
+        """
+        recorded = self.config()
+        if recorded is not None and recorded.epochs != config.epochs and self._holds_results():
+            self._record_extension(recorded.epochs, config.epochs)
+        write_json(self.path / "config.json", dataclasses.asdict(config))
+        if self.finished(config) is None:
+            with writing(self.path):
+                (self.path / "result.json").unlink(missing_ok=True)
 
     def _record_extension(self, old: int, new: int) -> None:
         """Adds to `run.json` from how many epochs to how many, from which step on, when, and the result so far."""
@@ -172,7 +179,10 @@ class Workdir:
     def preprocessing(self) -> Preprocessing | None:
         """What images went through in the run; None where it was not trained."""
         recorded = self.run().get("preprocessing") if self._holds_results() else None
-        return Preprocessing.from_json(recorded) if recorded else None
+        try:
+            return Preprocessing.from_json(recorded) if recorded else None
+        except (KeyError, TypeError) as error:
+            raise RequestError(f"{self.path / 'run.json'} is damaged: its preprocessing lacks {error}") from error
 
     def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
         """Mean and deviation of the pixels that the run was trained with; None where it was not."""
@@ -182,38 +192,6 @@ class Workdir:
     def write_result(self, result: dict[str, Any]) -> None:
         """Records the result, which is what marks the run as finished."""
         write_json(self.path / "result.json", result)
-
-    def write_evaluation(
-        self,
-        answers: dict[str, np.ndarray],
-        confusions: dict[str, np.ndarray],
-        class_names: dict[str, tuple[str, ...]],
-    ) -> None:
-        """Records what the model answered to each evaluation example, and how classes were confused.
-
-        Args:
-            answers: by name, (n,); they become `evaluation.npz`.
-            confusions: counts by label, rows true classes, columns predicted ones; `confusion_<label>.csv`.
-            class_names: by label.
-        """
-        packed = io.BytesIO()
-        np.savez_compressed(packed, **{name.replace("/", "."): values for name, values in answers.items()})
-        write_atomically(self.path / "evaluation.npz", packed.getvalue())
-        for label, counts in confusions.items():
-            write_atomically(self.path / f"confusion_{label}.csv", _confusion_csv(counts, class_names[label]))
-
-    def truncate_metrics(self, last_step: int, split_to_come: str = "") -> None:
-        """Drops the rows of `metrics.jsonl` past a step, and what is no row, such as one that was cut short.
-
-        Args:
-            last_step: the last one of which rows stay.
-            split_to_come: of which no row of `last_step` stays either, since it will be written anew; empty: of none.
-        """
-        try:
-            lines = self.metrics.read_bytes().splitlines()
-        except FileNotFoundError:
-            return
-        write_atomically(self.metrics, b"".join(_rows_up_to(lines, last_step, split_to_come)))
 
     def _holds_results(self) -> bool:
         return self.result() is not None or bool(Checkpoints(self.checkpoints).steps())
@@ -254,29 +232,3 @@ def default_workdir(config: ExperimentConfig, name: str = "") -> str:
 def now() -> str:
     """The time in UTC, ISO 8601, to the second."""
     return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
-
-
-def _rows_up_to(lines: list[bytes], last_step: int, split_to_come: str) -> Iterator[bytes]:
-    """The lines that stay, see `Workdir.truncate_metrics`."""
-    for line in lines:
-        step, split = _place_of(line)
-        if step < last_step or (step == last_step and split != split_to_come):
-            yield line + b"\n"
-
-
-def _confusion_csv(counts: np.ndarray, names: tuple[str, ...]) -> bytes:
-    """A confusion matrix as a table with the names of the classes."""
-    text = io.StringIO()
-    table = csv.writer(text)
-    table.writerow(["true \\ predicted", *names])
-    table.writerows([name, *row] for name, row in zip(names, counts.tolist(), strict=True))
-    return text.getvalue().encode()
-
-
-def _place_of(line: bytes) -> tuple[float, str | None]:
-    """Step and split of a row; of what is no row a step past all others."""
-    try:
-        row = json.loads(line)
-        return float(row["step"]), row.get("split")
-    except (ValueError, TypeError, KeyError):
-        return float("inf"), None

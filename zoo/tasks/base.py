@@ -7,7 +7,7 @@ from typing import Any, ClassVar, Protocol
 import keras
 import numpy as np
 
-from zoo import metrics
+from zoo import metrics, registry
 from zoo.config import ExperimentConfig
 from zoo.data.batches import MIXED, OWN_SHARE, EvaluationBatches, TrainBatches
 from zoo.data.sources import ExampleSource
@@ -115,6 +115,11 @@ class Task(Protocol):
 
     def reading(self, answers: dict[str, np.ndarray]) -> str:
         """How a person reads the answers about one example, each a scalar, in a line or more."""
+
+
+def builder_arguments(task: Task, config: ExperimentConfig) -> dict[str, Any]:
+    """What the builder of a config's model is given beside the shape of an image; `model_args` go before the task."""
+    return {**task.builder_arguments(registry.model_info(config.model).hyperparameters), **config.model_args}
 
 
 def class_names(task: Task, source: ExampleSource) -> dict[str, tuple[str, ...]]:

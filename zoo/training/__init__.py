@@ -7,10 +7,11 @@
 TensorFlow is imported when one of them is called.
 """
 
-import dataclasses
 from typing import Any
 
-from zoo.config import ExperimentConfig
+from zoo.config import MEMORY_GIB, ExperimentConfig, with_fields
+from zoo.errors import RequestError
+from zoo.places.joining import refused_together
 from zoo.places.place import Place
 from zoo.runs.workdir import Workdir, default_workdir
 
@@ -21,7 +22,7 @@ def train(
     workdir: str | None = None,
     strategy: Place | str = "one_device",
     data_dir: str | None = None,
-    memory_gib: float = 2.0,
+    memory_gib: float = MEMORY_GIB,
     profile_steps: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
     """Trains and evaluates, or goes on where an earlier call with the same workdir was stopped.
@@ -44,6 +45,8 @@ def train(
     """
     from zoo.training.loop import train_and_evaluate
 
+    if profile_steps is not None and not 0 <= profile_steps[0] < profile_steps[1]:
+        raise RequestError(f"profile_steps is {profile_steps}; give the first step and the end, as (10, 20)")
     return train_and_evaluate(
         config,
         workdir or default_workdir(config),
@@ -60,7 +63,7 @@ def evaluate(
     checkpoint: int | str | None = None,
     strategy: Place | str = "one_device",
     data_dir: str | None = None,
-    memory_gib: float = 2.0,
+    memory_gib: float = MEMORY_GIB,
     **fields: Any,
 ) -> dict[str, Any]:
     """Evaluates a checkpoint of a run; writes nothing.
@@ -81,11 +84,14 @@ def evaluate(
     """
     from zoo.training.evaluation import evaluate as evaluate_checkpoint
 
+    place = Place.of(strategy)
+    with refused_together(place):
+        recorded = Workdir(workdir).recorded_config()
     return evaluate_checkpoint(
-        dataclasses.replace(Workdir(workdir).recorded_config(), **fields),
+        with_fields(recorded, fields),
         workdir,
-        step=checkpoint,
-        strategy=strategy,
+        step=int(checkpoint) if isinstance(checkpoint, str) and checkpoint.isdecimal() else checkpoint,
+        strategy=place,
         data_dir=data_dir,
         memory_gib=memory_gib,
     )

@@ -7,18 +7,23 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 import numpy as np
-import tensorflow as tf
 
-from zoo.config import ExperimentConfig
+from zoo.config import MEMORY_GIB, ExperimentConfig
 from zoo.data import augment
 from zoo.data.batches import EvaluationBatches, TrainBatches
 from zoo.data.sources import ExampleSource, folder, load_source
-from zoo.data.transform import ImageTransform, Normalization, Sizing, Statistics, make_normalization, sized
+from zoo.data.transform import (
+    ImageTransform,
+    Normalization,
+    Sizing,
+    Statistics,
+    UnreadableChunkError,
+    make_normalization,
+    sized,
+)
 from zoo.errors import RequestError
 from zoo.tasks.base import Task, class_names
 from zoo.tasks.known import task_of
-
-MEMORY_GIB = 2.0
 
 
 @dataclasses.dataclass(frozen=True)
@@ -138,9 +143,9 @@ def corrupt_image(source: ExampleSource, indices: np.ndarray) -> str | None:
 
 @contextlib.contextmanager
 def _corrupt_named(source: ExampleSource) -> Iterator[None]:
-    """Names the image where reading all of a source comes upon one that cannot be decoded."""
+    """Names the image where going through all of a source comes upon one that cannot be decoded."""
     try:
         yield
-    except tf.errors.OpError as error:
-        culprit = corrupt_image(source, np.arange(source.num_examples))
-        raise RequestError(culprit or f"{source.name} cannot be read: {error.message}") from error
+    except UnreadableChunkError as error:
+        culprit = corrupt_image(source, error.indices)
+        raise RequestError(culprit or f"{source.name} cannot be read: {error}") from error

@@ -60,7 +60,9 @@ def evaluate(
     backend = experiment.backend
     checkpoints = SharedCheckpoints(folder.checkpoints, backend.workers, warn=warn)
     with backend.workers.worker_loss_named(), backend.memory_shortage_named(config):
-        restored = checkpoints.restore(step)
+        # Each looked for itself: of a run that goes on, one may have found a newer best than another.
+        step = backend.workers.gather(0 if step is None else step + 1)[0] - 1
+        restored = checkpoints.restore(None if step < 0 else step)
         if restored is None:
             raise RequestError(f"there is no checkpoint in {workdir}; train first")
         step, state, _ = restored

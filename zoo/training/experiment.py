@@ -22,7 +22,7 @@ from zoo.places.place import ONE_DEVICE, Place
 from zoo.places.workers import Workers
 from zoo.runs import provenance
 from zoo.runs.preprocessing import Preprocessing
-from zoo.tasks.base import Objective
+from zoo.tasks.base import Objective, builder_arguments
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engines import Backend, Block, Engine, UnreadableError, make_backend
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
@@ -184,7 +184,7 @@ def _built(config: ExperimentConfig, data: Data, backend: Backend, model: keras.
     steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
     with backend.scope():
-        model = _build_model(config, data, backend) if model is None else model
+        model = _build_model(config, data, backend) if model is None else _fitted(model, data, backend)
         _check_jit(config, model, backend)
         optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables, backend.momentum_sgd)
     objective = data.task.objective(output_names(model), registry.model_info(config.model).loss_weights)
@@ -263,8 +263,7 @@ def computing_in(precision: str) -> Iterator[None]:
 
 
 def _build_model(config: ExperimentConfig, data: Data, backend: Backend) -> keras.Model:
-    takes = registry.model_info(config.model).hyperparameters
-    given = {**data.task.builder_arguments(takes), **config.model_args}
+    given = builder_arguments(data.task, config)
     if not backend.has_gpu:
         processor.check_precision(config.precision)
     try:
@@ -283,6 +282,21 @@ def _build_model(config: ExperimentConfig, data: Data, backend: Backend) -> kera
         if isinstance(layer, keras.layers.BatchNormalization) and backend.replicas > 1:
             layer.synchronized = config.sync_batch_norm
     return model
+
+
+def _fitted(model: keras.Model, data: Data, backend: Backend) -> keras.Model:
+    """A model that was given, on the devices of the backend; refuses it where it is none for the data."""
+    data.task.check_ends(input_names(model), output_names(model))
+    shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs if len(tensor.shape) == 1 + len(data.image_shape)]
+    for shape in shapes:
+        if any(size not in (None, own) for size, own in zip(shape, data.image_shape, strict=True)):
+            raise RequestError(f"the model takes images {shape}; those of {data.train.name} are {data.image_shape}")
+    if backend.replicas == 1:
+        return model
+    # Its variables lie on one device; those of a copy that is made here lie on all.
+    copy = keras.models.clone_model(model)
+    copy.set_weights(model.get_weights())
+    return copy
 
 
 def _check_jit(config: ExperimentConfig, model: keras.Model, backend: Backend) -> None:

@@ -6,9 +6,11 @@ from typing import Any
 import numpy as np
 
 from zoo.errors import RequestError, RunError
+from zoo.runs.answers import write_answers
 from zoo.runs.checkpoints import state_sha256
 from zoo.runs.files import replacing
 from zoo.runs.provenance import kind
+from zoo.runs.rows import truncate_rows
 from zoo.runs.workdir import now
 from zoo.training.experiment import Experiment
 from zoo.training.saving import Saver
@@ -47,9 +49,9 @@ class Recorder:
         """
         self.saver.restore()
         self._record_provenance()
-        self.folder.truncate_metrics(
-            self.saver.step, self._config.eval_split if self.saver.progress.evaluation_due else ""
-        )
+        if self._workers.is_chief:
+            split_to_come = self._config.eval_split if self.saver.progress.evaluation_due else ""
+            truncate_rows(self.folder.metrics, self.saver.step, split_to_come)
         self.saver.mark_best()
         return self.saver.step
 
@@ -132,7 +134,9 @@ class Recorder:
             if self._workers.is_chief:
                 with replacing(self.folder.model) as temporary:
                     experiment.model.save(temporary)
-        self.folder.write_evaluation(answers, experiment.objective.confusions(answers), experiment.data.class_names())
+        if self._workers.is_chief:
+            confusions = experiment.objective.confusions(answers)
+            write_answers(self.folder.path, answers, confusions, experiment.data.class_names())
         result = self._result()
         self.folder.write_run(ended=now())
         self.folder.write_result(result)
@@ -183,6 +187,8 @@ class Recorder:
                     f"the run began with other {' and '.join(changed)} (see run.json): it is no longer exactly "
                     "repeatable"
                 )
+        self.folder.begin(self._config)
+        before = self.folder.run()
         # Of the bits of a run that was made on two kinds of machines nobody can say of which they are.
         here["mixed_kinds"] = bool(self.saver.step) and not one_kind
         self.folder.write_run(**here, started=[*before.get("started", []), now()])

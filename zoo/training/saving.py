@@ -66,19 +66,19 @@ class Saver:
         if self.step == self.saved_step:
             return
         state = self._engine.state()
-        broken = [name for name, value in state.items() if not np.isfinite(value).all()]
-        if broken:
-            raise RunError(
-                f"{broken[0]} stopped being finite by step {self.step}; the last good state is that of "
-                f"{self.last_good()}"
-            )
         # Before anything is written: what the chief saves is what all workers go on from, so that afterwards nobody
-        # could tell any more that they had gone apart.
+        # could tell any more that they had gone apart. Before any worker leaves, too, whatever only it has come to.
         different = self._workers.first_different(state_sha256(state)) if self._workers.count > 1 else None
         if different is not None:
             raise RunError(
                 f"worker {different} has other variables than worker 0 at step {self.step}; are the machines of "
                 f"one kind? The last state that all had is that of {self.last_good()}"
+            )
+        broken = [name for name, value in state.items() if not np.isfinite(value).all()]
+        if broken:
+            raise RunError(
+                f"{broken[0]} stopped being finite by step {self.step}; the last good state is that of "
+                f"{self.last_good()}"
             )
         self.progress.wall_seconds = self.wall_seconds()
         self._checkpoints.save(self.step, state, dataclasses.asdict(self.progress))

@@ -55,6 +55,16 @@ class SharedWorkdir(Workdir):
             self._check_seen(opened)
             yield
 
+    def begin(self, config: ExperimentConfig) -> None:
+        """As in `Workdir`; the others wait for the chief.
+
+        Raises:
+            RunError: as in `Workdir`, or the chief could not write, and says why.
+        """
+        with self._workers.chief_first("write to the workdir"):
+            if self._workers.is_chief:
+                super().begin(config)
+
     def _check_seen(self, token: int) -> None:
         try:
             seen = (self.path / ".job").read_text() == str(token)
@@ -77,15 +87,9 @@ class SharedWorkdir(Workdir):
         if self._workers.is_chief:
             super().write_result(result)
 
-    def write_evaluation(self, *evaluation: Any) -> None:
-        """As in `Workdir`."""
-        if self._workers.is_chief:
-            super().write_evaluation(*evaluation)
 
-    def truncate_metrics(self, *place: Any) -> None:
-        """As in `Workdir`."""
-        if self._workers.is_chief:
-            super().truncate_metrics(*place)
+# In place of a step: a worker could not read what the others read.
+_UNREAD = 2**61
 
 
 class SharedCheckpoints(Checkpoints):
@@ -123,9 +127,15 @@ class SharedCheckpoints(Checkpoints):
         except RequestError as error:
             failure = error
         # Nobody writes before all have read.
-        steps = self._workers.gather(0 if restored is None else restored[0])
+        steps = self._workers.gather(_UNREAD if failure else 0 if restored is None else restored[0])
         if failure is not None:
             raise failure
+        blind = [index for index, step in enumerate(steps) if step == _UNREAD]
+        if blind:
+            raise RequestError(
+                f"worker {blind[0]} cannot read the checkpoint in {self._folder} that this one reads; its own message "
+                "says why"
+            )
         other = [index for index, step in enumerate(steps) if step != steps[0]]
         if other:
             raise RequestError(

@@ -1,10 +1,11 @@
 """What a trained model answers to the examples of a split."""
 
-import dataclasses
 from typing import Any
 
 import numpy as np
 
+from zoo.config import with_fields
+from zoo.errors import RequestError
 from zoo.places.place import Place
 from zoo.runs.trained import Trained
 from zoo.training.data import MEMORY_GIB
@@ -38,11 +39,19 @@ def answers(
         RequestError: the data are not there, or are none for this model.
     """
     experiment = make_experiment(
-        dataclasses.replace(trained.config, **fields),
+        with_fields(trained.config, fields),
         place=Place.of(strategy),
         data_dir=data_dir,
         memory_gib=memory_gib,
         statistics=trained.preprocessing.statistics,
         model=trained.model,
     )
-    return answers_to(experiment, experiment.evaluation_blocks())
+    known = experiment.data.class_names()
+    if known != trained.class_names:
+        label = next(
+            label for label in {**known, **trained.class_names} if known.get(label) != trained.class_names.get(label)
+        )
+        raise RequestError(f"the model was trained for other classes of {label} than {experiment.data.train.name} has")
+    backend = experiment.backend
+    with backend.workers.worker_loss_named(), backend.memory_shortage_named(experiment.config):
+        return answers_to(experiment, experiment.evaluation_blocks())

@@ -11,6 +11,7 @@ from zoo.config import ExperimentConfig
 from zoo.data.sources import describe_source
 from zoo.data.transform import Sizing
 from zoo.errors import RequestError, RunError
+from zoo.tasks.base import builder_arguments
 from zoo.tasks.known import task_of
 
 Cost = tuple[int, int | None]
@@ -42,11 +43,10 @@ def described(config: ExperimentConfig, data_dir: str | None) -> tuple[tuple[int
     image_shape = sizing.feature(description.features["image"]).shape
     if None in image_shape:
         raise RequestError(f"the images of {config.dataset} may differ in size; set image_size")
-    info = registry.model_info(config.model)
     # Episodes are made of examples, and only examples show whether a split has classes that model_args leaves out.
     without_examples = dataclasses.replace(config, model_args={}, ways=0)
     task = task_of(config)(without_examples, description, description)
-    return image_shape, {**task.builder_arguments(info.hyperparameters), **config.model_args}
+    return image_shape, builder_arguments(task, config)
 
 
 def counted(name: str, image_shape: tuple[int, ...], arguments: dict[str, Any]) -> Cost:

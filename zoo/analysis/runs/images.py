@@ -1,6 +1,7 @@
 """The evaluation images of a run, as far as they are there: nothing is prepared, and only what is shown is read."""
 
 import dataclasses
+import json
 import shlex
 from collections.abc import Sequence
 
@@ -17,7 +18,10 @@ from zoo.tasks.known import task_of
 from zoo.training.data import MEMORY_GIB
 
 # The fields that decide which data a config opens; each is a flag of `show-data` too.
-_DATA_FIELDS = ("dataset", "train_split", "eval_split", "image_size", "labels", "task", "model")
+_DATA_FIELDS = (
+    *("model", "model_args", "task", "dataset", "train_split", "eval_split", "labels", "condition", "image_size"),
+    *("center_crop", "interpolation", "skip_corrupt_images", "ways", "shots", "episode_group", "episode_view"),
+)
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,7 +95,8 @@ def same_examples(source: ExampleSource, recorded: dict) -> bool:
 def preparing_command(config: ExperimentConfig, data_dir: str | None) -> str:
     """A command that prepares the data of a config, and draws a picture of them."""
     values = {name: getattr(config, name) for name in _DATA_FIELDS if getattr(config, name) != _default(name)}
-    flags = [f"--{name}={value}" for name, value in ({"dataset": config.dataset} | values).items()]
+    shown = {name: json.dumps(value) if isinstance(value, dict) else value for name, value in values.items()}
+    flags = [f"--{name}={value}" for name, value in ({"dataset": config.dataset} | shown).items()]
     place = [f"--data_dir={data_dir}"] if data_dir else []
     return f"python -m zoo show-data {shlex.join([*flags, *place])}"
 

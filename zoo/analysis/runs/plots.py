@@ -9,10 +9,10 @@ import matplotlib
 import numpy as np
 from matplotlib.figure import Figure
 
-from zoo import registry
 from zoo.analysis.nets import find
 from zoo.config import ExperimentConfig
 from zoo.data import pipeline
+from zoo.tasks.base import builder_arguments
 from zoo.training.data import Data
 
 CELL_INCHES = 1.15
@@ -23,8 +23,8 @@ IMAGES = ("image", "left", "right", "anchor", "positive", "negative")
 
 def training_examples(config: ExperimentConfig, data: Data, count: int) -> dict[str, np.ndarray]:
     """The first `count` training examples as the model gets them, by name (count, ...); at most an epoch."""
-    given = {**data.task.builder_arguments(registry.model_info(config.model).hyperparameters), **config.model_args}
-    with find.opened(config.model, input_shape=data.image_shape, **given) as (model, _):
+    arguments = builder_arguments(data.task, config)
+    with find.opened(config.model, input_shape=data.image_shape, **arguments) as (model, _):
         batches = data.train_batches([tensor.name for tensor in model.inputs])
     # The order is the same for any batch size, and two neighbours are what mixing needs.
     batch_size = min(2, batches.num_examples)

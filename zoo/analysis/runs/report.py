@@ -16,8 +16,9 @@ from zoo.analysis.runs.page import Markup
 from zoo.analysis.runs.waiting import with_progress
 from zoo.config import ExperimentConfig, differences
 from zoo.errors import RequestError
+from zoo.runs.answers import read_answers
 from zoo.runs.provenance import machine_text
-from zoo.runs.records import Run, curve_metrics, evaluation_metrics, points, read_answers
+from zoo.runs.records import Run, curve_metrics, evaluation_metrics, points
 
 MISTAKES = 24
 PAIRS = 12  # of each kind

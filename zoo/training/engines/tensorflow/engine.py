@@ -231,7 +231,10 @@ def _statistics(model: keras.Model) -> list[keras.Variable]:
 
 
 def check_names(saved: list[str], here: list[str]) -> None:
-    """Raises a `ValueError` where variables, named `number/path`, are not the same in the same places."""
+    """Raises a `ValueError` where variables, named `number/path`, are not the same in the same places.
+
+    Layers that Keras named are told apart by kind alone: two of one kind that changed places look the same.
+    """
     saved, here = ([name.partition("/")[2] for name in names] for names in (saved, here))
     for was, now, *ranks in zip(saved, here, ranked(saved), ranked(here), strict=True):
         if ranks[0] != ranks[1]:
