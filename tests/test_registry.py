@@ -261,8 +261,17 @@ for wrong in (lambda: zoo.model_info("resnet2O"), lambda: zoo.build_model("resne
     except zoo.RequestError as error:
         assert "did you mean" in str(error), error
 assert not imported()
-assert info.builder.__name__ == "resnet20"
-assert "keras" in imported()
+""")
+
+
+@pytest.mark.slow
+def test_a_builder_imports_its_own_file_alone():
+    run("""
+import sys
+import zoo
+
+assert zoo.model_info("resnet20").builder.__name__ == "resnet20"
+assert "keras" in sys.modules
 assert "zoo.models.functional.resnet_cifar" in sys.modules
 assert "zoo.models.functional.densenet" not in sys.modules
 """)
@@ -273,6 +282,7 @@ def test_the_index_is_up_to_date():
     assert registry.index_to_write() == {}
 
 
+@pytest.mark.slow
 def test_without_the_index_the_same_is_known():
     run("""
 import pathlib, sys

@@ -80,7 +80,14 @@ def test_it_trains_and_does_not_run_twice(trained):
     assert json.loads((cwd / "run" / "run.json").read_text())["hardware"]["cores"] >= 1
 
 
-@pytest.mark.parametrize("argv", [["list", "resnet*"], ["reproduce", "--check"], ["report", "run", "--output=page"]])
+@pytest.mark.parametrize(
+    "argv",
+    [
+        ["list", "resnet*"],
+        ["reproduce", "--check"],
+        pytest.param(["report", "run", "--output=page"], marks=pytest.mark.slow),
+    ],
+)
 def test_commands(trained, data_dir, argv):
     commands = f"import sys; sys.path.insert(0, {str(ROOT)!r}); from zoo.cli.commands import zoo; zoo()"
     more = [f"--data_dir={data_dir}"] if argv[0] == "report" else []

@@ -186,11 +186,12 @@ def test_a_loss_that_overflows_ends_with_status_1(command):
     assert re.search(r"error: the loss became (nan|inf) at step \d+; the last good state is that of ", err)
 
 
-def test_in_a_process_of_its_own_it_is_quiet_and_stops_on_ctrl_c(tmp_path, data_dir):
+@pytest.mark.parametrize("starts", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_in_a_process_of_its_own_it_is_quiet_and_stops_on_ctrl_c(tmp_path, data_dir, starts):
     """Ctrl-C, then the same command again: it goes on, and nothing but its own lines is printed."""
     argv = [sys.executable, str(ROOT / "train.py"), f"--data_dir={data_dir}", "--model=mlp", "--epochs=100000"]
     env = {key: value for key, value in os.environ.items() if key != "TF_CPP_MIN_LOG_LEVEL"}
-    for start in (1, 2):
+    for start in range(1, starts + 1):
         process = subprocess.Popen(
             argv,
             cwd=tmp_path,

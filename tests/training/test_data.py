@@ -145,8 +145,17 @@ def test_an_image_that_breaks_while_a_run_reads_it_is_named(photos, tmp_path):
         train_and_evaluate(run, str(tmp_path / "run"), memory_gib=0)
 
 
-@pytest.mark.parametrize(("model", "images"), [("mlp", 1), ("siamese", 2), ("triplet", 3)])
-@pytest.mark.parametrize("split", ["train", "test"])
+@pytest.mark.parametrize(
+    ("model", "images", "split"),
+    [
+        ("mlp", 1, "train"),
+        ("siamese", 2, "test"),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (("mlp", 1, "test"), ("siamese", 2, "train"), ("triplet", 3, "train"), ("triplet", 3, "test"))
+        ),
+    ],
+)
 def test_only_the_examples_of_the_block_that_failed_are_looked_through(
     photos, tmp_path, monkeypatch, model, images, split
 ):

@@ -171,7 +171,7 @@ def test_averages_belong_to_the_state():
 @pytest.mark.parametrize(
     ("model", "precision"),
     [
-        ("mlp", "float16"),
+        pytest.param("mlp", "float16", marks=pytest.mark.slow),
         ("simple_cnn", "bfloat16"),
         pytest.param("mlp", "bfloat16", marks=pytest.mark.slow),
         pytest.param("simple_cnn", "float16", marks=pytest.mark.slow),

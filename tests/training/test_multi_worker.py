@@ -3,6 +3,7 @@
 import contextlib
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -16,6 +17,8 @@ from benchmarks import loopback
 from zoo.cli import options, train
 from zoo.training.loop import train_and_evaluate
 
+# Each starts processes that import TensorFlow and wait for each other.
+pytestmark = pytest.mark.slow
 ROOT = Path(__file__).parents[2]
 # 22 steps an epoch of 64 examples; the last evaluation batch is not full.
 ARGV = [
@@ -111,7 +114,6 @@ def test_two_processes_give_the_bits_of_one_with_two_devices(finished, tmp_path,
     assert result["state_sha256"] == one["state_sha256"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("count", [2, 3])
 def test_a_second_job_is_the_same(finished, tmp_path, data_dir, count):
     results = []
@@ -132,7 +134,6 @@ def uninterrupted(tmp_path_factory, data_dir):
     return json.loads((workdir / "result.json").read_text())
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
 def test_a_signal_to_one_worker_stops_all_at_one_step(uninterrupted, tmp_path, data_dir, number, status):
     workdir = tmp_path / "run"
@@ -151,7 +152,6 @@ def test_a_signal_to_one_worker_stops_all_at_one_step(uninterrupted, tmp_path, d
     assert json.loads((workdir / "result.json").read_text())["state_sha256"] == uninterrupted["state_sha256"]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("killed", [0, 1])
 def test_when_a_worker_is_killed_the_other_says_so_and_all_go_on_later(uninterrupted, tmp_path, data_dir, killed):
     workdir = tmp_path / "run"
@@ -169,7 +169,6 @@ def test_when_a_worker_is_killed_the_other_says_so_and_all_go_on_later(uninterru
     assert json.loads((workdir / "result.json").read_text())["state_sha256"] == uninterrupted["state_sha256"]
 
 
-@pytest.mark.slow
 def test_workers_that_do_not_fit_together_are_refused(tmp_path, data_dir):
     def refused(message, argv, *, of_one=()):
         with job(tmp_path / "run", data_dir, argv, of_one=of_one) as workers:
@@ -189,7 +188,6 @@ def test_workers_that_do_not_fit_together_are_refused(tmp_path, data_dir):
     )
 
 
-@pytest.mark.slow
 def test_device_options_give_the_bits_of_one_process_too(tmp_path, data_dir):
     """Float16, averages, parts of a batch, the best checkpoint, an early stop and a trace, all in one run."""
     argv = [
@@ -216,7 +214,6 @@ def test_device_options_give_the_bits_of_one_process_too(tmp_path, data_dir):
     assert list(workdir.glob("tensorboard/plugins/profile/*/*"))
 
 
-@pytest.mark.slow
 def test_workers_that_go_apart_fail_again_and_again(tmp_path, data_dir):
     """As with a faulty machine: a second start must not take the chief's checkpoint up everywhere and end well."""
     apart = """
@@ -233,12 +230,11 @@ Engine.state = state
             results = ends(workers)
         assert [status for status, _, _ in results] == [1, 1]
         for _, _, err in results:
-            assert re.search(r"worker 1 has other variables than worker 0 at step \d+; are the machines of one kind", err)
+            assert re.search(r"worker 1 has other variables than worker 0 at step \d+; are the machines of", err)
     assert not (tmp_path / "run" / "model.keras").exists()
     assert not (tmp_path / "run" / "checkpoints").exists()
 
 
-@pytest.mark.slow
 def test_several_evaluate_what_several_trained_and_write_nothing(finished, data_dir):
     workdir, ((_, trained, _), _) = finished
 
@@ -256,7 +252,6 @@ def test_several_evaluate_what_several_trained_and_write_nothing(finished, data_
     assert content() == before
 
 
-@pytest.mark.slow
 def test_a_worker_that_sees_another_folder_tells_the_others(finished, tmp_path, data_dir):
     """Each of these is refused before it has joined, where the others would wait for it for ever."""
     workdir, _ = finished
@@ -279,7 +274,6 @@ def test_a_worker_that_sees_another_folder_tells_the_others(finished, tmp_path, 
     refused("error: ", [*ARGV, "--epochs=3"], [elsewhere])
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("hanging", [0, 1])
 def test_when_a_worker_hangs_the_other_says_so(tmp_path, data_dir, hanging):
     workdir = tmp_path / "run"
@@ -291,7 +285,6 @@ def test_when_a_worker_hangs_the_other_says_so(tmp_path, data_dir, hanging):
     assert err.splitlines()[-1].startswith(f"error: worker {hanging} of 2 was lost; start all of them again")
 
 
-@pytest.mark.slow
 def test_when_a_worker_is_lost_while_the_others_build_the_model_they_say_so(tmp_path, data_dir):
     dies = "import os, signal, zoo.training.experiment as e; e._built = lambda *_: os.kill(os.getpid(), signal.SIGKILL)"
     with job(tmp_path / "run", data_dir, ARGV, code_of_one=dies) as workers:
@@ -300,7 +293,6 @@ def test_when_a_worker_is_lost_while_the_others_build_the_model_they_say_so(tmp_
     assert err.splitlines()[-1].startswith("error: worker 1 of 2 was lost; start all of them again"), err
 
 
-@pytest.mark.slow
 def test_a_worker_that_waits_alone_can_be_stopped(tmp_path, data_dir):
     with job(tmp_path / "run", data_dir, ARGV) as workers:
         workers[1].kill()

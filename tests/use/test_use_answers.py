@@ -10,7 +10,7 @@ from zoo.config import ExperimentConfig
 from zoo.errors import RequestError
 from zoo.use.answers import answers
 
-MADE = {"dataset": "synthetic:12x12x1,classes=4,examples=640", "ways": 2, "batch_size": 24}
+MADE = {"dataset": "synthetic:12x12x1,classes=4,examples=640", "ways": 2, "batch_size": 24, "jit": "off"}
 RUNS = {
     "with XLA": {"model": "mlp", "dataset": "digits", "model_args": {"hidden_sizes": [16]}},
     "without, resized and averaged": {
@@ -26,7 +26,13 @@ RUNS = {
 }
 
 
-@pytest.mark.parametrize("fields", RUNS.values(), ids=RUNS)
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param(fields, id=name, marks=[pytest.mark.slow] * (name in ("several heads", "triplets")))
+        for name, fields in RUNS.items()
+    ],
+)
 def test_its_answers_are_those_of_the_run_to_the_bit(fields, tmp_path, data_dir):
     config = ExperimentConfig(epochs=1, **fields)
     zoo.train(config, workdir=str(tmp_path / "run"), data_dir=data_dir)
@@ -56,6 +62,7 @@ def test_another_split(finished, data_dir):
     assert metrics["train[:100]/accuracy"] == (found["predicted"] == found["label"]).mean()
 
 
+@pytest.mark.slow
 def test_of_a_mirrored_run_too(tmp_path, data_dir):
     config = ExperimentConfig(model="mlp", epochs=1, batch_size=64, model_args={"batch_norm": True})
     zoo.train(config, workdir=str(tmp_path / "run"), strategy="mirrored:2", data_dir=data_dir)

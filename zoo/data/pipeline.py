@@ -218,7 +218,7 @@ def _blocks(draw, make, batches, batch_size, plan, first_step, replicas, local) 
 
     @tf.autograph.experimental.do_not_convert
     def block(batch):
-        # One step, of which the pieces have been counted too.
+        # The block has one step. Its pieces come side by side, (pieces, examples of a piece, ...), and are joined here.
         return {name: tf.reshape(value, [1, share, *value.shape[2:]]) for name, value in batch.items()}
 
     @tf.autograph.experimental.do_not_convert
@@ -228,7 +228,7 @@ def _blocks(draw, make, batches, batch_size, plan, first_step, replicas, local) 
     options = tf.data.Options()
     # TensorFlow's rewriting of the graph would copy a whole split that is held in memory.
     options.experimental_optimization.apply_default_optimizations = False
-    # Nothing is left to it, and an iterator waits for its thread when it ends.
+    # Autotuning is off: there is nothing for it to choose, and an iterator would wait for its thread when it ends.
     options.autotune.enabled = False
     options.experimental_distribute.auto_shard_policy = tf.data.experimental.AutoShardPolicy.OFF
     numbers = tf.data.Dataset.range(first_block * len(local), plan.num_blocks * len(local))

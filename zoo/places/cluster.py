@@ -18,7 +18,7 @@ class Cluster:
 
     Attributes:
         hosts: `host:port` of each; every process must give them in the same order.
-        index: of this process among them. The chief is worker 0.
+        index: which of the hosts this process is, from 0. Worker 0 is the chief.
         source: where this is known from, for messages.
 
     Raises:

@@ -71,13 +71,13 @@ class Workers:
 
     @contextlib.contextmanager
     def chief_first(self, what: str) -> Iterator[None]:
-        """Lets the others begin a block of statements when the chief has left it.
+        """Runs the block in the chief first; the other workers run it when the chief has left it.
 
         Args:
-            what: the chief does in it, as `prepare the data`.
+            what: what the chief does in the block, for messages, as `prepare the data`.
 
         Raises:
-            RunError: the chief failed in it, so the others do not begin it.
+            RunError: in the other workers, where the chief failed; they do not run the block.
         """
         if not self.is_chief:
             if self.gather(0)[0]:
@@ -93,9 +93,10 @@ class Workers:
 
     @contextlib.contextmanager
     def worker_loss_named(self) -> Iterator[None]:
-        """Makes a `RunError` of what TensorFlow raises when another worker is gone.
+        """Turns what TensorFlow raises when another worker is gone into a `RunError`.
 
-        It raises the same where this worker failed by itself, so where it names no other the message holds its words.
+        TensorFlow raises the same when this worker itself failed. So where its message names no other worker, that
+        message is quoted.
         """
         try:
             yield
@@ -104,13 +105,13 @@ class Workers:
                 raise
             others = {int(task) for task in re.findall(r"task:(\d+)", error.message)} - {self.index}
             if not others and self.index and "CoordinationService" in error.message:
-                # That is where worker 0 hears from the others.
+                # The coordination service runs in worker 0, so it is worker 0 that does not answer.
                 others = {0}
             who = f"worker {min(others)}" if len(others) == 1 else "another worker"
-            own = "" if others else f", or worker {self.index} failed by itself: {first_line(error)}"
+            quoted = "" if others else f", or worker {self.index} failed by itself: {first_line(error)}"
             raise RunError(
-                f"{who} of {self.count} was lost{own}; start all of them again with the same commands, and they go on "
-                "from the last checkpoint"
+                f"{who} of {self.count} was lost{quoted}; start all of them again with the same commands, and they go "
+                "on from the last checkpoint"
             ) from error
 
     def _sum_of(self, numbers: tf.Tensor) -> tf.Tensor:
@@ -125,7 +126,7 @@ class Workers:
 
 
 def _digest(text: str) -> int:
-    """A number that `Workers.gather` takes, another one for another text."""
+    """A hash of a text, small enough for `Workers.gather`."""
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:7])
 
 

@@ -69,12 +69,12 @@ class Checkpoints:
             except BaseException:
                 shutil.rmtree(temporary, ignore_errors=True)
                 raise
-            # Without this a rename may be lost with the power.
+            # A rename is in the folder's entries, which the disk must have before a power failure too.
             sync(self._folder)
             self._remove_others(step)
 
     def _remove_others(self, step: int) -> None:
-        """Leaves the last ones up to a step, and the best of them."""
+        """Removes all but the last `keep` checkpoints up to a step, and the best one."""
         steps, best = self.steps(), self.best()
         last = [other for other in steps if other <= step][-self._keep :]
         for other in steps:

@@ -245,15 +245,15 @@ def _check_workers(workers: Workers, data: Data) -> None:
 
 
 def _check_same(workers: Workers, name: str, value: Any, kind: str, *, remedy: str) -> None:
-    odd = workers.first_different(json.dumps(value), kind)
-    if odd is not None:
+    different = workers.first_different(json.dumps(value), kind)
+    if different is not None:
         here = "" if isinstance(value, dict) else f", worker {workers.index} has {value}"
-        raise RequestError(f"worker {odd} has another {name} than worker 0{here}; {remedy}")
+        raise RequestError(f"worker {different} has another {name} than worker 0{here}; {remedy}")
 
 
 @contextlib.contextmanager
 def computing_in(precision: str) -> Iterator[None]:
-    """Layers made in here compute in a precision, `float32`, `bfloat16` or `float16`; their variables are float32."""
+    """Lets layers that are built inside compute in `float32`, `bfloat16` or `float16`; variables stay float32."""
     policy = keras.config.dtype_policy()
     keras.config.set_dtype_policy("float32" if precision == "float32" else f"mixed_{precision}")
     try:
@@ -263,18 +263,18 @@ def computing_in(precision: str) -> Iterator[None]:
 
 
 def _build_model(config: ExperimentConfig, data: Data, backend: Backend) -> keras.Model:
-    given = builder_arguments(data.task, config)
+    arguments = builder_arguments(data.task, config)
     if not backend.has_gpu:
         processor.check_precision(config.precision)
     try:
         with computing_in(config.precision):
-            model = registry.build_model(config.model, data.image_shape, **given)
+            model = registry.build_model(config.model, data.image_shape, **arguments)
     except RequestError:
         raise
     except (TypeError, ValueError) as error:
         # Keras' own objections to a hyperparameter's value.
         raise RequestError(
-            f"{config.model} cannot be built for images {data.image_shape} with {given}: "
+            f"{config.model} cannot be built for images {data.image_shape} with {arguments}: "
             + " ".join(str(error).split())
         ) from error
     data.task.check_ends(input_names(model), output_names(model))
@@ -289,7 +289,7 @@ def _fitted(model: keras.Model, data: Data, backend: Backend) -> keras.Model:
     data.task.check_ends(input_names(model), output_names(model))
     shapes = [tuple(tensor.shape[1:]) for tensor in model.inputs if len(tensor.shape) == 1 + len(data.image_shape)]
     for shape in shapes:
-        if any(size not in (None, own) for size, own in zip(shape, data.image_shape, strict=True)):
+        if any(takes not in (None, size) for takes, size in zip(shape, data.image_shape, strict=True)):
             raise RequestError(f"the model takes images {shape}; those of {data.train.name} are {data.image_shape}")
     if backend.replicas == 1:
         return model

@@ -27,9 +27,9 @@ class Recorder:
         started: `time.monotonic` when the run began.
 
     Attributes:
-        folder: of the run.
-        saver: of its variables and its progress.
-        console: what a person sees of it.
+        folder: the run's folder, in which the chief alone writes.
+        saver: saves the run's variables and its progress.
+        console: shows the run to a person.
     """
 
     def __init__(self, experiment: Experiment, workdir: str, started: float):

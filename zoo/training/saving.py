@@ -23,8 +23,8 @@ class Saver:
 
     Attributes:
         progress: what the run must remember beside its variables.
-        step: that it is at.
-        saved_step: of the last checkpoint; 0 where there is none.
+        step: how many steps the run has taken.
+        saved_step: the step of the last checkpoint; 0 where there is none.
     """
 
     def __init__(self, experiment: Experiment, folder: SharedWorkdir, started: float):
