@@ -1,1 +1,1 @@
-"""The same work done by the zoo and by others, side by side: `python -m benchmarks.train_step`."""
+"""The same work done by the zoo and by others, side by side: `python -m benchmarks`."""

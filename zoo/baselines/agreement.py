@@ -181,12 +181,12 @@ def _against_records(recipe: Recipe, records: list[dict[str, Any]]) -> Iterator[
     seeds = [record["seed"] for record in records]
     if seeds != list(range(len(seeds))):
         yield f"{results} has seeds {', '.join(map(str, seeds))}; they must be 0 to N"
-    given = load_config(str(recipes.CONFIGS / f"{recipe.name}.py"))
+    config_now = load_config(str(recipes.CONFIGS / f"{recipe.name}.py"))
     for record in records:
         label = f"{results}/{record['seed']}.json"
         try:
             changed = differences(
-                ExperimentConfig.recorded(record["fields"]), dataclasses.replace(given, seed=record["seed"])
+                ExperimentConfig.recorded(record["fields"]), dataclasses.replace(config_now, seed=record["seed"])
             )
         except (TypeError, ValueError, KeyError) as error:
             yield f"{label} holds no config of this version: {error}"

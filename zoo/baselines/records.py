@@ -67,8 +67,8 @@ def kind_of(record: dict[str, Any]) -> dict[str, Any] | None:
 def digests_of(record: dict[str, Any]) -> list[dict[str, Any]]:
     """What a run ended with, on each kind of machine that its record knows; the kind of its own run may be None."""
     commit = record["run"]["versions"].get("zoo_commit")
-    own = {"kind": kind_of(record), "zoo_commit": commit, "state_sha256": record["result"]["state_sha256"]}
-    return [own, *record.get("digests", [])]
+    digest = {"kind": kind_of(record), "zoo_commit": commit, "state_sha256": record["result"]["state_sha256"]}
+    return [digest, *record.get("digests", [])]
 
 
 def of_kind(digests: list[dict[str, Any]], kind: dict[str, Any] | None) -> dict[str, Any] | None:

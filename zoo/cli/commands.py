@@ -34,9 +34,9 @@ def find_command(name: str) -> ModuleType:
 def run_command(name: str, program: str, argv: Sequence[str]) -> None:
     """Carries a command out; raises as it does."""
     command = find_command(name)
-    given = options.parse(command, program, argv)
-    if given is not None:
-        command.main(given)
+    parsed = options.parse(command, program, argv)
+    if parsed is not None:
+        command.main(parsed)
 
 
 def run_zoo(argv: Sequence[str]) -> None:

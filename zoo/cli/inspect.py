@@ -29,10 +29,10 @@ def main(options: SimpleNamespace) -> None:
     from zoo.analysis.nets.facts import fact_lines, facts
 
     with find.opened(options.name, **arguments) as (model, info):
-        found = facts(model, info)
+        counted = facts(model, info)
         rows = graph.layer_rows(graph.calls(model)) if graph.graph_of(model) else []
     if options.json:
-        print(json.dumps(found, indent=2))
+        print(json.dumps(counted, indent=2))
         return
     if rows and not options.summary:
         table = [("layer", "kind", "output", "parameters", "from")]
@@ -41,7 +41,7 @@ def main(options: SimpleNamespace) -> None:
             table.append((row.name, row.kind, row.output_shape, parameters, ", ".join(row.inputs)))
         print_table(table, right=(3,))
         print()
-    print("\n".join(fact_lines(found)))
+    print("\n".join(fact_lines(counted)))
 
 
 def builder_arguments(options: SimpleNamespace) -> dict[str, Any]:

@@ -50,14 +50,14 @@ def counted(name: str) -> dict[str, Any]:
     from zoo.analysis.nets.facts import facts
 
     with find.opened(name) as (model, _):
-        found = facts(model)
-    if found["uncounted_layers"]:
-        found["macs"] = None  # a lower bound would pass for a count in a list
-    shapes = list((found["inputs"] or {}).values())
+        known_facts = facts(model)
+    if known_facts["uncounted_layers"]:
+        known_facts["macs"] = None  # a lower bound would pass for a count in a list
+    shapes = list((known_facts["inputs"] or {}).values())
     return dict.fromkeys(_facts()) | {
-        **{key: found[key] for key in ("name", "style", "macs")},
-        "input_shape": shapes[0] if len(shapes) == 1 else found["inputs"],
-        "parameters": found["trainable_parameters"],
+        **{key: known_facts[key] for key in ("name", "style", "macs")},
+        "input_shape": shapes[0] if len(shapes) == 1 else known_facts["inputs"],
+        "parameters": known_facts["trainable_parameters"],
         "loss_weights": {},
         "hyperparameters": {},
     }

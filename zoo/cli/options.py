@@ -118,7 +118,7 @@ def parse(command: ModuleType, program: str, argv: Sequence[str]) -> SimpleNames
     if CONFIG in command.OPTIONS:
         define_flags(values)
     try:
-        given = values([program, *argv])[1:]
+        words = values([program, *argv])[1:]
     except flags.Error as error:
         raise RequestError(f"{error}; see {program} --help") from error
     if values.help:
@@ -127,7 +127,7 @@ def parse(command: ModuleType, program: str, argv: Sequence[str]) -> SimpleNames
     for option in command.OPTIONS:
         option.check(values[option.name].value)
     options = SimpleNamespace(**{option.name: values[option.name].value for option in command.OPTIONS})
-    vars(options).update(_arguments(command.ARGUMENTS, program, given), argv=list(argv))
+    vars(options).update(_arguments(command.ARGUMENTS, program, words), argv=list(argv))
     if CONFIG in command.OPTIONS:
         options.fields = lambda config: with_flags(config, values)
     return options

@@ -54,10 +54,10 @@ def main(options: SimpleNamespace) -> None:
 
 def check(names: list[str]) -> None:
     """Prints where configs, records and README do not say the same, and fails then."""
-    found = baselines.disagreements(names)
-    print("\n".join(found or [f"{len(names)} recipes: configs, records and README agree"]))
-    if found:
-        raise RunError(f"{len(found)} disagreements; python -m zoo reproduce --update writes bands from runs")
+    disagreements = baselines.disagreements(names)
+    print("\n".join(disagreements or [f"{len(names)} recipes: configs, records and README agree"]))
+    if disagreements:
+        raise RunError(f"{len(disagreements)} disagreements; python -m zoo reproduce --update writes bands from runs")
     # Nothing is wrong with such records, but nobody can say what code made them.
     for line in baselines.unknown_code(names):
         progress("note", line)

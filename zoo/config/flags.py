@@ -22,7 +22,7 @@ def define_flags(flag_values: flags.FlagValues) -> None:
 
 def with_flags(config: ExperimentConfig, flag_values: flags.FlagValues) -> ExperimentConfig:
     """The config with the fields replaced whose flags were given."""
-    given = {name: flag_values[name].value for name in FIELDS if flag_values[name].present}
-    if "model_args" in given:
-        given["model_args"] = parse_model_args(given["model_args"])
-    return dataclasses.replace(config, **given)
+    fields = {name: flag_values[name].value for name in FIELDS if flag_values[name].present}
+    if "model_args" in fields:
+        fields["model_args"] = parse_model_args(fields["model_args"])
+    return dataclasses.replace(config, **fields)

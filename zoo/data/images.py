@@ -156,13 +156,13 @@ def _resized_windows(images: tf.Tensor, windows: Windows, size: int, channels: i
     if images.dtype == tf.string:
         sizes = header_sizes(images)
         parts = windows(sizes[:, 0], sizes[:, 1])
-        given = images, parts, _formats(images, parts, size)
+        arguments = images, parts, _formats(images, parts, size)
         cut = functools.partial(_decode_window, channels=channels)
     else:
         sizes = tf.broadcast_to(tf.shape(images)[1:3], [tf.shape(images)[0], 2])
-        given = images, windows(sizes[:, 0], sizes[:, 1])
+        arguments = images, windows(sizes[:, 0], sizes[:, 1])
         cut, channels = _slice, images.shape[-1]
-    return _each(lambda one: _resize(cut(*one), size, interpolation), given, (size, size, channels))
+    return _each(lambda one: _resize(cut(*one), size, interpolation), arguments, (size, size, channels))
 
 
 def _resize(images: tf.Tensor, size: int, interpolation: str) -> tf.Tensor:

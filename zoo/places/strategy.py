@@ -80,9 +80,9 @@ def ahead_on_device(blocks: tf.data.Dataset) -> tf.data.Dataset:
 
 def gpus() -> list[dict[str, str]]:
     """The name and the compute capability of each GPU that TensorFlow sees, and the CUDA and cuDNN it was built for."""
-    found = tf.config.list_physical_devices("GPU")
-    built = tf.sysconfig.get_build_info() if found else {}
-    details = [tf.config.experimental.get_device_details(gpu) for gpu in found]
+    cards = tf.config.list_physical_devices("GPU")
+    built = tf.sysconfig.get_build_info() if cards else {}
+    details = [tf.config.experimental.get_device_details(gpu) for gpu in cards]
     return [
         {
             "name": each.get("device_name", "unknown"),

@@ -137,8 +137,8 @@ def and_list(names: Collection[str]) -> str:
 
 def label_caption(example: dict[str, np.ndarray], label: Label, names: Sequence[str]) -> str:
     """A label of an example; of a mixed one both, with the share of its own."""
-    own = example[label.name]
-    text = names[own] if names else np.array2string(own, precision=3)
+    value = example[label.name]
+    text = names[value] if names else np.array2string(value, precision=3)
     if OWN_SHARE in example and example[OWN_SHARE] < 1:
         other = example[MIXED + label.name]
         text = f"{example[OWN_SHARE]:.2f} {text} + {names[other] if names else other}"

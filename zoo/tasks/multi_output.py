@@ -97,9 +97,9 @@ class MultiOutput:
         """A head a line: the predicted class and its probability, or how far off its numbers are."""
         lines = []
         for label in self.labels:
-            own = _answers_of(label, answers)
+            head = _answers_of(label, answers)
             text = (
-                class_reading(own, self._names[label.name]) if label.num_classes else f"{float(own['error']):.4g} off"
+                class_reading(head, self._names[label.name]) if label.num_classes else f"{float(head['error']):.4g} off"
             )
             lines.append(f"{label.name}: {text}")
         return "\n".join(lines)
@@ -131,8 +131,8 @@ class MultiOutputObjective:
         self.summary_names = ("loss",)
         self.answer_types = {"loss": "float32"}
         for label in self._labels:
-            own = class_summary_names(label.num_classes) if label.num_classes else ("absolute_error",)
-            self.summary_names += tuple(f"{label.name}_{name}" for name in ("loss", *own))
+            names = class_summary_names(label.num_classes) if label.num_classes else ("absolute_error",)
+            self.summary_names += tuple(f"{label.name}_{name}" for name in ("loss", *names))
             types = CLASS_ANSWER_TYPES if label.num_classes else {"error": "float32"}
             self.answer_types |= {f"{label.name}/{name}": dtype for name, dtype in {"loss": "float32", **types}.items()}
 
@@ -156,21 +156,21 @@ class MultiOutputObjective:
         result = {"loss": self.losses(outputs, batch)}
         for label in self._labels:
             output, value = outputs[label.name], batch[label.name]
-            own = class_answers(output, value) if label.num_classes else {"error": _absolute_errors(output, value)}
-            own["loss"] = self._head_losses(label, outputs, batch)
-            result |= {f"{label.name}/{name}": values for name, values in own.items()}
+            head = class_answers(output, value) if label.num_classes else {"error": _absolute_errors(output, value)}
+            head["loss"] = self._head_losses(label, outputs, batch)
+            result |= {f"{label.name}/{name}": values for name, values in head.items()}
         return result
 
     def summary(self, answers: dict[str, np.ndarray]) -> dict[str, float]:
         """`loss`, and for each head `<head>_loss` and its metrics."""
         result = {"loss": float(answers["loss"].mean(dtype=np.float64))}
         for label in self._labels:
-            own = _answers_of(label, answers)
-            result[f"{label.name}_loss"] = float(own["loss"].mean(dtype=np.float64))
+            head = _answers_of(label, answers)
+            result[f"{label.name}_loss"] = float(head["loss"].mean(dtype=np.float64))
             if label.num_classes:
-                summary = class_summary(own, label.num_classes)
+                summary = class_summary(head, label.num_classes)
             else:
-                summary = {"absolute_error": float(own["error"].mean(dtype=np.float64))}
+                summary = {"absolute_error": float(head["error"].mean(dtype=np.float64))}
             result |= {f"{label.name}_{name}": value for name, value in summary.items()}
         return result
 
