@@ -1,5 +1,7 @@
 import os
+import shutil
 import subprocess
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -162,3 +164,33 @@ def test_a_mark_can_be_taken_back(checkpoints):
     for _ in range(2):
         checkpoints.mark_best(None)
         assert checkpoints.best() is None
+
+
+def test_a_checkpoint_that_a_run_removes_meanwhile_is_not_called_damaged(tmp_path, monkeypatch):
+    """A run that goes on keeps the last few, and may remove one between its listing and its reading."""
+    warnings = []
+    checkpoints = Checkpoints(tmp_path, warn=warnings.append)
+    for step in (1, 2):
+        checkpoints.save(step, {"w": np.full(3, step)}, {})
+    load = Checkpoints.load
+
+    def removed_first(self, step):
+        if step == 2:
+            shutil.rmtree(tmp_path / "step-00000002")
+        return load(self, step)
+
+    monkeypatch.setattr(Checkpoints, "load", removed_first)
+    step, state, _ = checkpoints.restore()
+    assert (step, state["w"].tolist(), warnings) == (1, [1, 1, 1], [])
+
+
+def test_loading_holds_a_checkpoint_once(tmp_path):
+    size = 2**24
+    Checkpoints(tmp_path).save(1, {str(part): np.zeros(size // 4, np.uint8) for part in range(4)}, {})
+    tracemalloc.start()
+    try:
+        Checkpoints(tmp_path).load(1)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert size <= peak < 1.5 * size
