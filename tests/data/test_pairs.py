@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 
-from zoo.data.pairs import PartnerDraw, fixed_pairs, make_episodes
+from zoo.data.pairs import Episodes, PartnerDraw, fixed_pairs, make_episodes, pixel_scores
 from zoo.data.randomness import derive
 
 # Classes of 2, 3, 5 and 10 examples, in no order, with labels that are no positions.
@@ -225,3 +225,20 @@ def test_pairs_of_episodes_come_way_by_way():
     ]
     assert list(zip(pairs.left, pairs.right, pairs.same, strict=True)) == expected
     np.testing.assert_array_equal(CLASS[pairs.left] == CLASS[pairs.right], pairs.same)
+
+
+def test_images_for_the_distance_of_pixels_are_gathered_by_the_cpu():
+    """Wherever the run computes: a GPU would be given the whole split to take a few images of it."""
+    devices = []
+
+    class Source:
+        def fetch(self, indices):
+            devices.append(indices.device.rpartition(":")[2])
+            return {"image": tf.cast(tf.reshape(indices, [-1, 1, 1, 1]), tf.uint8)}
+
+    episodes = Episodes(np.array([4]), np.array([[[1], [3]]]), np.array([1]))
+    # The second of the tests' two devices stands for a GPU.
+    with tf.device("CPU:1"):
+        scores = pixel_scores(Source(), episodes)
+    assert scores.tolist() == [[[-3.0], [-1.0]]]
+    assert devices == ["0"]

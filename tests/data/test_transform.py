@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 from PIL import Image
 
-from zoo.data import augment, images
+from zoo.data import augment, images, transform
 from zoo.data.randomness import example_keys
 from zoo.data.sources.example_source import InMemorySource
 from zoo.data.transform import ImageTransform, SizedSource, Sizing, image_chunks, make_normalization, sized
@@ -242,3 +242,27 @@ def test_the_normalisation_of_random_crops_is_that_of_whole_images():
 def test_evaluation_leaves_augmentation_and_crop_alone():
     transform = ImageTransform("random_resized_crop:0.3,flip", (0.0,) * 3, Sizing(6))
     np.testing.assert_array_equal(transform(tf.constant(PIXELS), None), PIXELS)
+
+
+@pytest.mark.parametrize(("error", "named"), [(ValueError, True), (MemoryError, False)])
+def test_of_a_chunk_that_cannot_be_read_its_own_examples_are_named(error, named):
+    """Too little memory, which TensorFlow makes of a MemoryError, says nothing of what the examples are."""
+
+    class Source:
+        name, num_examples = "broken", 3 * transform.CHUNK
+
+        def fetch(self, indices):
+            def read(first):
+                if first == transform.CHUNK:
+                    raise error("the second chunk")
+                return np.zeros((transform.CHUNK, 1, 1, 1), np.uint8)
+
+            return {"image": tf.numpy_function(read, [indices[0]], tf.uint8)}
+
+    if named:
+        with pytest.raises(transform.UnreadableChunkError) as raised:
+            list(transform.image_chunks(Source(), "reading"))
+        assert raised.value.indices.tolist() == list(range(transform.CHUNK, 2 * transform.CHUNK))
+    else:
+        with pytest.raises(tf.errors.ResourceExhaustedError):
+            list(transform.image_chunks(Source(), "reading"))
