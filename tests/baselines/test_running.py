@@ -8,10 +8,12 @@ import signal
 import subprocess
 import sys
 
+import made
 import pytest
 from clones import BAND, CONFIG, NOT_RUN, PUBLISHED, ROOT, TIME, record
 
 from zoo.baselines import running
+from zoo.errors import RequestError
 
 
 @pytest.mark.parametrize(
@@ -217,3 +219,11 @@ def test_real_runs_stop_go_on_and_give_the_same_bits(tmp_path, data_dir):
     status, out, err = reproduce("--seeds=1", "--runs=again")
     assert status == 0, err
     assert out.splitlines()[1].endswith("same bits")
+
+
+@pytest.mark.parametrize(("content", "message"), [(None, r"has no rows in metrics\.jsonl"), ("{", "is damaged")])
+def test_a_run_without_its_rows_becomes_no_record(tmp_path, content, message):
+    folder = made.workdir(tmp_path / "run", made.config(), None, {"test/accuracy": 0.5})
+    (folder / "metrics.jsonl").write_text(content) if content else (folder / "metrics.jsonl").unlink()
+    with pytest.raises(RequestError, match=message):
+        running.read_run("mine", made.config(), folder)

@@ -6,7 +6,6 @@ No TensorFlow is imported here.
 import contextlib
 import dataclasses
 import functools
-import json
 import os
 import signal
 import subprocess
@@ -23,6 +22,7 @@ from zoo.baselines.recipes import Recipe, read_recipe
 from zoo.baselines.records import read_records, same_bits, same_states
 from zoo.config import ExperimentConfig, load_config
 from zoo.errors import Interrupted, RequestError, RunError
+from zoo.runs.rows import read_rows
 from zoo.runs.workdir import Workdir
 
 # Flags that say where a run happened, and so are left out of its record.
@@ -153,7 +153,9 @@ def read_run(name: str, config: ExperimentConfig, workdir: Path) -> dict[str, An
     if run.get("extended"):
         raise RequestError(f"the run in {recipes.shown(workdir)} was given more epochs at its end; name another --runs")
     run["command"] = [word for word in run["command"] if word.partition("=")[0] not in _PLACES]
-    curve = [json.loads(line) for line in folder.metrics.read_text(encoding="utf-8").splitlines()]
+    curve = read_rows(folder.metrics)
+    if not curve:
+        raise RequestError(f"the run in {recipes.shown(workdir)} has no rows in metrics.jsonl; name another --runs")
     fields = dataclasses.asdict(config)
     return {"config": name, "seed": config.seed, "fields": fields, "result": result, "run": run, "curve": curve}
 

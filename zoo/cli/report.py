@@ -6,8 +6,9 @@ from typing import Any
 
 from zoo import baselines
 from zoo.analysis.runs.page import check_folder
+from zoo.analysis.runs.waiting import say
 from zoo.cli import console
-from zoo.cli.options import DATA_DIR, MEMORY_GIB, Argument, Option, progress
+from zoo.cli.options import DATA_DIR, MEMORY_GIB, Argument, Option
 from zoo.config import load_config
 from zoo.errors import RequestError
 from zoo.runs import records
@@ -30,14 +31,14 @@ def main(options: SimpleNamespace) -> None:
     check_folder(output)
     if records.holds_records(folder):
         recipes = known_recipes()
-        progress("report", "starts TensorFlow")
+        say("starts TensorFlow")
         console.import_tensorflow()
         from zoo.analysis.runs.overview import write_overview
 
         page = write_overview(folder, output, recipes, data_dir=data_dir)
     else:
         run = records.read(folder)
-        progress("report", "starts TensorFlow")
+        say("starts TensorFlow")
         console.import_tensorflow()
         from zoo.analysis.runs.report import write_run
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError
+from zoo.runs.rows import read_rows
 from zoo.runs.workdir import Workdir
 
 BENCHMARKS = "benchmarks.json"
@@ -55,14 +56,7 @@ def read(path: Path) -> Run:
     result = workdir.finished(config)
     if result is None:
         raise RequestError(f"the run in {path} is not finished; start its command again, which goes on")
-    try:
-        lines = workdir.metrics.read_text().splitlines()
-        curve = [json.loads(line) for line in lines]
-    except FileNotFoundError:
-        curve = []
-    except ValueError as error:
-        raise RequestError(f"{workdir.metrics} is damaged: {error}") from error
-    return Run(path.resolve().name, config, result, workdir.run(), curve, path)
+    return Run(path.resolve().name, config, result, workdir.run(), read_rows(workdir.metrics), path)
 
 
 def record_files(folder: Path) -> list[Path]:

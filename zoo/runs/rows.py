@@ -3,8 +3,24 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
+from zoo.errors import RequestError
 from zoo.runs.files import write_atomically
+
+
+def read_rows(path: Path) -> list[dict[str, Any]]:
+    """All rows; none where there is no file.
+
+    Raises:
+        RequestError: the file is damaged.
+    """
+    try:
+        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+    except FileNotFoundError:
+        return []
+    except ValueError as error:
+        raise RequestError(f"{path} is damaged: {error}") from error
 
 
 def truncate_rows(path: Path, last_step: int, split_to_come: str = "") -> None:

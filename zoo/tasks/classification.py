@@ -57,7 +57,7 @@ class Classification:
         if self._condition is None:
             return arguments
         if not {"categories", "vector_size"} & {*hyperparameters}:
-            raise RequestError(f"model is {self._config.model!r}, which has no second input; condition must be empty")
+            raise labels.no_second_input(self._config)
         kind, feature = self._condition
         known = self._train.features[feature]
         if kind == "category":

@@ -88,6 +88,11 @@ def find_condition(config: ExperimentConfig, source: ExampleSource) -> tuple[str
     return "vector", config.condition
 
 
+def no_second_input(config: ExperimentConfig) -> RequestError:
+    """The error where `condition` names a feature for an input that the model, or the task, has not."""
+    return RequestError(f"model is {config.model!r}, which has no second input; condition must be empty")
+
+
 def check_classes(config: ExperimentConfig, labels: tuple[Label, ...], splits: Mapping[str, ExampleSource]) -> None:
     """Refuses splits of which one has classes that the other has not, or that the model does not learn.
 

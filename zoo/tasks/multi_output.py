@@ -54,7 +54,7 @@ class MultiOutput:
     def builder_arguments(self, hyperparameters: Collection[str]) -> dict[str, Any]:
         """`heads`: the number of classes of each, or `regression:` and how many numbers."""
         if self._config.condition:
-            raise RequestError(f"model is {self._config.model!r}, which has no second input; condition must be empty")
+            raise labels.no_second_input(self._config)
         shapes = {label.name: self._train.features[label.name].shape for label in self.labels}
         return {
             "heads": {

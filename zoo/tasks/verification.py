@@ -43,7 +43,7 @@ class Verification:
     def builder_arguments(self, hyperparameters: Collection[str]) -> dict[str, Any]:
         """Nothing: the model does not learn the classes themselves."""
         if self._config.condition:
-            raise RequestError(f"model is {self._config.model!r}, which has no second input; condition must be empty")
+            raise labels.no_second_input(self._config)
         return {}
 
     def check_ends(self, inputs: Collection[str], outputs: Collection[str]) -> None:

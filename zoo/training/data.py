@@ -12,6 +12,7 @@ from zoo.config import MEMORY_GIB, ExperimentConfig
 from zoo.data import augment
 from zoo.data.batches import EvaluationBatches, TrainBatches
 from zoo.data.sources import ExampleSource, folder, load_source
+from zoo.data.sources.example_source import first_damaged
 from zoo.data.transform import (
     ImageTransform,
     Normalization,
@@ -136,9 +137,8 @@ def _check_augmentation(config: ExperimentConfig, task: type[Task]) -> None:
 
 def corrupt_image(source: ExampleSource, indices: np.ndarray) -> str | None:
     """What to say of the first of some examples whose file cannot be decoded; None where all can, or are no files."""
-    stored = getattr(source, "stored", source)
-    culprit = stored.first_corrupt(indices) if hasattr(stored, "first_corrupt") else None
-    return None if culprit is None else str(folder.corrupt_image(culprit))
+    damaged = first_damaged(source, indices)
+    return None if damaged is None else str(folder.corrupt_image(damaged))
 
 
 @contextlib.contextmanager

@@ -36,9 +36,9 @@ def evaluate(
         config: the run's, with another `eval_split` or `batch_size` if that is what is asked for.
         workdir: folder of the run.
         step: of the checkpoint; `best`: of the one that was kept as the best; default: the newest whole one.
-        strategy: as in `train_and_evaluate`.
-        data_dir: as in `train_and_evaluate`.
-        memory_gib: as in `train_and_evaluate`.
+        strategy: as in `zoo.train`.
+        data_dir: as in `zoo.train`.
+        memory_gib: as in `zoo.train`.
 
     Returns:
         `step` and `metrics`, as in `result.json`.
@@ -50,13 +50,7 @@ def evaluate(
     with refused_together(place):
         step = _step_of(Checkpoints(folder.checkpoints), step, workdir)
         statistics = folder.statistics()
-    experiment = make_experiment(
-        config,
-        place=place,
-        data_dir=data_dir,
-        memory_gib=memory_gib,
-        statistics=statistics,
-    )
+    experiment = make_experiment(config, place=place, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
     backend = experiment.backend
     checkpoints = SharedCheckpoints(folder.checkpoints, backend.workers, warn=warn)
     with backend.workers.worker_loss_named(), backend.memory_shortage_named(config):

@@ -15,6 +15,7 @@ from zoo.config import ExperimentConfig
 from zoo.data import augment, pipeline
 from zoo.data.batches import EvaluationBatches, TrainBatches
 from zoo.data.sources import ExampleSource
+from zoo.data.sources.example_source import fingerprint_kind
 from zoo.data.transform import Statistics
 from zoo.errors import RequestError, RunError, unknown
 from zoo.layers import all_layers, synchronizes
@@ -233,7 +234,7 @@ def _check_workers(workers: Workers, data: Data) -> None:
         return
     for name, value in data.record().items():
         # A split that one worker holds in memory and another reads by index has fingerprints of two kinds.
-        kind = value.rpartition(":")[0] if name.endswith("sha256") else ""
+        kind = fingerprint_kind(value) if name.endswith("sha256") else ""
         what = f"{name} of {data.train.name}"
         _check_same(workers, what, value, kind, remedy="give all workers the same data")
     for name, value in provenance.versions().items():

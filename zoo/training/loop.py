@@ -28,24 +28,7 @@ def train_and_evaluate(
     memory_gib: float = MEMORY_GIB,
     profile_steps: tuple[int, int] | None = None,
 ) -> dict[str, Any]:
-    """Trains and evaluates, or goes on where an earlier call with the same workdir was stopped.
-
-    Args:
-        config: what to run.
-        workdir: folder of the run; made if it is not there.
-        strategy: where it runs: a place, or what `--strategy` says of one, see `zoo.places.place`.
-        data_dir: where datasets are prepared; default: TFDS' own.
-        memory_gib: splits that take less are held in memory; the result does not depend on it.
-        profile_steps: first step and end of what is traced for TensorBoard, rounded outwards to whole blocks.
-
-    Returns:
-        What `result.json` holds. A finished run is not run again.
-
-    Raises:
-        RequestError: the request is wrong; nothing was written to the workdir.
-        RunError: the run cannot go on.
-        Interrupted: SIGINT or SIGTERM came; the state was saved.
-    """
+    """What `zoo.train` does, and where its arguments are described; the workdir has no default here."""
     started = time.monotonic()
     folder, place = Workdir(workdir), Place.of(strategy)
     with refused_together(place):
@@ -55,13 +38,7 @@ def train_and_evaluate(
             # It joins nobody: one of several that was lost at the very end is started again alone.
             return finished
         statistics = folder.statistics()
-    experiment = make_experiment(
-        config,
-        place=place,
-        data_dir=data_dir,
-        memory_gib=memory_gib,
-        statistics=statistics,
-    )
+    experiment = make_experiment(config, place=place, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
     with experiment.backend.workers.worker_loss_named():
         return _Run(experiment, Recorder(experiment, workdir, started), profile_steps).execute()
 

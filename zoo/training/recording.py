@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.data.sources.example_source import fingerprint_kind
 from zoo.errors import RequestError, RunError
 from zoo.runs.answers import write_answers
 from zoo.runs.checkpoints import state_sha256
@@ -206,11 +207,11 @@ def _of_one_kind(before: dict[str, Any], here: dict[str, Any], cpu_threads: int)
 def _same_examples(recorded: dict[str, Any], found: dict[str, Any]) -> bool:
     """Whether two records are of the same examples, as far as they can be compared.
 
-    A split that was read by index has another kind of fingerprint than one held in memory: the part before a colon.
+    A split that was read by index has another kind of fingerprint than one held in memory.
     """
 
     def comparable(name):
-        one, other = (str(record.get(name)).rpartition(":")[0] for record in (recorded, found))
+        one, other = (fingerprint_kind(str(record.get(name))) for record in (recorded, found))
         return not name.endswith("sha256") or one == other
 
     return all(recorded.get(name) == found.get(name) for name in {*recorded, *found} if comparable(name))

@@ -10,6 +10,7 @@ import numpy as np
 from zoo.config import ExperimentConfig
 from zoo.data.batches import EvaluationBatches
 from zoo.data.sources import ExampleSource, NotPreparedError, load_source
+from zoo.data.sources.example_source import fingerprint_kind
 from zoo.data.sources.reading import fetch_images
 from zoo.data.transform import ImageTransform, Sizing, sized
 from zoo.errors import RequestError, RunError
@@ -86,7 +87,7 @@ def same_examples(source: ExampleSource, recorded: dict) -> bool:
     of its files. Where only the other kind is at hand, version and number of examples are compared.
     """
     fingerprint = recorded.get("eval_sha256", source.fingerprint)
-    if fingerprint.rpartition(":")[0] == source.fingerprint.rpartition(":")[0]:
+    if fingerprint_kind(fingerprint) == fingerprint_kind(source.fingerprint):
         return fingerprint == source.fingerprint
     known = {"version": source.version, "eval_examples": source.num_examples}
     return all(recorded.get(name, value) == value for name, value in known.items())

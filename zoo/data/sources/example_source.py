@@ -157,6 +157,17 @@ def fetch_examples(source: ExampleSource, indices: Sequence[int] | np.ndarray) -
         return {name: value.numpy() for name, value in examples.items()}
 
 
+def fingerprint_kind(fingerprint: str) -> str:
+    """What a fingerprint is of, see `ExampleSource`: those of two kinds differ where the examples are the same."""
+    return fingerprint.rpartition(":")[0]
+
+
+def first_damaged(source: ExampleSource, indices: np.ndarray) -> str | None:
+    """The file of the first of some examples that cannot be decoded; None where all can, or are no files."""
+    stored = getattr(source, "stored", source)
+    return stored.first_corrupt(indices) if hasattr(stored, "first_corrupt") else None
+
+
 def check_feature(name: str, source: ExampleSource) -> None:
     """Raises a `RequestError` with the features there are, unless the source has one of this name."""
     if name not in source.features:

@@ -9,7 +9,7 @@ import tensorflow as tf
 import tqdm
 
 from zoo.data import images
-from zoo.data.sources.example_source import ExampleSource, Feature, adopt, empty_array, fetch_examples
+from zoo.data.sources.example_source import ExampleSource, Feature, adopt, empty_array, fetch_examples, first_damaged
 from zoo.errors import RequestError, unknown
 
 # Examples that are read, parsed and decoded at once while a split is read as a whole.
@@ -149,9 +149,8 @@ def fetch_images(source: ExampleSource, indices: np.ndarray) -> np.ndarray:
     try:
         return fetch_examples(source, indices)["image"]
     except tf.errors.OpError as error:
-        stored = getattr(source, "stored", source)
-        damaged = stored.first_corrupt(indices) if hasattr(stored, "first_corrupt") else None
-        raise RequestError(f"{damaged or f'an image of {source.name}'} cannot be decoded") from error
+        damaged = first_damaged(source, indices) or f"an image of {source.name}"
+        raise RequestError(f"{damaged} cannot be decoded") from error
 
 
 def fetched_by_numpy(read, indices: tf.Tensor) -> tf.Tensor:
