@@ -137,6 +137,12 @@ class ExperimentConfig:
         least=0,
         below=1,
     )
+    recompute_batch_norm: int = _option(
+        0,
+        "training batches over which the statistics of batch normalisation are taken anew before each evaluation, for "
+        "runs too short for moving ones; 0: the moving ones",
+        least=0,
+    )
 
     # Regularisation.
     l2: float = _option(0.0, "adds l2 * w to the gradient, as in the SGD papers", least=0, group="Regularisation")
