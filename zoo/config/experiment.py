@@ -149,6 +149,12 @@ class ExperimentConfig:
     weight_decay: float = _option(0.0, "decoupled: takes learning_rate * weight_decay * w from w", least=0)
     decay_all_parameters: bool = _option(False, "l2 and weight_decay also on biases and normalisation parameters")
     label_smoothing: float = _option(0.0, "weight of the uniform distribution in the labels", least=0, below=1)
+    class_weights: str = _option(
+        "",
+        "balanced: in training an example's loss is multiplied by examples / (classes * examples of its class), so "
+        "that rare classes count as much as others; evaluation is not weighted",
+        choices=("", "balanced"),
+    )
 
     # Devices.
     cpu_threads: int = _option(

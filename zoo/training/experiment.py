@@ -15,6 +15,7 @@ from zoo.config import ExperimentConfig
 from zoo.data import augment, pipeline
 from zoo.data.batches import EvaluationBatches, TrainBatches
 from zoo.data.sources import ExampleSource
+from zoo.data.sources.checked import found_in
 from zoo.data.sources.example_source import fingerprint_kind
 from zoo.data.transform import Statistics
 from zoo.errors import RequestError, RunError, unknown
@@ -99,7 +100,7 @@ class Experiment:
         """The blocks from a step on, as the engine takes them.
 
         Raises:
-            RunError: an image cannot be decoded; the message names it.
+            RunError: an image cannot be decoded, or a label not be learned; the message names it.
         """
         first_block = plan.block_of(first_step)
         options = {"batch_size": self.config.batch_size, "seed": self.config.seed, "plan": plan}
@@ -146,11 +147,11 @@ class Experiment:
         source: ExampleSource,
         examples_of: Callable[[int], np.ndarray],
     ) -> Iterator[Block]:
-        """The blocks; where one cannot be made, the file that cannot be read is looked for among its examples alone."""
+        """The blocks; where one cannot be made, the label or the file is named, looked for among its examples alone."""
         try:
             yield from self.backend.blocks(make_blocks, num_blocks)
         except UnreadableError as error:
-            message = corrupt_image(source, examples_of(error.number))
+            message = found_in(str(error)) or corrupt_image(source, examples_of(error.number))
             raise RunError(message or f"examples of {source.name} cannot be read: {error}") from error
 
 
