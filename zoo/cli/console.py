@@ -10,6 +10,7 @@ from collections.abc import Callable, Iterator
 
 from zoo import processor
 from zoo.errors import Interrupted, RequestError, RunError
+from zoo.waiting import said_if_slow
 
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 STOPPED_BY_KEYBOARD = 130
@@ -63,7 +64,7 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Otherwise TensorFlow takes all memory of every GPU at its first operation, even of `inspect`.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    with _stderr_held_back(), _hidden("sklearn", "matplotlib"), _uncollected():
+    with said_if_slow("importing TensorFlow"), _stderr_held_back(), _hidden("sklearn", "matplotlib"), _uncollected():
         import tensorflow as tf
 
         tf.config.list_physical_devices()

@@ -29,7 +29,6 @@ from zoo.data.sources.reading import (
 from zoo.data.sources.tfds_schema import Schema, find_image, make_schema
 from zoo.errors import RequestError
 
-
 # What TFDS takes for the name of a split.
 _SPLIT = re.compile(r"[\w\-]+")
 
