@@ -5,11 +5,15 @@ import pytest
 import tensorflow_datasets as tfds
 from tfds_made import draw, pictures
 
+from zoo.config import ExperimentConfig
 from zoo.data.sources import describe_source, load_source
 from zoo.data.sources.example_source import Feature, InMemorySource, fetch_examples
 from zoo.data.sources.tfds_source import ArrayRecordSource
 from zoo.data.transform import Sizing, sized
 from zoo.errors import RequestError
+from zoo.tasks.known import find_task
+from zoo.training.data import open_data
+from zoo.training.loop import train_and_evaluate
 
 F = tfds.features
 COUNT = 12
@@ -221,4 +225,27 @@ def test_a_number_is_a_class_label_only_where_it_is_asked_for(monkeypatch, tmp_p
 def test_words_that_are_not_learned_are_not_read(monkeypatch, tmp_path):
     name = plain(monkeypatch, "word")
     assert {*load(name, tmp_path).features} == {"image", "number"}
-    assert describe_source(name, "train", str(tmp_path)).features["word"] == Feature((), "string")
+    description = describe_source(name, "train", str(tmp_path))
+    assert description.features["word"] == Feature((), "string")
+    config = ExperimentConfig(dataset=name, labels="word")
+    with pytest.raises(RequestError, match=r"labels is 'word'; which classes it has is known once .* is read"):
+        find_task("classification")(config, description, description)
+    with pytest.raises(RequestError, match="unknown feature in labels 'wrod'; did you mean word"):
+        load(name, tmp_path, classes_of="train", labels=["wrod"])
+
+
+@pytest.mark.parametrize("memory_gib", [0, 1])
+def test_a_run_learns_words(monkeypatch, tmp_path, memory_gib):
+    name = plain(monkeypatch, "word", test=WORDS)
+    config = ExperimentConfig(dataset=name, model="mlp", epochs=1, batch_size=4, jit="off")
+    train_and_evaluate(config, str(tmp_path / "run"), data_dir=str(tmp_path), memory_gib=memory_gib)
+    header, *rows = (tmp_path / "run" / "confusion_word.csv").read_text(encoding="utf-8").splitlines()
+    assert header.split(",")[-3:] == ["Z", "b", "ä"]
+    assert [row.split(",")[0] for row in rows] == ["Z", "b", "ä"]
+
+
+def test_a_label_of_one_class_is_refused(monkeypatch, tmp_path):
+    name = plain(monkeypatch, "level", few=[7, 7], test=[7])
+    config = ExperimentConfig(dataset=name, model="mlp", train_split="few", jit="off")
+    with pytest.raises(RequestError, match=r"level of .* has one class, 7; choose a label or a split with two"):
+        open_data(config, data_dir=str(tmp_path))

@@ -26,7 +26,7 @@ from zoo.data.sources.reading import (
     split_error,
 )
 from zoo.data.sources.tfds_schema import Schema, find_image, make_schema
-from zoo.errors import RequestError
+from zoo.errors import RequestError, unknown
 
 # What TFDS takes for the name of a split.
 _SPLIT = re.compile(r"[\w\-]+")
@@ -144,6 +144,10 @@ def _with_classes(
     name: str, builder: Any, schema: Schema, labels: Collection[str], split: str, classes_of: str
 ) -> Schema:
     """The schema in which those of the labels that are plain ones are of classes, see `tfds_values.with_classes`."""
+    known = {**schema.features, **schema.plain}
+    for label in labels:
+        if label not in known:
+            raise unknown("feature in labels", label, known)
     plain = [label for label in labels or [schema.default_label] if label in schema.plain]
     if not plain:
         return schema
