@@ -164,6 +164,21 @@ def test_an_image_of_8_bits_goes_before_depth_and_tensors(monkeypatch, tmp_path)
     np.testing.assert_array_equal(pixels(made), pictures(COUNT))
 
 
+@pytest.mark.parametrize(
+    ("image", "mask"),
+    [
+        (F.Image(shape=(8, 8, 1), dtype=np.uint16), F.Image(shape=(8, 8, 1))),
+        (F.Tensor(shape=(8, 8, 1), dtype=np.float32), F.Tensor(shape=(8, 8, 1), dtype=np.uint8)),
+    ],
+)
+def test_what_is_called_image_goes_before_a_mask(monkeypatch, tmp_path, image, mask):
+    images = pictures(COUNT).astype(image.np_dtype) * (256 if image.np_dtype == np.uint16 else 1)
+    features = {"mask": mask, "image": image, "number": F.Scalar(np.int64)}
+    examples = numbered(images, mask=np.ones((COUNT, 8, 8, 1), np.uint8))
+    made = load(draw(monkeypatch, features, {"train": examples}), tmp_path)
+    np.testing.assert_array_equal(pixels(made), pictures(COUNT))
+
+
 LEVELS = [10, -2, 7, 10, 7, 10, -2, 7, 10, 7, 10, -2]
 WORDS = ["ä", "b", "Z", "b", "ä", "b", "Z", "b", "b", "b", "ä", "Z"]
 PLAIN = {
