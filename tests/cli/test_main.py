@@ -273,6 +273,7 @@ def test_a_command_is_one_file(command, monkeypatch):
         (["inspect", "resnet21"], "unknown model 'resnet21'; did you mean resnet"),
         (["list", "resnet21"], "unknown model 'resnet21'; did you mean resnet"),
         (["list", "zzz*"], "no model fits 'zzz*'"),
+        (["list", "--task=foo"], "unknown task 'foo'; there is classification, multi_output, verification"),
         (["list", "--style=seq"], "unknown style 'seq'"),
         (["list", "--sytle=sequential"], "Unknown command line flag 'sytle'. Did you mean: style ?"),
         (["list", "--nope"], "Unknown command line flag 'nope'; see python -m zoo list --help"),

@@ -34,6 +34,8 @@ from zoo.errors import RequestError
         ("keep_checkpoints", 1, "keep_checkpoints is 1; it must be at least 2"),
         ("nesterov", True, "nesterov goes with sgd; optimizer is 'adam'"),
         ("seed", 2**32, "seed is 4294967296; it must be below 4294967296"),
+        # The default, which has no name, is not told.
+        ("class_weights", "even", "unknown class_weights 'even'; there is balanced$"),
         ("jit", "yes", "unknown jit 'yes'; there is auto, off, on"),
     ],
 )
