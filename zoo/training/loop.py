@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo import frameworks
 from zoo.config import ExperimentConfig
 from zoo.errors import Interrupted
 from zoo.places.joining import refused_together
@@ -19,6 +20,7 @@ from zoo.training.signals import StopRequested, deferred_signals
 from zoo.training.writers import warn
 
 
+@frameworks.default_settings()
 def train_and_evaluate(
     config: ExperimentConfig,
     workdir: str,
