@@ -19,10 +19,7 @@ HEAD = 52
 
 
 def drawn() -> str:
-    """An SVG that stands for itself, in light and in dark, 400 pixels wide or less so that a telephone shows it whole.
-
-    Its texts are as large as those of the drawings, see `zoo.analysis.nets.diagram`.
-    """
+    """An SVG that stands for itself, in light and in dark, hardly wider than a telephone, on which it stays legible."""
     halves = [_half(name, piece) for _, name, piece, _ in HALVES]
     width = sum(half_width for _, half_width, _ in halves)
     height = HEAD + max(half_height for *_, half_height in halves)
