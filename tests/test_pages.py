@@ -6,6 +6,7 @@ from pathlib import Path
 import commands
 import pytest
 
+import zoo
 from zoo.cli import console, train
 from zoo.cli.commands import command_names, find_command
 from zoo.config import FIELDS
@@ -13,7 +14,7 @@ from zoo.config import FIELDS
 ROOT = Path(__file__).parents[1]
 PAGES = {path.relative_to(ROOT).as_posix(): path for path in (ROOT / "README.md", *sorted(ROOT.glob("docs/**/*.md")))}
 TEXTS = {page: path.read_text(encoding="utf-8") for page, path in PAGES.items()}
-# Pages that say whom they are for, and of whose flags each is one of a command of the zoo.
+# Pages of whose flags each is one of a command of the zoo.
 GUIDES = ("training", "data", "tasks", "reproducing", "devices", "speed", "contributing")
 COMMANDS = [(page, command) for page, text in TEXTS.items() for command in commands.shown_commands(text)]
 
@@ -81,12 +82,21 @@ def test_every_page_is_linked_from_the_readme():
     assert linked | within == {page for page in PAGES if re.fullmatch(r"docs/\w+\.md", page)}
 
 
-@pytest.mark.parametrize("name", GUIDES)
+@pytest.mark.parametrize("name", [*GUIDES, "scaling", "performance"])
 def test_a_page_begins_with_who_needs_it(name):
     title, empty, first, *_ = TEXTS[f"docs/{name}.md"].split("\n")
     assert title.startswith("# ")
     assert not empty
     assert first.startswith("For whoever ")
+
+
+def test_the_example_architecture_keeps_the_contract(monkeypatch):
+    zoo.list_models()
+    monkeypatch.setattr(zoo.registry, "_MODELS", dict(zoo.registry._MODELS))
+    (code,) = re.findall(r"```python\n(.*?)```", TEXTS["docs/contributing.md"], re.DOTALL)
+    exec(code, {"__name__": "zoo.models.sequential.linear"})
+    assert zoo.model_info("linear").style == "sequential"
+    assert zoo.build_model("linear").count_params() == zoo.model_info("linear").parameters
 
 
 def known_flags():

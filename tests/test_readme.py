@@ -1,6 +1,7 @@
 """What the README says is so."""
 
 import functools
+import json
 import os
 import re
 import shlex
@@ -56,6 +57,16 @@ def test_building_is_as_shown():
     assert {x.name for x in namespace["pair"].inputs} == {"left", "right"}
     assert {name: x.shape[1] for name, x in namespace["heads"].output.items()} == {"character": 170, "angle": 1}
     assert namespace["small"].output_shape == (None, 10)
+
+
+def test_what_a_run_prints_is_what_was_recorded():
+    result = json.loads((ROOT / "results" / "simple_cnn_digits" / "0.json").read_text())["result"]
+    lines = dict(re.findall(r"^([\w/]+) {2,}(.+)$", README, re.MULTILINE))
+    assert lines["state_sha256"] == result["state_sha256"]
+    assert {name: lines[name] for name in result["metrics"]} == {
+        name: f"{value:.4f}" for name, value in result["metrics"].items()
+    }
+    assert lines["steps"] == f"{result['steps']} ({result['epochs']} epochs, seed {result['seed']})"
 
 
 def test_ci_takes_exactly_two_commands_from_it():
