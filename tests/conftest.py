@@ -83,7 +83,7 @@ def splits_read_once(data_dir):
         arguments = name, builder, split, schema, memory_bytes
         if not Path(builder.data_path).is_relative_to(data_dir):
             return read(*arguments)
-        key = name, str(builder.data_path), split, memory_bytes
+        key = name, str(builder.data_path), split, memory_bytes, tuple(schema.columns)
         if key not in kept:
             kept[key] = read(*arguments)
         return kept[key]

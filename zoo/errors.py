@@ -35,9 +35,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     Args:
         kind: what the name stands for, as the user would say it: `model`, `optimizer`.
         name: what was asked for.
-        known: what could have been asked for.
+        known: what could have been asked for; an empty name, which stands for a default, is not told.
     """
-    known = sorted(set(known))
+    known = sorted(set(known) - {""})
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
         return RequestError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")

@@ -137,12 +137,24 @@ class ExperimentConfig:
         least=0,
         below=1,
     )
+    recompute_batch_norm: int = _option(
+        0,
+        "training batches over which the statistics of batch normalisation are taken anew before each evaluation, for "
+        "runs too short for moving ones; 0: the moving ones",
+        least=0,
+    )
 
     # Regularisation.
     l2: float = _option(0.0, "adds l2 * w to the gradient, as in the SGD papers", least=0, group="Regularisation")
     weight_decay: float = _option(0.0, "decoupled: takes learning_rate * weight_decay * w from w", least=0)
     decay_all_parameters: bool = _option(False, "l2 and weight_decay also on biases and normalisation parameters")
     label_smoothing: float = _option(0.0, "weight of the uniform distribution in the labels", least=0, below=1)
+    class_weights: str = _option(
+        "",
+        "balanced: in training an example's loss is multiplied by examples / (classes * examples of its class), so "
+        "that rare classes count as much as others; evaluation is not weighted",
+        choices=("", "balanced"),
+    )
 
     # Devices.
     cpu_threads: int = _option(

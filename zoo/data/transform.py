@@ -75,7 +75,7 @@ class SizedSource:
             raise RequestError(f"the images of {source.name} may differ in size; set image_size")
         self.name, self.version, self.fingerprint = source.name, source.version, source.fingerprint
         self.num_examples = source.num_examples
-        self.default_label = source.default_label
+        self.default_label, self.columns_at_hand = source.default_label, source.columns_at_hand
         self.features = {**source.features, "image": sizing.feature(stored)}
         self.stored = source
         self._sizing = sizing

@@ -35,7 +35,11 @@ class Verification:
     def __init__(self, config: ExperimentConfig, train: ExampleSource, evaluation: ExampleSource):
         label, weight = labels.one_label(config, train, self.name)
         self.labels = (labels.class_label(train, label, weight),)
-        labels.check_classes(config, self.labels, {config.train_split: train, config.eval_split: evaluation})
+        if config.class_weights:
+            raise RequestError(
+                f"class_weights is {config.class_weights!r}; {self.name} learns no classes; leave class_weights out"
+            )
+        labels.check_classes(config, self.labels, train, evaluation)
         self._config, self._train, self._evaluation = config, train, evaluation
         self._episodes = _episodes(config, label, evaluation) if config.ways else None
         self._names = class_names(self, train)[label]
@@ -61,7 +65,8 @@ class Verification:
     ) -> Pairs | TripletBatches:
         """Pairs, or triplets for a model that takes them."""
         label = self.labels[0].name
-        draw = PartnerDraw(source.column(label), f"{label} in the training split of {source.name}")
+        classes = labels.checked_column(self._config, "train_split", source, label)
+        draw = PartnerDraw(classes, f"{label} in the training split of {source.name}")
         if {*inputs} == TRIPLET:
             return TripletBatches(source, transform, image_shape, draw, label)
         return Pairs(source, transform, image_shape, draw)
@@ -70,7 +75,7 @@ class Verification:
         """A fixed list of pairs, and behind them those of the one-shot episodes."""
         label = self.labels[0].name
         what = f"{label} in the evaluation split of {self._evaluation.name}"
-        lists = [fixed_pairs(self._evaluation.column(label), what)]
+        lists = [fixed_pairs(labels.checked_column(self._config, "eval_split", self._evaluation, label), what)]
         if self._episodes is not None:
             lists.append(self._episodes.pairs())
         return FixedPairs(self._evaluation, transform, image_shape, lists)
@@ -108,11 +113,10 @@ def _episodes(config: ExperimentConfig, label: str, source: ExampleSource) -> Ep
         name = getattr(config, field)
         if name:
             labels.find_feature(source, field, name)
-        columns.append(source.column(name) if name else None)
+        columns.append(labels.checked_column(config, "eval_split", source, name) if name else None)
     what = f"{config.eval_split} of {source.name}"
-    return make_episodes(
-        source.column(label), *columns, ways=config.ways, shots=config.shots, count=EPISODES, what=what
-    )
+    classes = labels.checked_column(config, "eval_split", source, label)
+    return make_episodes(classes, *columns, ways=config.ways, shots=config.shots, count=EPISODES, what=what)
 
 
 class VerificationObjective:

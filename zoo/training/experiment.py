@@ -15,10 +15,11 @@ from zoo.config import ExperimentConfig
 from zoo.data import augment, pipeline
 from zoo.data.batches import EvaluationBatches, TrainBatches
 from zoo.data.sources import ExampleSource
+from zoo.data.sources.checked import found_in
 from zoo.data.sources.example_source import fingerprint_kind
 from zoo.data.transform import Statistics
 from zoo.errors import RequestError, RunError, unknown
-from zoo.layers import all_layers, synchronizes
+from zoo.layers import all_layers, batch_normalizations, synchronizes
 from zoo.places.place import ONE_DEVICE, Place
 from zoo.places.workers import Workers
 from zoo.runs import provenance
@@ -81,6 +82,12 @@ class Experiment:
         """What the images of an evaluation take."""
         return self.evaluation_batches.example_size * self.evaluation_batches.num_examples
 
+    @property
+    def statistics_bytes(self) -> int:
+        """What the images of `statistics_blocks` take, in float32 where they are mixed."""
+        examples = self.config.recompute_batch_norm * self.config.batch_size
+        return examples * self.train_batches.example_size * (4 if augment.make_mixing(self.config.augment) else 1)
+
     def block_plan(self) -> pipeline.BlockPlan:
         """Where blocks of the whole run end, every evaluation among them."""
         config = self.config
@@ -93,7 +100,7 @@ class Experiment:
         """The blocks from a step on, as the engine takes them.
 
         Raises:
-            RunError: an image cannot be decoded; the message names it.
+            RunError: an image cannot be decoded, or a label not be learned; the message names it.
         """
         first_block = plan.block_of(first_step)
         options = {"batch_size": self.config.batch_size, "seed": self.config.seed, "plan": plan}
@@ -105,6 +112,16 @@ class Experiment:
             self.data.train,
             lambda number: pipeline.training_examples(self.train_batches, **options, number=first_block + number),
         )
+
+    def statistics_blocks(self) -> Iterator[Block]:
+        """The first `recompute_batch_norm` batches of training, the same ones each time, as the engine takes them.
+
+        Raises:
+            RunError: as in `training_blocks`.
+        """
+        steps = self.config.recompute_batch_norm
+        longest = pipeline.longest_block(self.train_batches, self.config.batch_size)
+        return self.training_blocks(pipeline.BlockPlan.of(steps, steps, longest), 0)
 
     def evaluation_blocks(self) -> Iterator[Block]:
         """The blocks of the evaluation split, as the engine takes them.
@@ -130,11 +147,11 @@ class Experiment:
         source: ExampleSource,
         examples_of: Callable[[int], np.ndarray],
     ) -> Iterator[Block]:
-        """The blocks; where one cannot be made, the file that cannot be read is looked for among its examples alone."""
+        """The blocks; where one cannot be made, the label or the file is named, looked for among its examples alone."""
         try:
             yield from self.backend.blocks(make_blocks, num_blocks)
         except UnreadableError as error:
-            message = corrupt_image(source, examples_of(error.number))
+            message = found_in(str(error)) or corrupt_image(source, examples_of(error.number))
             raise RunError(message or f"examples of {source.name} cannot be read: {error}") from error
 
 
@@ -187,6 +204,7 @@ def _built(config: ExperimentConfig, data: Data, backend: Backend, model: keras.
     with backend.scope():
         model = _build_model(config, data, backend) if model is None else _fitted(model, data, backend)
         _check_jit(config, model, backend)
+        _check_batch_normalization(config, model)
         optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables, backend.momentum_sgd)
     objective = data.task.objective(output_names(model), registry.model_info(config.model).loss_weights)
     _check_metrics(config, objective)
@@ -314,6 +332,26 @@ def _check_jit(config: ExperimentConfig, model: keras.Model, backend: Backend) -
             "jit=on and sync_batch_norm do not go together on several replicas, since XLA cannot compile what "
             "synchronises within; leave one of them out"
         )
+
+
+def _check_batch_normalization(config: ExperimentConfig, model: keras.Model) -> None:
+    """Refuses to take statistics anew where there are none."""
+    if config.recompute_batch_norm and not batch_normalizations(model):
+        raise RequestError(
+            f"recompute_batch_norm is {config.recompute_batch_norm}; {config.model} has no batch normalisation, leave "
+            "it out"
+        )
+
+
+def unsettled_momentum(config: ExperimentConfig, model: keras.Model, total_steps: int) -> float | None:
+    """The momentum of moving statistics that still hold much of what they began with when the run ends.
+
+    After n updates exp(-n (1 - momentum)) of the start is left: five hundredths where the exponent is 3. None where
+    the statistics settle, or are taken anew.
+    """
+    momentum = max((layer.momentum for layer in batch_normalizations(model)), default=0.0)
+    settled = (1 - momentum) * total_steps * config.accumulate_steps >= 3
+    return None if settled or config.recompute_batch_norm else momentum
 
 
 def _check_metrics(config: ExperimentConfig, objective: Objective) -> None:

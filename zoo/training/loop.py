@@ -12,7 +12,7 @@ from zoo.places.joining import refused_together
 from zoo.places.place import Place
 from zoo.runs.workdir import Workdir
 from zoo.training.data import MEMORY_GIB
-from zoo.training.evaluation import EvaluationBlocks, answers_to
+from zoo.training.evaluation import KeptBlocks, answers_to
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.recording import Recorder
 from zoo.training.signals import StopRequested, deferred_signals
@@ -55,7 +55,8 @@ class _Run:
         self._profiler = experiment.backend.make_profiler(
             recorder.folder.tensorboard, *(profile_steps if self._workers.is_chief else None) or (0, 0), warn=warn
         )
-        self._evaluation_blocks = EvaluationBlocks(experiment)
+        self._evaluation_blocks = KeptBlocks(experiment.evaluation_blocks, experiment.evaluation_bytes)
+        self._statistics_blocks = KeptBlocks(experiment.statistics_blocks, experiment.statistics_bytes)
         self._signals: list[int] = []
         self._answers: dict[str, np.ndarray] | None = None
 
@@ -134,9 +135,24 @@ class _Run:
         recorder = self._recorder
         recorder.saver.progress.evaluation_due = True
         self._stop_if_requested()
+        if self._config.recompute_batch_norm:
+            self._recompute_statistics()
         self._answers = answers_to(self._experiment, self._evaluation_blocks, self._between_evaluation_blocks)
         recorder.saver.progress.evaluation_due = False
         recorder.write_evaluation_row(self._experiment.objective.summary(self._answers))
+
+    def _recompute_statistics(self) -> None:
+        """Takes the statistics of batch normalisation anew, of the averaged weights where those are evaluated."""
+
+        def with_stops():
+            for block in self._statistics_blocks:
+                yield block
+                self._stop_if_requested()
+
+        with self._experiment.engine.averaged():
+            self._engine.recompute_statistics(with_stops())
+        # This step may have been saved before: by a run that was stopped while it evaluated.
+        self._recorder.saver.outdate()
 
     def _between_evaluation_blocks(self, done: int) -> None:
         self._recorder.console.evaluating(done, self._experiment.evaluation_batches.num_examples)

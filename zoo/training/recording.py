@@ -13,7 +13,7 @@ from zoo.runs.files import replacing
 from zoo.runs.provenance import kind
 from zoo.runs.rows import truncate_rows
 from zoo.runs.workdir import now
-from zoo.training.experiment import Experiment
+from zoo.training.experiment import Experiment, unsettled_momentum
 from zoo.training.saving import Saver
 from zoo.training.shared import SharedWorkdir
 from zoo.training.writers import Console, JsonLines, Silent, TensorBoard, Writer, warn
@@ -71,6 +71,12 @@ class Recorder:
         self._writers = [rows, events, self.console]
         if first_step:
             self.console.note(f"going on from the checkpoint of step {first_step} in {self.folder.path}")
+        momentum = unsettled_momentum(config, self._experiment.model, self._experiment.total_steps)
+        if momentum is not None:
+            warn(
+                f"{self._experiment.total_steps} steps are too few for moving statistics of batch normalisation, whose "
+                f"momentum is {momentum:g}; --recompute_batch_norm=20 takes them anew"
+            )
         for part in self.folder.run().get("extended", []):
             if part["to"] == config.epochs and first_step <= part["step"]:
                 self.console.note(

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -56,6 +56,7 @@ class ExampleSource(Protocol):
         num_examples: how many there are.
         features: what an example holds, by name; the image is called `image` whatever the dataset calls it.
         default_label: the class label that a classifier learns unless told otherwise; None if there is none.
+        columns_at_hand: whether a label of all examples costs nothing; otherwise `column` goes through all their files.
     """
 
     name: str
@@ -64,6 +65,7 @@ class ExampleSource(Protocol):
     num_examples: int
     features: dict[str, Feature]
     default_label: str | None
+    columns_at_hand: bool
 
     def fetch(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """The examples at `indices`, int64 of shape (n,), as tensors of shape (n, ...); works in a graph."""
@@ -85,6 +87,8 @@ class InMemorySource:
         image_shape: of the decoded image, where images are encoded.
         fingerprint: of the examples as they were stored; default: computed from the arrays.
     """
+
+    columns_at_hand = True
 
     def __init__(
         self,
@@ -172,6 +176,13 @@ def check_feature(name: str, source: ExampleSource) -> None:
     """Raises a `RequestError` with the features there are, unless the source has one of this name."""
     if name not in source.features:
         raise unknown(f"feature of {source.name}", name, source.features)
+
+
+def most_frequent(values: np.ndarray) -> tuple[Any, int]:
+    """The value that occurs most often, and how often; of several the largest."""
+    different, counts = np.unique(values, return_counts=True)
+    place = len(counts) - 1 - int(np.argmax(counts[::-1]))
+    return different[place], int(counts[place])
 
 
 def empty_array(shape: tuple[int, ...], dtype: str) -> np.ndarray:

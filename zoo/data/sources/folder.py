@@ -56,6 +56,8 @@ class _File(NamedTuple):
 class FolderSource:
     """Images that are read from their files when they are asked for; see `ExampleSource`."""
 
+    columns_at_hand = True
+
     def __init__(self, name: str, files: list[_File], class_names: tuple[str, ...], root: Path):
         self.name = name
         self.version = ""

@@ -6,7 +6,7 @@ another library can stand beside TensorFlow's.
 
 import contextlib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -54,6 +54,12 @@ class Engine(Protocol):
 
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """The model has its averaged weights inside, where there are any."""
+
+    def recompute_statistics(self, blocks: Iterable[Block]) -> None:
+        """Sets mean and variance of every batch normalisation to those over all steps of some training blocks.
+
+        Nothing else changes, and what is raised while the blocks are made leaves everything as it was.
+        """
 
     def state(self) -> dict[str, np.ndarray]:
         """Every variable there is: weights, statistics, dropout seeds, optimizer, averages; in a fixed order."""
