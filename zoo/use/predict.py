@@ -102,7 +102,9 @@ def _levels(image: Path | np.ndarray, number: int, trained: Trained, shape: tupl
         raise RequestError(f"{os.fspath(image)} cannot be read: {error.strerror}") from error
     try:
         return sizing(tf.constant([content]), wanted)[0].numpy()
-    except tf.errors.InvalidArgumentError as error:
+    except tf.errors.ResourceExhaustedError:
+        raise
+    except tf.errors.OpError as error:
         raise RequestError(f"{os.fspath(image)} cannot be decoded as an image, {size}; mend or remove it") from error
 
 
