@@ -81,7 +81,8 @@ def test_ci_takes_exactly_two_commands_from_it():
 def steps():
     """What a reader does, in order, as words for Python: commands and snippets, without installing and testing."""
     found = []
-    for block in re.finditer(r"^    python [^\n]*$|^```python\n.*?^```$", README, re.MULTILINE | re.DOTALL):
+    joined = re.sub(r" \\\n *", " ", README)
+    for block in re.finditer(r"^    python [^\n]*$|^```python\n.*?^```$", joined, re.MULTILINE | re.DOTALL):
         if block[0].startswith("```"):
             found.append(["-c", block[0].removeprefix("```python\n").removesuffix("```")])
         else:
