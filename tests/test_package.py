@@ -55,7 +55,7 @@ ROOMS = {
     "zoo.cli.console": {"zoo.errors", "zoo.frameworks", "zoo.waiting"},
     "zoo.cli": {"zoo.cli", "zoo.cli.console", "zoo.baselines", "zoo.analysis", "zoo.training", *KEEPING},
     "zoo.__main__": {"zoo.cli"},
-    "zoo": {*CONFIG, "zoo.places.place", "zoo.registry", "zoo.runs", "zoo.training"},
+    "zoo": {*CONFIG, "zoo.places.place", "zoo.registry", "zoo.runs", "zoo.training", "zoo.use"},
     "train": {"zoo.cli"},
 }
 # Room -> packages beside the standard library that it may import. Models know Keras and nothing else.
@@ -75,7 +75,7 @@ PACKAGES = {
     "zoo.places.place": set(),
     "zoo.places.cluster": set(),
     "zoo.runs": {"filelock", "keras", "numpy"},
-    "zoo.use": {"numpy"},
+    "zoo.use": {"keras", "numpy", "tensorflow"},
     "zoo.baselines": {"scipy"},
     "zoo.cli": {"absl"},
 }

@@ -107,3 +107,8 @@ def parse_augmentations(text: str) -> list[tuple[str, tuple[float, ...]]]:
             raise RequestError(f"augment is {text!r}; {mixed[0]} must stand last, it mixes finished images")
         result.append((name, numbers))
     return result
+
+
+def written_augmentations() -> dict[str, str]:
+    """Every augmentation as it is written, with strengths that it may have, and what these are in words."""
+    return {kind.example.format(name): kind.says for name, kind in _STRENGTHS.items()}

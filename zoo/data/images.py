@@ -142,9 +142,9 @@ def header_sizes(images: tf.Tensor) -> tf.Tensor:
 
 def _each(function: Callable, images: tuple[tf.Tensor, ...], shape: tuple[int, ...]) -> tf.Tensor:
     """What the function makes of every image, uint8 (n, *shape)."""
-    return tf.map_fn(
-        function, images, fn_output_signature=tf.TensorSpec(shape, tf.uint8), parallel_iterations=_PARALLEL
-    )
+    # Outside of a graph images are worked on one after the other, and TensorFlow warns who asks for more.
+    parallel = None if tf.executing_eagerly() else _PARALLEL
+    return tf.map_fn(function, images, fn_output_signature=tf.TensorSpec(shape, tf.uint8), parallel_iterations=parallel)
 
 
 # How many images of a batch may be worked on at once; it changes nothing but the time.
