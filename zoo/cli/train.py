@@ -4,14 +4,14 @@ Every field of the config is a flag too; a flag goes before the config file, the
 With no flags at all it trains simple_cnn on digits.
 """
 
+import dataclasses
 import sys
-from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 from zoo.cli import console
 from zoo.cli.options import CONFIG, DATA_DIR, MEMORY_GIB, Option, config_of, print_table
-from zoo.config import ExperimentConfig
+from zoo.config import ExperimentConfig, load_config
 from zoo.errors import RequestError
 from zoo.places.joining import refused_together
 from zoo.places.place import Place
@@ -21,7 +21,12 @@ MODES = ("train_and_evaluate", "evaluate")
 ARGUMENTS = ()
 OPTIONS = (
     CONFIG,
-    Option("workdir", "", "folder of the run; default: runs/<config name>-<seed>"),
+    Option(
+        "workdir",
+        "",
+        "folder of the run; default: runs/<config name>-<seed>; with flags that change the run, "
+        "runs/<config name>-<digest of the config>-<seed>",
+    ),
     DATA_DIR,
     MEMORY_GIB,
     Option(
@@ -64,7 +69,7 @@ def train(options: SimpleNamespace) -> None:
         raise RequestError("--checkpoint goes with --mode=evaluate; a run always goes on from its newest checkpoint")
     place = place_of(options)
     config = config_of(options)
-    workdir = options.workdir or default_workdir(config, Path(options.config).stem)
+    workdir = options.workdir or default_workdir(config, options.config, place.name)
     profile_steps = steps_to_profile(options.profile_steps)
     folder = Workdir(workdir)
     prepare_to_tell(place)
@@ -103,14 +108,12 @@ def result_rows(result: dict[str, Any], config: ExperimentConfig, workdir: str) 
 
 def evaluate(options: SimpleNamespace) -> None:
     """Evaluates a checkpoint; the config is the one the workdir was trained with, and flags go before it."""
-    workdir = options.workdir
-    if options.config and not workdir:
-        workdir = default_workdir(config_of(options), Path(options.config).stem)
-    if not workdir:
+    if not (options.workdir or options.config):
         raise RequestError("--mode=evaluate needs --workdir")
     if options.checkpoint not in ("", "best") and not options.checkpoint.isdecimal():
         raise RequestError(f"checkpoint is {options.checkpoint!r}; it must be a step, or best")
     place = place_of(options)
+    workdir = options.workdir or workdir_to_evaluate(options, place)
     prepare_to_tell(place)
     with refused_together(place):
         recorded = Workdir(workdir).recorded_config()
@@ -128,6 +131,16 @@ def evaluate(options: SimpleNamespace) -> None:
     )
     if place.is_chief:
         print_table(list({**shown(result["metrics"]), "step": str(result["step"])}.items()))
+
+
+def workdir_to_evaluate(options: SimpleNamespace, place: Place) -> str:
+    """The default folder of the run that was trained with these flags, or else of the config file as it is."""
+    config = config_of(options)
+    trained_so = default_workdir(config, options.config, place.name)
+    if Workdir(trained_so).config() is not None:
+        return trained_so
+    as_it_is = dataclasses.replace(load_config(options.config), seed=config.seed)
+    return default_workdir(as_it_is, options.config)
 
 
 def place_of(options: SimpleNamespace) -> Place:
