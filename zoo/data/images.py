@@ -14,8 +14,9 @@ JPEG: grey, colour or CMYK, decoded as TensorFlow does it by default, so that pi
 accurate transform (Pillow's) takes 3 % more time, and levels differ by 1 on average. PNG: grey, colour or palette; an
 alpha channel is left out and of 16 bits the upper 8 are taken. WebP likewise; of what moves the first frame is taken.
 
-An image is turned as the orientation in its EXIF data says (JPEG, PNG, WebP), before it is resized: windows and sizes
-are those of the image as it is shown. One that is stored as it is shown takes no more time for it.
+An image is turned as the orientation in its EXIF data says (JPEG, PNG, WebP): windows and sizes are those of the image
+as it is shown. It is turned after it was resized, which takes less time; a level may then be another than of the image
+stored upright, where interpolation comes within rounding of a half.
 
 What cannot be decoded raises `tf.errors.InvalidArgumentError` where the result is used. A JPEG that was cut off is
 noticed where the missing part is needed.
@@ -31,7 +32,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from zoo.data.decoding import decode_window, plan, slice_window
+from zoo.data.decoding import decode_window, plan, slice_window, turned, turned_squares
 from zoo.data.headers import read_headers
 from zoo.data.randomness import derive, random_integers, random_uniform, steady
 
@@ -129,9 +130,23 @@ def decode(images: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
     with tf.control_dependencies([same]):
         windows = _whole(headers[:, 0], headers[:, 1])
     # No whole image is larger than itself, so none is made smaller.
-    arguments = images, *plan(headers, windows, max(shape[:2]), ratios=(1,))
-    cut = functools.partial(decode_window, channels=shape[-1], ratios=(1,))
+    arguments = images, *plan(headers, windows, max(shape[:2]), ratios=(1,)), headers[:, 2]
+    cut = functools.partial(_decode_turned, channels=shape[-1])
     return _each(lambda one: tf.ensure_shape(cut(*one), shape), arguments, shape)
+
+
+def decode_one(image: tf.Tensor, channels: int) -> tf.Tensor:
+    """Decodes a single image of any size, a scalar string, to uint8 (height, width, channels)."""
+    headers = read_headers(image[None])
+    windows, how = plan(headers, _whole(headers[:, 0], headers[:, 1]), 1, ratios=(1,))
+    return _decode_turned(image, windows[0], how[0], headers[0, 2], channels)
+
+
+def _decode_turned(
+    content: tf.Tensor, window: tf.Tensor, how: tf.Tensor, orientation: tf.Tensor, channels: int
+) -> tf.Tensor:
+    """A part of an encoded image as it is shown, in its own size; `window` and `how`: see `plan`."""
+    return turned(decode_window(content, window, how, channels, ratios=(1,)), orientation)
 
 
 def header_sizes(images: tf.Tensor) -> tf.Tensor:
@@ -160,7 +175,8 @@ def _resized_windows(images: tf.Tensor, windows: Windows, size: int, channels: i
         sizes = tf.broadcast_to(tf.shape(images)[1:3], [tf.shape(images)[0], 2])
         arguments = images, windows(sizes[:, 0], sizes[:, 1])
         cut, channels = slice_window, images.shape[-1]
-    return _each(lambda one: _resize(cut(*one), size, interpolation), arguments, (size, size, channels))
+    resized = _each(lambda one: _resize(cut(*one), size, interpolation), arguments, (size, size, channels))
+    return turned_squares(resized, headers[:, 2]) if images.dtype == tf.string else resized
 
 
 def _resize(images: tf.Tensor, size: int, interpolation: str) -> tf.Tensor:

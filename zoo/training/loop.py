@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from zoo.config import ExperimentConfig
-from zoo.errors import Interrupted
+from zoo.errors import Interrupted, warn
 from zoo.places.joining import refused_together
 from zoo.places.place import Place
 from zoo.runs.workdir import Workdir
@@ -16,7 +16,6 @@ from zoo.training.evaluation import EvaluationBlocks, answers_to
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.recording import Recorder
 from zoo.training.signals import StopRequested, deferred_signals
-from zoo.training.writers import warn
 
 
 def train_and_evaluate(
