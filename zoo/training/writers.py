@@ -14,13 +14,6 @@ from typing import Any, Protocol
 from zoo.runs.files import writing
 
 
-def warn(message: str) -> None:
-    """Says what went wrong without stopping the run."""
-    # A warning that cannot be shown, as where a full disk holds the log, stops no run.
-    with contextlib.suppress(OSError):
-        print(f"warning: {message}", file=sys.stderr)
-
-
 class Writer(Protocol):
     """Is told of every event of a run."""
 
