@@ -3,18 +3,17 @@
 All of it is made of results/benchmarks.json alone.
 """
 
-import io
 import json
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import matplotlib
 from matplotlib.figure import Figure
 
 from benchmarks.works import WORKS
 from zoo.analysis.docs.tables import SIDES, markdown, not_measured, number, slower, spread
-from zoo.analysis.runs import figures
+from zoo.analysis.runs import charts, figures
 from zoo.runs.files import write_atomically
 
 Record = dict[str, Any]
@@ -35,6 +34,11 @@ TARGETS = {
 # By work: the least fraction of the matrix-product rate, and the most seconds.
 FRACTION_TARGETS = {"resnet50": 0.65}
 SECOND_TARGETS = {"start_run": 9.0}
+PLOT_PIXELS = 520  # wide, where there is room
+PLOT_STYLE = (
+    "svg{--paper:#fff;--rule:#c8c8c8;color:#1b1b1b;background:var(--paper);font-family:system-ui,sans-serif}"
+    "@media(prefers-color-scheme:dark){svg{--paper:#16181b;--rule:#44484d;color:#e8e8e6}}"
+)
 INTRODUCTION = """# Benchmarks
 
 Made by `python -m benchmarks` of `results/benchmarks.json`, and not by hand. Every side is a process of its own, set up
@@ -238,22 +242,31 @@ def time_of(side: Record) -> float | None:
 
 
 def plot(recorded: Record) -> bytes:
-    """A point for each side of each work that has a net: times faster, on a logarithmic axis; an SVG."""
-    kinds = [kind for kind in ("train", "inference") if of_kind(recorded, kind)]
-    if not kinds:
+    """A point for each side of each work that has a net: times faster, on a logarithmic axis; an SVG.
+
+    It takes the theme that the reader prefers, and is as wide as a phone, where it stands in a column of text.
+    """
+    titles = {
+        kind: [work["title"].removesuffix(": inference") for work in works]
+        for kind in ("train", "inference")
+        if (works := of_kind(recorded, kind))
+    }
+    if not titles:
         return b""
-    counts = [len(of_kind(recorded, kind)) for kind in kinds]
-    # Text stays text, and the same record gives the same file.
-    with matplotlib.rc_context({**figures.STYLE, "svg.hashsalt": "zoo"}):
-        figure = Figure(figsize=(9, 1.2 + 0.55 * sum(counts)), layout="constrained")
-        panels = figure.subplots(len(kinds), 1, squeeze=False, height_ratios=counts, sharex=True)[:, 0]
-        for panel, kind in zip(panels, kinds, strict=True):
-            works = of_kind(recorded, kind)
-            figures.ratios(panel, [work["title"].removesuffix(": inference") for work in works], slower(works))
-            panel.set_title({"train": "Training", "inference": "Inference"}[kind], loc="left", fontsize=11)
+    heights = [charts.ratios_height(of_kind) for of_kind in titles.values()]
+
+    def draw(figure: Figure) -> None:
+        panels = figure.subplots(len(titles), 1, squeeze=False, height_ratios=heights, sharex=True)[:, 0]
+        for panel, kind in zip(panels, titles, strict=True):
+            charts.ratios(panel, titles[kind], slower(of_kind(recorded, kind)))
+            panel.set_title({"train": "Training", "inference": "Inference"}[kind], loc="left")
+            panel.label_outer()
         # A side may be in one panel only.
         sides = {name: mark for panel in panels for mark, name in zip(*panel.get_legend_handles_labels(), strict=True)}
-        figure.legend(sides.values(), sides.keys(), loc="outside upper right", ncols=len(sides))
-        content = io.BytesIO()
-        figure.savefig(content, format="svg", metadata={"Date": None}, facecolor="white")
-    return content.getvalue()
+        figure.legend(sides.values(), sides.keys(), loc="outside upper left", ncols=2)
+
+    svg = figures.svg(draw, (figures.PANEL[0], 1.8 + sum(heights)), salt="zoo")
+    width, height = map(float, re.search(r'viewBox="0 0 (\S+) (\S+)"', svg).groups())
+    size = f'width="{PLOT_PIXELS}" height="{round(PLOT_PIXELS * height / width)}"'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" {size}'
+    return svg.replace("<svg", head, 1).replace(">", f"><style>{PLOT_STYLE}</style>", 1).encode()

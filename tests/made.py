@@ -4,7 +4,9 @@ import base64
 import dataclasses
 import io
 import json
+import re
 from html.parser import HTMLParser
+from xml.etree import ElementTree
 
 import numpy as np
 from matplotlib import image as pictures
@@ -55,6 +57,16 @@ def workdir(path, config, answers, metrics, *, class_names=None, rows=None, eval
     return path
 
 
+def unfinished(path, config, rows):
+    """The folder of a run that was stopped before its end; an epoch has 20 steps."""
+    workdir(path, config, None, {}, rows=rows)
+    (path / "result.json").unlink()
+    run = json.loads((path / "run.json").read_text())
+    run["dataset"]["train_examples"] = 20 * config.batch_size
+    (path / "run.json").write_text(json.dumps(run))
+    return path
+
+
 def record(folder, name, seed, **changed):
     """A record of a run that never was; what is None is left out."""
     own = config(seed=seed)
@@ -70,6 +82,12 @@ def record(folder, name, seed, **changed):
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(json.dumps({key: value for key, value in {**whole, **changed}.items() if value is not None}))
     return path
+
+
+def texts(svg):
+    """The texts of a figure, as a page takes it in."""
+    colors = re.sub(r"var\(--\w+\)", "red", svg)
+    return [element.text for element in ElementTree.fromstring(colors).iter("text")]
 
 
 class Page(HTMLParser):

@@ -273,6 +273,7 @@ def test_a_command_is_one_file(command, monkeypatch):
         (["inspect", "resnet21"], "unknown model 'resnet21'; did you mean resnet"),
         (["list", "resnet21"], "unknown model 'resnet21'; did you mean resnet"),
         (["list", "zzz*"], "no model fits 'zzz*'"),
+        (["list", "--task=foo"], "unknown task 'foo'; there is classification, multi_output, verification"),
         (["list", "--style=seq"], "unknown style 'seq'"),
         (["list", "--sytle=sequential"], "Unknown command line flag 'sytle'. Did you mean: style ?"),
         (["list", "--nope"], "Unknown command line flag 'nope'; see python -m zoo list --help"),
@@ -364,6 +365,17 @@ def test_report_writes_a_page_in_the_runs_folder(command, run):
     assert "simple_cnn on synthetic:8x8x1" in (run / "report" / "index.html").read_text()
 
 
+def test_what_was_stopped_is_reported_and_compared_and_said_first(command, run):
+    (run / "result.json").unlink()
+    status, out, err = command("report", str(run))
+    assert status == 0
+    assert out == f"run is not finished: step 10\n{run}/report/index.html, and its figures as PNG beside it\n"
+    assert "Not finished: step 10." in (run / "report" / "index.html").read_text()
+    status, out, err = command("compare", str(run), str(run))
+    assert (status, err) == (0, "")
+    assert out.startswith("1: run is not finished: step 10\n2: run is not finished: step 10\nconfig")
+
+
 def test_report_of_records(command, run, tmp_path):
     record = {
         "config": "mine",
@@ -399,7 +411,7 @@ def test_compare_prints_tables_and_writes_a_page(command, run, tmp_path):
     assert (status, err) == (0, "")
     lines = [re.split(r" {2,}", line) for line in out.splitlines()]
     assert lines[0] == ["config", "1: run", "2: run"]
-    assert ["test/loss", "0.5", "0.5"] in lines
+    assert ["test/loss", "0.5000", "0.5000"] in lines
     assert ["equal to", "2", "1"] in lines
     assert "<h1>2 runs side by side</h1>" in (tmp_path / "both.html").read_text()
 

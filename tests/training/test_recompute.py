@@ -99,7 +99,7 @@ def test_a_short_run_of_a_net_with_batch_norm_is_evaluated_as_it_was_trained(tmp
         config = dataclasses.replace(SHORT, recompute_batch_norm=batches)
         metrics = train_and_evaluate(config, str(tmp_path / str(batches)), data_dir=data_dir)["metrics"]
         losses[batches] = metrics["test/loss"]
-        warned = "22 steps are too few for moving statistics of batch normalisation" in capsys.readouterr().err
+        warned = "22 steps are too few for the moving statistics of batch normalisation" in capsys.readouterr().err
         assert warned == (batches == 0)
     assert losses[0] > metrics["train/loss"] + 1.0
     assert abs(losses[11] - metrics["train/loss"]) < 1.0

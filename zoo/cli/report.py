@@ -13,7 +13,7 @@ from zoo.config import load_config
 from zoo.errors import RequestError
 from zoo.runs import records
 
-ARGUMENTS = (Argument("folder", "of a finished run; or of records, such as results"),)
+ARGUMENTS = (Argument("folder", "of a run, finished or not; or of records, such as results"),)
 OPTIONS = (
     Option("output", "", "folder of the page and its figures; default: report in that folder"),
     DATA_DIR,
@@ -38,6 +38,8 @@ def main(options: SimpleNamespace) -> None:
         page = write_overview(folder, output, recipes, data_dir=data_dir)
     else:
         run = records.read(folder)
+        if run.unfinished:
+            print(f"{run.name} is {run.unfinished}", flush=True)
         say("starts TensorFlow")
         console.import_tensorflow()
         from zoo.analysis.runs.report import write_run

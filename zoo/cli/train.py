@@ -5,7 +5,9 @@ With no flags at all it trains simple_cnn on digits.
 """
 
 import dataclasses
+import shlex
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,6 +19,8 @@ from zoo.places.joining import refused_together
 from zoo.places.place import Place
 from zoo.runs.workdir import Workdir, default_workdir
 
+# So many classes are shown at the end; of more the worst ones.
+MOST_CLASSES, WORST_CLASSES = 20, 10
 MODES = ("train_and_evaluate", "evaluate")
 ARGUMENTS = ()
 OPTIONS = (
@@ -86,6 +90,8 @@ def train(options: SimpleNamespace) -> None:
         print(f"{workdir} is finished already", file=sys.stderr)
     if place.is_chief:
         print_table(list(result_rows(result, config, workdir).items()))
+        print_classes(workdir)
+        print_next(workdir)
 
 
 def result_rows(result: dict[str, Any], config: ExperimentConfig, workdir: str) -> dict[str, str]:
@@ -104,6 +110,34 @@ def result_rows(result: dict[str, Any], config: ExperimentConfig, workdir: str) 
         "state_sha256": result["state_sha256"],
         "workdir": f"{workdir}: model.keras, metrics.jsonl, tensorboard/, result.json",
     }
+
+
+def print_classes(workdir: str) -> None:
+    """Precision, recall and number of examples of each class, of many classes those with the lowest recall."""
+    from zoo.metrics import per_class
+    from zoo.runs.answers import read_confusions
+
+    for label, (names, counts) in read_confusions(Path(workdir)).items():
+        precision, recall, support = per_class(counts)
+        shown = range(len(names))
+        if len(names) > MOST_CLASSES:
+            shown = sorted(shown, key=lambda number: (support[number] == 0, recall[number]))[:WORST_CLASSES]
+        of = f" ({WORST_CLASSES} of {len(names)} with the lowest recall)" if len(shown) < len(names) else ""
+        print()
+        rows = [(names[i], f"{precision[i]:.4f}", f"{recall[i]:.4f}", f"{support[i]:,}") for i in shown]
+        print_table([(f"{label}{of}", "precision", "recall", "examples"), *rows], right=(1, 2, 3))
+
+
+def print_next(workdir: str) -> None:
+    """What is useful to do with a run."""
+    folder = shlex.quote(workdir)
+    print()
+    print_table(
+        [
+            (f"python -m zoo report {folder}", "a page of its curves, confusions and mistakes"),
+            (f"python -m zoo compare {folder} RUN", "side by side with another run"),
+        ]
+    )
 
 
 def evaluate(options: SimpleNamespace) -> None:

@@ -98,7 +98,8 @@ class ExperimentConfig:
     augment: str = _option(
         "",
         "augmentations of training images, in order, such as pad_crop:4,flip,cutout:8; also random_resized_crop:AREA, "
-        "random_erasing:P, color_jitter:S, affine:DEGREES:SCALE:SHEAR:SHIFT, randaugment:N:M, mixup:A, cutmix:A",
+        "random_erasing:P, color_jitter:S, affine:DEGREES:SCALE:SHEAR:SHIFT, randaugment:N:M, mixup:A, cutmix:A; of "
+        "mixup and cutmix together each batch takes one",
     )
     skip_corrupt_images: bool = _option(False, "leave out images that cannot be decoded; they are counted")
 
@@ -211,6 +212,11 @@ class ExperimentConfig:
             raise RequestError(f"epsilon is {self.epsilon}; sgd has none")
         if self.nesterov and self.optimizer != "sgd":
             raise RequestError(f"nesterov goes with sgd; optimizer is {self.optimizer!r}")
+        if self.warmup_epochs >= self.epochs:
+            raise RequestError(
+                f"warmup_epochs is {self.warmup_epochs:g}; it must be below epochs, {self.epochs}: a run that is all "
+                "warm-up never trains at its learning rate"
+            )
         if self.batch_size % self.accumulate_steps:
             raise RequestError(
                 f"accumulate_steps is {self.accumulate_steps}; it must divide the batch_size, {self.batch_size}"

@@ -1,4 +1,4 @@
-"""Finished runs as they lie on disk: a workdir, or a record of one.
+"""Runs as they lie on disk: a workdir, of a run that is finished or not, or a record of a finished one.
 
 A record is what `python -m zoo reproduce` keeps of a run, `results/<config name>/<seed>.json`; what it holds says
 `zoo.baselines.records`. This module imports no TensorFlow.
@@ -6,29 +6,39 @@ A record is what `python -m zoo reproduce` keeps of a run, `results/<config name
 
 import dataclasses
 import json
+import math
 from pathlib import Path
 from typing import Any
 
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError
+from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.rows import read_rows
 from zoo.runs.workdir import Workdir
 
 BENCHMARKS = "benchmarks.json"
 RECORD_KEYS = {"config", "seed", "fields", "result", "run", "curve"}
+RESULT_KEYS = (
+    *("model", "dataset", "steps", "epochs", "seed", "metrics"),
+    *("wall_seconds", "train_seconds", "images_per_second", "state_sha256"),
+)
+# What a row holds that is no metric; the rate of images is no result.
+_NO_METRICS = ("step", "epoch", "split", "images_per_second")
 
 
 @dataclasses.dataclass(frozen=True)
 class Run:
-    """A finished run.
+    """A run.
 
     Attributes:
         name: the folder's, or `<config name>/<seed>` of a record.
         config: of the run.
-        result: what `result.json` holds.
+        result: what `result.json` holds; of a run that is not finished only `steps` and `metrics`, as its rows have
+            them.
         run: what `run.json` holds.
         curve: the rows of `metrics.jsonl`.
         folder: the workdir; None of a record.
+        unfinished: how far a run is that is not finished; empty of one that is.
     """
 
     name: str
@@ -37,13 +47,19 @@ class Run:
     run: dict[str, Any]
     curve: list[dict[str, Any]]
     folder: Path | None = None
+    unfinished: str = ""
+
+    @property
+    def class_names(self) -> dict[str, list[str]]:
+        """Of each label; empty where `run.json` does not tell them."""
+        return self.run.get("dataset", {}).get("class_names", {})
 
 
 def read(path: Path) -> Run:
     """The run of a workdir or of a record.
 
     Raises:
-        RequestError: there is none, or it is not finished or damaged.
+        RequestError: there is none, or it is damaged.
     """
     if path.is_file():
         return read_record(path)
@@ -53,10 +69,43 @@ def read(path: Path) -> Run:
     config = workdir.config()
     if config is None:
         raise RequestError(f"{path} holds no run: it has no config.json")
-    result = workdir.finished(config)
-    if result is None:
-        raise RequestError(f"the run in {path} is not finished; start its command again, which goes on")
-    return Run(path.resolve().name, config, result, workdir.run(), read_rows(workdir.metrics), path)
+    name, run, result = path.resolve().name, workdir.run(), workdir.result()
+    if result is not None and (lack := _lacking(result)):
+        raise RequestError(f"{path / 'result.json'} is damaged: {lack}; remove it, and the run's command makes it anew")
+    # Where the run shall have more epochs by now, the result is that of a part.
+    if result is not None and result["epochs"] == config.epochs:
+        return Run(name, config, result, run, read_rows(workdir.metrics), path)
+    curve = read_rows(workdir.metrics, unfinished=True)
+    result = {"steps": _last_step(workdir, curve), "metrics": _last_metrics(curve)}
+    return Run(name, config, result, run, curve, path, _how_far(result["steps"], config, run, curve))
+
+
+def _lacking(result: Any) -> str:
+    """What the result of a run lacks that every result has, in words; empty where it has all."""
+    known = result if isinstance(result, dict) else {}
+    names = [name for name in RESULT_KEYS if name not in known]
+    return f"it lacks {names[0]}" + (f" and {len(names) - 1} more" if names[1:] else "") if names else ""
+
+
+def _last_step(workdir: Workdir, curve: list[dict[str, Any]]) -> int:
+    """The last step that left a trace: a row, or a checkpoint."""
+    return max([0, *(row["step"] for row in curve), *Checkpoints(workdir.checkpoints).steps()])
+
+
+def _last_metrics(curve: list[dict[str, Any]]) -> dict[str, float]:
+    """The last value of each metric, by `<split>/<name>`, as `result.json` would have them."""
+    besides = (*_NO_METRICS, "learning_rate")
+    return {f"{row['split']}/{name}": row[name] for row in curve for name in row if name not in besides}
+
+
+def _how_far(step: int, config: ExperimentConfig, run: dict[str, Any], curve: list[dict[str, Any]]) -> str:
+    """How far a run is that is not finished, and whether its loss stopped being a number."""
+    steps_per_epoch = run.get("dataset", {}).get("train_examples", 0) // config.batch_size
+    text = f"not finished: step {step:,}" + (f" of {config.epochs * steps_per_epoch:,}" if steps_per_epoch else "")
+    broken = next((row for row in curve if not math.isfinite(row.get("loss", 0))), None)
+    if broken:
+        text += f"; the {broken['split']} loss became {broken['loss']} by step {broken['step']:,}"
+    return text
 
 
 def record_files(folder: Path) -> list[Path]:
@@ -90,6 +139,8 @@ def read_record(path: Path) -> Run:
         config = ExperimentConfig.recorded(record["fields"])
     except (TypeError, ValueError) as error:
         raise RequestError(f"{path} holds no config of this version: {error}") from error
+    if lack := _lacking(record["result"]):
+        raise RequestError(f"{path} is no record of a run: {lack} in its result")
     name = f"{record['config']}/{record['seed']}"
     return Run(name, config, record["result"], record["run"], record["curve"])
 
@@ -139,9 +190,8 @@ def evaluation_metrics(run: Run) -> dict[str, float]:
 
 
 def curve_metrics(curve: list[dict[str, Any]]) -> list[str]:
-    """What a curve shows, in the order in which the names come; the rate of images is no result."""
-    besides = ("step", "epoch", "split", "images_per_second")
-    return list(dict.fromkeys(name for row in curve for name in row if name not in besides))
+    """What a curve shows, in the order in which the names come."""
+    return list(dict.fromkeys(name for row in curve for name in row if name not in _NO_METRICS))
 
 
 def points(curve: list[dict[str, Any]], split: str, metric: str) -> dict[float, float]:

@@ -9,18 +9,30 @@ from zoo.errors import RequestError
 from zoo.runs.files import write_atomically
 
 
-def read_rows(path: Path) -> list[dict[str, Any]]:
+def read_rows(path: Path, *, unfinished: bool = False) -> list[dict[str, Any]]:
     """All rows; none where there is no file.
+
+    Args:
+        path: `metrics.jsonl`.
+        unfinished: the last line may be cut short, as where a run is writing it or was killed; it is left out then.
 
     Raises:
         RequestError: the file is damaged.
     """
     try:
-        return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines()]
+        lines = path.read_bytes().splitlines()
     except FileNotFoundError:
         return []
+    if unfinished and lines and _place_of(lines[-1])[1] is None:
+        lines.pop()
+    try:
+        rows = [json.loads(line) for line in lines]
     except ValueError as error:
         raise RequestError(f"{path} is damaged: {error}") from error
+    for number, row in enumerate(rows, 1):
+        if not isinstance(row, dict) or not row.keys() >= {"step", "epoch", "split"}:
+            raise RequestError(f"{path} is damaged: line {number} has no step, epoch and split")
+    return rows
 
 
 def truncate_rows(path: Path, last_step: int, split_to_come: str = "") -> None:

@@ -1,4 +1,4 @@
-"""What of a dataset is learned: labels, and the feature that goes into a second input."""
+"""What of a dataset is learned: labels and the feature that goes into a second input; and whether that can be done."""
 
 from collections.abc import Mapping
 from types import MappingProxyType
@@ -72,7 +72,12 @@ def class_label(
     Raises:
         RequestError: there is no such label, or not so many classes of it.
     """
-    known = len(find_feature(source, "labels", name).class_names)
+    names = find_feature(source, "labels", name).class_names
+    known = len(names)
+    if known == 1:
+        raise RequestError(f"{name} of {source.name} has one class, {names[0]}; choose a label or a split with two")
+    if not known and isinstance(source, Description):
+        raise RequestError(f"labels is {name!r}; which classes it has is known once {source.name} is read")
     if not known:
         raise RequestError(f"labels is {name!r}, which is no class label; {feature_list(source)}")
     wanted = asked.get(key, known)
@@ -161,10 +166,14 @@ def check_values(
     raise RequestError(f"{name} is {value} in {count} of {examples} of {split}; {allowed}; choose another {field}")
 
 
-def checked_column(config: ExperimentConfig, field: str, source: ExampleSource, name: str) -> np.ndarray:
-    """A label of all examples, of which none is outside of its classes; other arguments as for `check_values`."""
+def checked_column(
+    config: ExperimentConfig, field: str, source: ExampleSource, name: str, num_classes: int | None = None
+) -> np.ndarray:
+    """A label of all examples, none of them outside of its classes (default: those it names); see `check_values`."""
     column = source.column(name)
-    check_values(config, field, source, name, len(source.features[name].class_names), column)
+    if num_classes is None:
+        num_classes = len(source.features[name].class_names)
+    check_values(config, field, source, name, num_classes, column)
     return column
 
 
@@ -242,7 +251,7 @@ def class_weights(config: ExperimentConfig, source: ExampleSource, label: Label)
     """
     if not config.class_weights:
         return None
-    column = checked_column(config, "train_split", source, label.name)
+    column = checked_column(config, "train_split", source, label.name, label.num_classes)
     counts = np.bincount(column.astype(np.int64), minlength=label.num_classes)
     weights = len(column) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     return np.where(counts, weights, 0.0).astype(np.float32)

@@ -31,6 +31,8 @@ class Verification:
 
     name = "verification"
     mixes_images = False
+    # Pairs are often made of classes that training has not seen.
+    warnings = ()
 
     def __init__(self, config: ExperimentConfig, train: ExampleSource, evaluation: ExampleSource):
         label, weight = labels.one_label(config, train, self.name)

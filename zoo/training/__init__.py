@@ -9,6 +9,7 @@ TensorFlow is imported when one of them is called.
 
 from typing import Any
 
+from zoo import frameworks
 from zoo.config import MEMORY_GIB, ExperimentConfig, with_fields
 from zoo.errors import RequestError
 from zoo.places.joining import refused_together
@@ -44,6 +45,7 @@ def train(
         RunError: the run cannot go on.
         Interrupted: SIGINT or SIGTERM came; the state was saved.
     """
+    frameworks.import_keras()
     from zoo.training.loop import train_and_evaluate
 
     if profile_steps is not None and not 0 <= profile_steps[0] < profile_steps[1]:
@@ -84,6 +86,7 @@ def evaluate(
     Raises:
         RequestError: there is no such run or checkpoint, or it is not one of this model.
     """
+    frameworks.import_keras()
     from zoo.training.evaluation import evaluate as evaluate_checkpoint
 
     place = Place.of(strategy)

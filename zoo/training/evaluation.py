@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo import frameworks
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError, RunError
 from zoo.places.joining import refused_together
@@ -21,6 +22,7 @@ from zoo.training.writers import warn
 MAX_KEPT_BYTES = 2**30
 
 
+@frameworks.default_settings()
 def evaluate(
     config: ExperimentConfig,
     workdir: str,

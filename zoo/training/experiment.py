@@ -18,16 +18,18 @@ from zoo.data.sources import ExampleSource
 from zoo.data.sources.checked import found_in
 from zoo.data.sources.example_source import fingerprint_kind
 from zoo.data.transform import Statistics
-from zoo.errors import RequestError, RunError, unknown
-from zoo.layers import all_layers, batch_normalizations, synchronizes
+from zoo.errors import RequestError, RunError
+from zoo.layers import all_layers
 from zoo.places.place import ONE_DEVICE, Place
 from zoo.places.workers import Workers
 from zoo.runs import provenance
 from zoo.runs.preprocessing import Preprocessing
 from zoo.tasks.base import Objective, builder_arguments
+from zoo.training import checks
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engines import Backend, Block, Engine, UnreadableError, make_backend
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
+from zoo.waiting import said_if_slow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -189,25 +191,30 @@ def make_experiment(
     # Several workers make every variable together.
     with workers.worker_loss_named():
         # Preparing a dataset writes to data_dir.
-        with workers.chief_first("prepare the data"):
+        with workers.chief_first("prepare the data"), _said(place, "reading the data"):
             data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
         _check_workers(workers, data)
-        with backend.memory_shortage_named(config):
+        with backend.memory_shortage_named(config), _said(place, f"building {config.model}"):
             return _built(config, data, backend, model)
+
+
+def _said(place: Place, doing: str) -> contextlib.AbstractContextManager[None]:
+    """Of several workers the chief alone says what takes long."""
+    return said_if_slow(doing) if place.is_chief else contextlib.nullcontext()
 
 
 def _built(config: ExperimentConfig, data: Data, backend: Backend, model: keras.Model | None) -> Experiment:
     """Builds what the data go into."""
-    _check_batch(config, data.train.num_examples, backend.replicas)
+    checks.check_batch(config, data.train.num_examples, backend.replicas)
     steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
     with backend.scope():
         model = _build_model(config, data, backend) if model is None else _fitted(model, data, backend)
-        _check_jit(config, model, backend)
-        _check_batch_normalization(config, model)
+        checks.check_jit(config, model, backend)
+        checks.check_batch_normalization(config, model)
         optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables, backend.momentum_sgd)
     objective = data.task.objective(output_names(model), registry.model_info(config.model).loss_weights)
-    _check_metrics(config, objective)
+    checks.check_metrics(config, objective)
     train_batches, evaluation_batches = data.train_batches(input_names(model)), data.evaluation_batches()
     engine = backend.make_engine(
         model,
@@ -318,49 +325,6 @@ def _fitted(model: keras.Model, data: Data, backend: Backend) -> keras.Model:
     return copy
 
 
-def _check_jit(config: ExperimentConfig, model: keras.Model, backend: Backend) -> None:
-    """Refuses to compile what cannot be; a TPU compiles everything, and synchronises within."""
-    if config.jit != "on" or backend.compiles_everything:
-        return
-    if config.deterministic and backend.has_gpu:
-        raise RequestError(
-            "jit=on and deterministic do not go together on a GPU, where XLA has no deterministic gradient of max "
-            "pooling; leave one of them out"
-        )
-    if backend.replicas > 1 and synchronizes(model):
-        raise RequestError(
-            "jit=on and sync_batch_norm do not go together on several replicas, since XLA cannot compile what "
-            "synchronises within; leave one of them out"
-        )
-
-
-def _check_batch_normalization(config: ExperimentConfig, model: keras.Model) -> None:
-    """Refuses to take statistics anew where there are none."""
-    if config.recompute_batch_norm and not batch_normalizations(model):
-        raise RequestError(
-            f"recompute_batch_norm is {config.recompute_batch_norm}; {config.model} has no batch normalisation, leave "
-            "it out"
-        )
-
-
-def unsettled_momentum(config: ExperimentConfig, model: keras.Model, total_steps: int) -> float | None:
-    """The momentum of moving statistics that still hold much of what they began with when the run ends.
-
-    After n updates exp(-n (1 - momentum)) of the start is left: five hundredths where the exponent is 3. None where
-    the statistics settle, or are taken anew.
-    """
-    momentum = max((layer.momentum for layer in batch_normalizations(model)), default=0.0)
-    settled = (1 - momentum) * total_steps * config.accumulate_steps >= 3
-    return None if settled or config.recompute_batch_norm else momentum
-
-
-def _check_metrics(config: ExperimentConfig, objective: Objective) -> None:
-    for name in ("keep_best", "early_stop_metric"):
-        metric = getattr(config, name)
-        if metric and metric not in objective.summary_names:
-            raise unknown(f"metric in {name}", metric, objective.summary_names)
-
-
 def input_names(model: keras.Model) -> list[str]:
     """The names of a model's inputs."""
     return [tensor.name for tensor in model.inputs]
@@ -372,25 +336,3 @@ def output_names(model: keras.Model) -> list[str]:
     if isinstance(model, keras.Sequential):
         return [model.layers[-1].name]
     return list(model.output) if isinstance(model.output, dict) else list(model.output_names)
-
-
-def _check_batch(config: ExperimentConfig, num_examples: int, replicas: int) -> None:
-    size = config.batch_size
-    if size > num_examples:
-        raise RequestError(f"batch_size is {size}; the training split has {num_examples} examples")
-    if size % replicas:
-        raise RequestError(f"batch_size is {size}; it must be a multiple of the {replicas} replicas")
-    if size // replicas % config.accumulate_steps:
-        raise RequestError(
-            f"accumulate_steps is {config.accumulate_steps}; it must divide each replica's share of the batch, "
-            f"{size // replicas}"
-        )
-    if config.accumulate_steps > 1 and config.sync_batch_norm and replicas > 1:
-        raise RequestError(
-            "accumulate_steps and sync_batch_norm do not go together on several replicas, since TensorFlow cannot "
-            "synchronise within a loop; leave one of them out"
-        )
-    if augment.make_mixing(config.augment) is not None and size // replicas % 2:
-        raise RequestError(
-            f"batch_size is {size}; mixup and cutmix mix two neighbours, so each replica's share must be even"
-        )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo import frameworks
 from zoo.config import ExperimentConfig
 from zoo.errors import Interrupted
 from zoo.places.joining import refused_together
@@ -19,6 +20,7 @@ from zoo.training.signals import StopRequested, deferred_signals
 from zoo.training.writers import warn
 
 
+@frameworks.default_settings()
 def train_and_evaluate(
     config: ExperimentConfig,
     workdir: str,
@@ -101,7 +103,11 @@ class _Run:
             step, waited = recorder.saver.step, time.perf_counter() - ready
             self._profiler.before(step, end)
             began = time.perf_counter()
-            metrics = self._engine.train_block(block)
+            if end - step in lengths_seen:
+                metrics = self._engine.train_block(block)
+            else:
+                with recorder.console.busy("compiling the training step"):
+                    metrics = self._engine.train_block(block)
             seconds = waited + time.perf_counter() - began
             # The first block of each length is compiled first.
             recorder.add_block(step, end, metrics, seconds, compiled=end - step in lengths_seen)
@@ -136,8 +142,10 @@ class _Run:
         recorder.saver.progress.evaluation_due = True
         self._stop_if_requested()
         if self._config.recompute_batch_norm:
-            self._recompute_statistics()
-        self._answers = answers_to(self._experiment, self._evaluation_blocks, self._between_evaluation_blocks)
+            with recorder.console.busy("taking the statistics of batch normalisation"):
+                self._recompute_statistics()
+        with recorder.console.busy("evaluating"):
+            self._answers = answers_to(self._experiment, self._evaluation_blocks, self._between_evaluation_blocks)
         recorder.saver.progress.evaluation_due = False
         recorder.write_evaluation_row(self._experiment.objective.summary(self._answers))
 

@@ -31,9 +31,9 @@ def test_what_differs_and_what_came_of_it(three):
         "seed": ["0", "1", "0"],
     }
     assert found["data, versions and machine"] == {}
-    assert found["result"]["test/loss"] == ["0.5", "0.25", "0.5"]
-    assert found["result"]["wall_seconds"] == ["12.5"] * 3
-    assert found["result"]["images_per_second"] == ["1234.5"] * 3
+    assert found["result"]["test/loss"] == ["0.5000", "0.2500", "0.5000"]
+    assert found["result"]["wall_seconds"] == ["12.5 s"] * 3
+    assert found["result"]["images_per_second"] == ["1,234"] * 3
     assert found["state"]["state_sha256"] == ["abababababab", "cdcdcdcdcdcd", "abababababab"]
     assert found["state"]["equal to"] == ["3", "none", "1"]
 
@@ -44,7 +44,7 @@ def test_other_data_are_told(three, tmp_path):
     found = dict(compare.sections([three[0], run]))
     digest = three[0].run["dataset"]["eval_sha256"][:12]
     assert found["data, versions and machine"] == [("eval_sha256", digest, "eeeeeeeeeeee")]
-    assert ("test/accuracy", "-", "1") in found["result"]
+    assert ("test/accuracy", "-", "1.0000") in found["result"]
 
 
 def test_other_devices_and_preprocessing_are_told(three):
@@ -99,10 +99,26 @@ def test_the_page_holds_the_same_and_the_curves(three, tmp_path):
             assert found.tables[title] == [["", "1: a", "2: <b>", "3: c"], *map(list, rows)]
     assert "The same in all." in found.text["p"]
     assert "2: <b>, test 0.5, 3: c, train 0.5" in found.text["figcaption"]
-    names = {"compare.html", "compare_curve_loss.png", "compare_curve_learning_rate.png"}
-    assert {file.name for file in path.parent.iterdir()} == names
+    assert "Never changed: 1: a, train/learning_rate 0.1; 2: <b>, train/learning_rate 0.1; 3: c" in found.text["p"]
+    assert {file.name for file in path.parent.iterdir()} == {"compare.html", "compare_curve_loss.png"}
 
 
 def test_one_run_is_none_to_compare(three):
     with pytest.raises(ValueError, match="compare takes at least two runs"):
         compare.sections(three[:1])
+
+
+def test_a_run_that_is_not_finished_is_compared_as_far_as_it_went(three, tmp_path):
+    run = made.unfinished(tmp_path / "d", made.config(model="mlp"), made.curve(values=(1.0, 0.98123456)))
+    both = [three[0], records.read(run)]
+    assert compare.unfinished(both) == ["2: d is not finished: step 18 of 400"]
+    found = {title: {name: cells for name, *cells in rows} for title, rows in compare.sections(both)}
+    assert found["result"]["train/loss"] == ["-", "0.9812"]
+    assert found["result"]["steps"] == ["18", "18"]
+    assert found["result"]["wall_seconds"] == ["12.5 s", "-"]
+    assert found["state"]["state_sha256"] == ["abababababab", "-"]
+    assert found["state"]["equal to"] == ["none", "unknown"]
+    compare.write(both, tmp_path / "both.html")
+    page = made.Page(tmp_path / "both.html")
+    assert page.text["p"].startswith("2: d is not finished: step 18 of 400.")
+    assert "2: d, train 0.9812" in page.text["figcaption"]

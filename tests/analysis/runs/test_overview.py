@@ -9,7 +9,7 @@ import pytest
 
 import zoo
 from zoo.analysis.docs import tables
-from zoo.analysis.runs import overview
+from zoo.analysis.runs import figures, overview
 from zoo.baselines.records import RESULTS
 from zoo.cli.report import known_recipes
 from zoo.errors import RequestError
@@ -104,9 +104,9 @@ def test_a_band_is_over_the_epochs_that_all_have(tmp_path):
         records.read(made.record(tmp_path, "a", 0, curve=rows)),
         records.read(made.record(tmp_path, "a", 1, curve=rows[:2])),
     ]
-    line = overview.band(found, "train", "loss", 0)
+    line = overview.band(found, "train", "loss", color=0, dash=0)
     assert (line.x, line.y, line.low, line.high) == ([1.0], [1.0], [1.0], [1.0])
-    assert overview.band(found[:1], "test", "loss", 0).low is None
+    assert overview.band(found[:1], "test", "loss", color=0, dash=0).low is None
 
 
 def test_accuracy_against_cost_takes_measured_and_published(whole):
@@ -145,9 +145,9 @@ def test_what_was_measured_once_is_said(tmp_path):
         made.record(tmp_path, "small", seed, curve=rows)
     recipes = {"small": (recipe(["test/one_shot_accuracy"], **{"test/one_shot_accuracy": "0.5"}), made.config())}
     rows = [("small", "test/one_shot_accuracy", None)]
-    parts = "".join(overview.learning(records.read_records(tmp_path), rows, tmp_path))
+    parts = "".join(overview.learning(records.read_records(tmp_path), rows, {"simple_cnn": 0}, tmp_path))
     words = "test/loss 2 (1 to 3); test/one_shot_accuracy 0.5 (0.25 to 0.75)."
-    assert f"<p>Measured once, at the end: {words}</p>" in parts
+    assert f"<p>Measured once: {words}</p>" in parts
     assert "loss; at the end train 1 (0.5 to 1.5)</figcaption>" in parts
     with pytest.raises(
         RequestError, match="unknown metric of small 'test/one_shot_accuracy'; did you mean test/accuracy"
@@ -199,3 +199,23 @@ def test_a_recipe_without_a_file_and_without_data_is_in_the_table(tmp_path):
     assert page.tables["baselines"][1] == ["own", "test/accuracy", "0.5000", "0.0000", "1", "", "", ""]
     assert "Not counted: own: " in page.text["p"]
     assert "<gone>" in page.text["p"]
+
+
+def test_a_model_looks_the_same_in_all_plots_and_like_no_other_beside_it():
+    configs = [made.config(model=model, dataset=dataset) for dataset in "ab" for model in ("mlp", "lenet5", "resnet20")]
+    configs += [made.config(model=f"resnet{depth}", dataset="c") for depth in (20, 32, 44, 56, 110, 18, 34, 50, 101)]
+    looks = overview.model_looks(configs)
+    assert looks.keys() == {config.model for config in configs}
+    assert len(set(looks.values())) == len(looks)
+    for models in (("mlp", "lenet5", "resnet20"), ("resnet20", "resnet32", "resnet44", "resnet56", "resnet110")):
+        for parts in zip(*(figures.look(looks[model]) for model in models), strict=True):
+            assert len(set(parts)) == len(models)
+
+
+def test_curves_and_costs_show_a_model_in_its_colour(whole):
+    page, _ = whole
+    (number,) = {overview.model_looks([config for _, config in RECIPES.values()])["simple_cnn"]}
+    color, _ = figures.look(number)
+    drawn = [svg for svg in page.source.split("<svg")[1:] if "small" in svg[:200] or "simple_cnn" in svg[:400]]
+    assert len(drawn) == 4
+    assert all(f"stroke: {color}" in svg for svg in drawn)

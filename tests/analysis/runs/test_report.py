@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 
 from zoo import metrics
-from zoo.analysis.runs import report
+from zoo.analysis.runs import pair_sections, report
 from zoo.analysis.runs.images import open_images
 from zoo.runs import records
 from zoo.training.data import open_data
@@ -48,8 +48,9 @@ def classification(tmp_path_factory):
     """A page of a classification, its files, and the answers that it is made of."""
     folder = tmp_path_factory.mktemp("classification")
     answers = class_answers(np.random.default_rng(0), 64, 4)
-    values = {"train/loss": 0.25, "test/loss": 0.5, "test/accuracy": 0.7031}
-    rows = made.curve(accuracy=0.7031)
+    values = {"train/loss": 0.25, "test/loss": 0.5, "test/accuracy": 0.7031, "test/top5_accuracy": 1.0}
+    rows = made.curve(accuracy=0.7031, top5_accuracy=1.0)
+    rows[1]["accuracy"] = 0.5
     run = made.workdir(folder / "<run>", made.config(learning_rate=0.25), answers, values, rows=rows)
     return *page_of(run, folder), answers
 
@@ -75,6 +76,14 @@ def test_facts_are_those_of_the_run(classification):
     assert found.text["h1"] == f"simple_cnn on {made.DATASET}, <run>"
 
 
+def test_what_says_nothing_is_not_plotted(classification):
+    found, files, _ = classification
+    assert "Never changed: learning_rate 0.1." in found.text["p"]
+    # Of four classes five guesses hold the right one.
+    assert "top5" not in found.source
+    assert not any("top5" in name for name in files)
+
+
 def test_names_are_text_everywhere(classification):
     found, _, _ = classification
     assert not {"b", "i", "run"} & set(found.text)
@@ -84,7 +93,7 @@ def test_names_are_text_everywhere(classification):
 
 def test_a_figure_stands_beside_the_page_for_each_part(classification):
     _, files, _ = classification
-    curves = {f"curve_{name}.png" for name in ("loss", "learning_rate", "accuracy")}
+    curves = {f"curve_{name}.png" for name in ("loss", "accuracy")}
     assert files == {"index.html", *curves, "confusion_label.png", "mistakes_label.png", "calibration_label.png"}
 
 
@@ -155,7 +164,7 @@ def test_misleading_pairs_are_the_extremes(verification):
     different = [i for i in np.argsort(-answers["score"][:64]) if not answers["same"][i]]
     alike = [i for i in np.argsort(answers["score"][:64]) if answers["same"][i]]
     shown = [int(alt.split()[-1]) for alt in found.images if alt.startswith("left of pair")]
-    assert shown == [*different[: report.PAIRS], *alike[: report.PAIRS]]
+    assert shown == [*different[: pair_sections.PAIRS], *alike[: pair_sections.PAIRS]]
     for side in ("left", "right"):
         np.testing.assert_array_equal(found.images[f"{side} of pair {shown[3]}"], everything[side][shown[3]])
 
@@ -182,7 +191,7 @@ def test_a_run_without_answers_says_so(tmp_path):
     run = made.workdir(tmp_path / "run", made.config(), None, {"test/accuracy": 0.5})
     found, files = page_of(run, tmp_path)
     assert "evaluation.npz is not there" in found.text["p"]
-    assert files == {"index.html", "curve_loss.png", "curve_learning_rate.png"}
+    assert files == {"index.html", "curve_loss.png"}
 
 
 def test_other_examples_are_not_shown_for_the_runs(tmp_path):
@@ -208,6 +217,96 @@ def test_nothing_is_wrong_and_nothing_was_measured_twice(tmp_path):
     answers = {"label": label, "predicted": label, "confidence": np.ones(64, "float32"), "loss": np.zeros(64)}
     run = made.workdir(tmp_path / "run", made.config(), answers, {"test/loss": 0.0}, rows=made.curve()[:2])
     found, _ = page_of(run, tmp_path)
-    assert "There is none: nothing was measured twice." in found.text["p"]
+    assert "Measured once: train/loss 0.5; test/loss 1; learning_rate 0.1." in found.text["p"]
     assert "There is none." in found.text["p"]
     assert "64 of 64 are right.None." in found.text["p"]
+
+
+def test_the_worst_mistakes_name_their_files(tmp_path):
+    answers = class_answers(np.random.default_rng(0), 64, 4)
+    answers["example"] = np.array([f"class/<{number}>.png" for number in range(64)])
+    run = made.workdir(tmp_path / "run", made.config(), answers, {"test/accuracy": 0.5})
+    found, _ = page_of(run, tmp_path)
+    rows = found.tables["worst mistakes"]
+    assert rows[0] == ["example", "predicted", "true", "confidence"]
+    assert len(rows) > 5
+    for name, predicted, true, confidence in rows[1:]:
+        place = int(name.removeprefix("class/<").removesuffix(">.png"))
+        assert [predicted, true] == [made.NAMES[answers[key][place]] for key in ("predicted", "label")]
+        assert confidence == f"{answers['confidence'][place]:.3f}"
+        assert f"{confidence}{name}" in found.text["figcaption"]
+        assert f"example {name}" in found.images
+
+
+def test_examples_of_heads_and_of_numbers_are_named_too(tmp_path):
+    rng = np.random.default_rng(1)
+    answers = {f"kind/{name}": values for name, values in class_answers(rng, 64, 4).items()}
+    answers |= {"angle/loss": np.zeros(64), "angle/error": rng.random(64), "example": np.arange(64) + 500}
+    names = {"kind": made.NAMES, "angle": []}
+    run = made.workdir(tmp_path / "run", made.config(), answers, {}, class_names=names)
+    found, _ = page_of(run, tmp_path)
+    largest = int(answers["angle/error"].argmax())
+    assert f"error {answers['angle/error'][largest]:.4g}example {largest + 500}" in found.text["figcaption"]
+    assert f'<td>{largest + 500}</td><td class="number">{answers["angle/error"][largest]:.4g}</td>' in found.source
+
+
+def test_misleading_pairs_name_their_files(tmp_path):
+    config = made.config(model="siamese", ways=0)
+    data = open_data(config)
+    batch = data.evaluation_batches()
+    same = batch.evaluate(np.arange(batch.num_examples))["same"].numpy().astype(bool)
+    answers = {"score": np.linspace(0, 1, len(same), dtype="float32"), "same": same}
+    for side in ("left", "right"):
+        answers[f"{side}_example"] = np.array([f"{side}/{number}.png" for number in range(len(same))])
+    run = made.workdir(tmp_path / "run", config, answers, {"test/accuracy": 0.5})
+    found, _ = page_of(run, tmp_path)
+    different = np.flatnonzero(~same)[::-1]
+    rows = found.tables["misleading pairs, different"]
+    assert rows[0] == ["pair", "score", "left", "right"]
+    assert [row[2:] for row in rows[1:3]] == [[f"{side}/{i}.png" for side in ("left", "right")] for i in different[:2]]
+    assert f"left/{different[0]}.pngright/{different[0]}.png" in found.text["figcaption"]
+
+
+def test_of_many_classes_only_the_largest_confusions_are_shown(tmp_path):
+    config = made.config(dataset="synthetic:9x7x3,classes=21,examples=640")
+    answers = class_answers(np.random.default_rng(0), 64, 21)
+    names = {"label": [f"class {number}" for number in range(21)]}
+    run = made.workdir(tmp_path / "run", config, answers, {"test/top5_accuracy": 0.9}, class_names=names)
+    found, files = page_of(run, tmp_path)
+    assert "confusion_label.png" not in files
+    assert 1 < len(found.tables["most confused classes"]) <= 21
+    assert "All 21 classes are in confusion_label.csv" in found.text["p"]
+    assert "test/top5_accuracy 0.9000" in found.text["p"]
+
+
+def test_a_run_that_was_stopped_has_a_page(tmp_path):
+    run = made.unfinished(tmp_path / "run", made.config(), made.curve(accuracy=0.5))
+    found, files = page_of(run, tmp_path)
+    assert found.text["p"].startswith("Not finished: step 18 of 400.test/accuracy 0.5000")
+    assert files == {"index.html", "curve_loss.png"}
+    facts = dict(found.tables["facts of the run"][1:])
+    assert facts["steps"] == "18 (20 epochs are to be, seed 0)"
+    assert facts.keys() == {"model", "dataset", "trained on", "evaluated on", "steps", "command"}
+    assert "They come with the end of the run." in found.text["p"]
+
+
+def test_a_run_whose_loss_became_nan_has_a_page_without_the_files_that_are_missing(tmp_path):
+    rows = made.curve(values=(0.5, 0.25, float("nan")))
+    rows[2]["loss"] = float("inf")
+    run = made.unfinished(tmp_path / "run", made.config(), rows)
+    (run / "run.json").unlink()
+    found, files = page_of(run, tmp_path)
+    assert found.text["p"].startswith("Not finished: step 27; the train loss became inf by step 18.")
+    assert "No number: train/loss inf at epoch 2 and at 1 later ones; test/loss nan at epoch 3." in found.text["p"]
+    assert "curve_loss.png" in files
+    (run / "metrics.jsonl").unlink()
+    found, files = page_of(run, tmp_path / "again")
+    assert found.text["p"].startswith("Not finished: step 0.")
+    assert "There is none: nothing was measured." in found.text["p"]
+
+
+def test_a_finished_run_without_its_run_json_says_what_it_lacks(tmp_path):
+    run = made.workdir(tmp_path / "run", made.config(), class_answers(np.random.default_rng(0), 64, 4), {})
+    (run / "run.json").unlink()
+    found, _ = page_of(run, tmp_path)
+    assert "run.json lacks class_names" in found.text["p"]

@@ -8,7 +8,7 @@ import made
 import numpy as np
 import pytest
 
-from zoo.analysis.runs import images, report
+from zoo.analysis.runs import images, label_sections, report
 from zoo.cli.commands import run_zoo
 from zoo.config import ExperimentConfig
 from zoo.data.digits import Digits
@@ -42,7 +42,7 @@ def test_what_is_not_prepared_is_not_prepared_for_a_page(digits_run, tmp_path, m
     page = page_of(digits_run, tmp_path, empty)
     assert list(empty.iterdir()) == []
     assert page.images == {}
-    assert len(page.tables["worst mistakes"]) == 1 + report.MISTAKES
+    assert len(page.tables["worst mistakes"]) == 1 + label_sections.MISTAKES
     said = re.search(
         r"The images cannot be shown: digits is not prepared in (.*?); (python -m zoo .*?) prepares it\.",
         page.text["p"],
@@ -51,7 +51,7 @@ def test_what_is_not_prepared_is_not_prepared_for_a_page(digits_run, tmp_path, m
     # The command does what the page says.
     monkeypatch.chdir(tmp_path)
     run_zoo(shlex.split(said[2])[3:])
-    assert len(page_of(digits_run, tmp_path, empty).images) == report.MISTAKES
+    assert len(page_of(digits_run, tmp_path, empty).images) == label_sections.MISTAKES
 
 
 def test_the_training_split_is_never_read(digits_run, tmp_path, data_dir, monkeypatch, splits_read_anew):
@@ -105,7 +105,7 @@ def test_a_page_stands_without_an_image_that_is_damaged(digits_run, tmp_path, da
     monkeypatch.setattr(images, "fetch_images", damaged)
     page = page_of(digits_run, tmp_path, data_dir)
     assert "The images cannot be shown: a/0.png cannot be decoded." in page.text["p"]
-    assert len(page.tables["worst mistakes"]) == 1 + report.MISTAKES
+    assert len(page.tables["worst mistakes"]) == 1 + label_sections.MISTAKES
     assert page.images == {}
 
 

@@ -23,6 +23,20 @@ def number(value: float | None) -> str:
     return f"{value:,.0f}" if abs(value) >= 100 else f"{value:#.3g}".rstrip(".")
 
 
+def metric(value: float) -> str:
+    """A metric with four decimals, as accuracies are told; of what is smaller or larger four digits that count."""
+    return f"{value:.4f}" if value == 0 or 1e-3 <= abs(value) < 1e4 else f"{value:.4g}"
+
+
+def duration(seconds: float) -> str:
+    """How long something took, in units in which people think of so much time."""
+    if seconds < 100:
+        return f"{seconds:.1f} s"
+    if seconds < 6000:
+        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
+    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+
+
 def spread(ratio: dict[str, float] | None) -> str:
     """Median (least to most), as benchmarks record them; `-` for none."""
     return f"{number(ratio['median'])} ({number(ratio['least'])} to {number(ratio['most'])})" if ratio else "-"

@@ -3,11 +3,13 @@
 Everything is of the arrays of `evaluation.npz`, see the tasks.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 
 import numpy as np
 
 Answers = dict[str, np.ndarray]
+# Of up to so many classes five guesses say little.
+FEW_CLASSES = 10
 
 
 def heads(answers: Answers, labels: Iterable[str]) -> dict[str, Answers]:
@@ -17,12 +19,36 @@ def heads(answers: Answers, labels: Iterable[str]) -> dict[str, Answers]:
         answers: by name, (n,).
         labels: what is learned.
     """
-    by_label = {}
+    by_label, of_all = {}, {name: answers[name] for name in ("example",) if name in answers}
     for label in labels:
         prefix = f"{label.replace('/', '.')}."
         of_head = {name.removeprefix(prefix): values for name, values in answers.items() if name.startswith(prefix)}
-        by_label[label] = of_head or answers
+        by_label[label] = of_all | of_head if of_head else answers
     return by_label
+
+
+def is_telling(metric: str, class_names: Mapping[str, Sequence[str]]) -> bool:
+    """Whether a metric is worth a look: the five likeliest classes are not where there are few.
+
+    Args:
+        metric: with or without its split.
+        class_names: by label.
+    """
+    label = metric.rpartition("/")[2].removesuffix("top5_accuracy").rstrip("_")
+    # The metrics of a single label do not name it.
+    names = class_names.get(label) or (next(iter(class_names.values())) if len(class_names) == 1 else ())
+    return not metric.endswith("top5_accuracy") or not 0 < len(names) <= FEW_CLASSES
+
+
+def example_names(answers: Answers, places: np.ndarray, key: str = "example") -> list[str]:
+    """What the examples at some places of the answers are called: by their files, else by their numbers in the split.
+
+    Args:
+        answers: by name, (n,); those of an older run do not name examples, and are in the order of the split.
+        places: int64 (m,).
+        key: of pairs `left_example` or `right_example`.
+    """
+    return [str(name) for name in (answers[key][places] if key in answers else places)]
 
 
 def worst(answers: Answers, count: int) -> np.ndarray:

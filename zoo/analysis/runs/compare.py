@@ -7,14 +7,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from zoo.analysis.runs import figures, page
-from zoo.analysis.runs.curves import curve
+from zoo.analysis.docs import tables
+from zoo.analysis.runs import answers, figures, page
+from zoo.analysis.runs.curves import Curves
 from zoo.config import ExperimentConfig
 from zoo.errors import RequestError
 from zoo.runs import provenance
 from zoo.runs.records import Run, curve_metrics, points
 
-TIMES = ("wall_seconds", "train_seconds", "images_per_second")
+# What is told beside the metrics, and how.
+_MORE = {
+    "steps": "{:,}".format,
+    "wall_seconds": tables.duration,
+    "train_seconds": tables.duration,
+    "images_per_second": "{:,.0f}".format,
+}
 
 
 def sections(runs: Sequence[Run]) -> list[tuple[str, list[tuple[str, ...]]]]:
@@ -27,14 +34,21 @@ def sections(runs: Sequence[Run]) -> list[tuple[str, list[tuple[str, ...]]]]:
         raise RequestError("compare takes at least two runs")
     configs = _side_by_side([_fields(run.config) for run in runs])
     surroundings = _side_by_side([_surroundings(run.run) for run in runs])
-    results = _side_by_side([run.result["metrics"] for run in runs])
-    results += [(name, [run.result[name] for run in runs]) for name in ("steps", *TIMES)]
-    digests = [run.result["state_sha256"] for run in runs]
+    # What a run that is not finished lacks is left open.
+    results = [
+        (name, *("-" if value is None else form(value) for value in values))
+        for form, parts in (
+            *((tables.metric, [run.result["metrics"] for run in runs]),),
+            *((form, [{name: run.result.get(name)} for run in runs]) for name, form in _MORE.items()),
+        )
+        for name, values in _side_by_side(parts)
+    ]
+    digests = [run.result.get("state_sha256") for run in runs]
     kinds = [provenance.kind(run.run, run.config.cpu_threads) for run in runs]
     return [
         ("config", [_row(name, values) for name, values in configs if _differ(values)]),
         ("data, versions and machine", [_row(name, values) for name, values in surroundings if _differ(values)]),
-        ("result", [_row(name, values) for name, values in results]),
+        ("result", results),
         (
             "state",
             [
@@ -100,6 +114,11 @@ def _equals(values: list[Any]) -> list[str]:
     return texts
 
 
+def unfinished(runs: Sequence[Run]) -> list[str]:
+    """A line for each run that is not finished, with its number."""
+    return [f"{number}: {run.name} is {run.unfinished}" for number, run in enumerate(runs, 1) if run.unfinished]
+
+
 def write(runs: Sequence[Run], path: Path) -> None:
     """Writes the same tables as a page with the curves, and those as PNG beside it.
 
@@ -110,7 +129,7 @@ def write(runs: Sequence[Run], path: Path) -> None:
     Raises:
         RequestError: there are fewer than two runs, or the folder cannot be made; nothing was written.
     """
-    tables = sections(runs)
+    compared = sections(runs)
     page.make_folder(path.parent)
     names = [f"{number}: {run.name}" for number, run in enumerate(runs, 1)]
     parts = [
@@ -118,16 +137,16 @@ def write(runs: Sequence[Run], path: Path) -> None:
             title.capitalize(),
             page.table(("", *names), rows, label=title) if rows else page.paragraph("The same in all."),
         )
-        for title, rows in tables
+        for title, rows in compared
     ]
-    metrics = dict.fromkeys(name for run in runs for name in curve_metrics(run.curve))
-    plots = [
-        curve(lines(runs, names, metric), metric, figures.file(path.parent, f"{path.stem}_curve", metric))
-        for metric in metrics
-    ]
-    parts.append(page.section("Learning curves", page.element("div", *filter(None, plots), class_="plots")))
-    title = f"{len(runs)} runs side by side"
-    path.write_text(page.document(title, page.paragraph("; ".join(names)), parts), encoding="utf-8")
+    curves = Curves(path.parent, f"{path.stem}_curve")
+    for metric in dict.fromkeys(name for run in runs for name in curve_metrics(run.curve)):
+        if any(answers.is_telling(metric, run.class_names) for run in runs):
+            curves.add(metric, lines(runs, names, metric))
+    parts.append(page.section("Learning curves", *curves.parts()))
+    alarms = [page.paragraph(f"{line}.", css="alarm") for line in unfinished(runs)]
+    lead = page.Markup("".join([*alarms, page.paragraph("; ".join(names))]))
+    path.write_text(page.document(f"{len(runs)} runs side by side", lead, parts), encoding="utf-8")
 
 
 def lines(runs: Sequence[Run], names: Sequence[str], metric: str) -> list[figures.Line]:

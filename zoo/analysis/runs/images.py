@@ -7,6 +7,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from zoo.analysis.runs import page
+from zoo.analysis.runs.page import Markup
 from zoo.config import ExperimentConfig
 from zoo.data.batches import EvaluationBatches
 from zoo.data.sources import ExampleSource, NotPreparedError, load_source
@@ -79,6 +81,11 @@ def open_images(run: Run, *, data_dir: str | None = None, memory_gib: float = ME
         return Images(None, f"{error}; `{preparing_command(config, data_dir)}` prepares it.")
     except (RequestError, RunError) as error:
         return Images(None, str(error))
+
+
+def not_shown(images: Images) -> Markup:
+    """Why there are no images, for the page."""
+    return page.paragraph(page.marked(f"The images cannot be shown: {images.why}"), css="soft")
 
 
 def same_examples(source: ExampleSource, recorded: dict) -> bool:

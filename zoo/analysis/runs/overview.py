@@ -10,9 +10,9 @@ from matplotlib.figure import Figure
 from zoo import registry
 from zoo.analysis.docs import tables
 from zoo.analysis.nets.facts import count_text
-from zoo.analysis.runs import figures, page
+from zoo.analysis.runs import charts, figures, page
 from zoo.analysis.runs.costs import Cost, cost
-from zoo.analysis.runs.curves import curve, last
+from zoo.analysis.runs.curves import Curves
 from zoo.analysis.runs.page import Markup
 from zoo.analysis.runs.waiting import say, with_progress
 from zoo.baselines.bands import Band, measured_bands
@@ -47,10 +47,11 @@ def write_overview(folder: Path, output: Path, recipes: Recipes, *, data_dir: st
     say(f"{sum(map(len, records.values()))} runs of {len(records)} recipes are read")
     counting = with_progress(list(records.items()), "counting parameters and MACs")
     costs = {name: cost(runs[0].config, data_dir) for name, runs in counting}
+    looks = model_looks([*(runs[0].config for runs in records.values()), *(config for _, config in recipes.values())])
     sections = [
         page.section("Baselines", *baseline_table(rows, costs, recipes)),
-        page.section("Learning curves", *learning(records, rows, output)),
-        page.section("Accuracy against cost", *against_cost(rows, costs, recipes, records, output)),
+        page.section("Learning curves", *learning(records, rows, looks, output)),
+        page.section("Accuracy against cost", *against_cost(rows, costs, recipes, records, looks, output)),
         page.section("Throughput against peers", *throughput(benchmarks, output)),
     ]
     runs = sum(map(len, records.values()))
@@ -102,44 +103,67 @@ def baseline_table(rows: Sequence[Row], costs: Costs, recipes: Recipes) -> list[
     return parts
 
 
-def learning(records: Mapping[str, Sequence[Run]], rows: Sequence[Row], output: Path) -> list[Markup]:
+def model_looks(configs: Sequence[ExperimentConfig]) -> dict[str, int]:
+    """The number of each model's look in all plots of the page, see `figures.look`.
+
+    Models of one dataset, which share plots, have different colours and markers as long as there are such.
+    """
+    models_of: dict[str, set[str]] = {}
+    for config in configs:
+        models_of.setdefault(config.dataset, set()).add(config.model)
+    looks: dict[str, int] = {}
+    for model in dict.fromkeys(config.model for config in configs):
+        beside = set().union(*(models for models in models_of.values() if model in models))
+        taken = [part for other in beside if other in looks for part in figures.look(looks[other])]
+        free = [number for number in range(figures.NUM_LOOKS + len(looks)) if number not in looks.values()]
+        # Of equally good ones the first.
+        looks[model] = min(free, key=lambda number: sum(taken.count(part) for part in figures.look(number)))
+    return looks
+
+
+def learning(
+    records: Mapping[str, Sequence[Run]], rows: Sequence[Row], looks: Mapping[str, int], output: Path
+) -> list[Markup]:
     """For each recipe its loss and its metrics, the mean over seeds in a band from the least to the most.
 
     What was measured once is no curve: it is said.
     """
     if not records:
         return [page.paragraph("There are no records; python -m zoo reproduce makes them.")]
-    parts = [page.paragraph("The mean over seeds, in a band from the least to the most.")]
+    text = (
+        "The mean over seeds, in a band from the least to the most. A model has one colour in all plots of this page."
+    )
+    parts = [page.paragraph(text)]
     for name, runs in with_progress(list(records.items()), "drawing the learning curves"):
-        plots, once = [], []
+        curves, config = Curves(output, f"curve_{name}", name), runs[0].config
         for metric in ("loss", *(metric.partition("/")[2] for recipe, metric, _ in rows if recipe == name)):
-            lines = [
-                band(runs, split, metric, number) for number, split in enumerate(("train", runs[0].config.eval_split))
-            ]
-            drawn = [line for line in lines if len(line.x) > 1]
-            plots.append(curve(drawn, metric, figures.file(output, f"curve_{name}", metric), name))
-            once += [f"{line.label}/{metric} {last(line)}" for line in lines if len(line.x) == 1]
-        parts += [page.element("h3", name), page.element("div", *filter(None, plots), class_="plots")]
-        if once:
-            parts.append(page.paragraph(f"Measured once, at the end: {'; '.join(once)}."))
+            splits = enumerate(("train", config.eval_split))
+            lines = [band(runs, split, metric, color=looks[config.model], dash=dash) for dash, split in splits]
+            curves.add(metric, [line for line in lines if line.x])
+        parts += [page.element("h3", name), *curves.parts()]
     return parts
 
 
-def band(runs: Sequence[Run], split: str, metric: str, number: int) -> figures.Line:
+def band(runs: Sequence[Run], split: str, metric: str, *, color: int, dash: int) -> figures.Line:
     """The mean over the runs at the epochs that all have; with the least and the most where there are several."""
     curves = [points(run.curve, split, metric) for run in runs]
     epochs = [epoch for epoch in curves[0] if all(epoch in curve for curve in curves)]
     columns = [[curve[epoch] for curve in curves] for epoch in epochs]
     mean, low, high = ([measure(values) for values in columns] for measure in (statistics.fmean, min, max))
     edges = (low, high) if len(runs) > 1 else (None, None)
-    return figures.Line(split, epochs, mean, *edges, color=number, dash=number)
+    return figures.Line(split, epochs, mean, *edges, color=color, dash=dash)
 
 
 def against_cost(
-    rows: Sequence[Row], costs: Costs, recipes: Recipes, records: Mapping[str, Sequence[Run]], output: Path
+    rows: Sequence[Row],
+    costs: Costs,
+    recipes: Recipes,
+    records: Mapping[str, Sequence[Run]],
+    looks: Mapping[str, int],
+    output: Path,
 ) -> list[Markup]:
     """For each dataset and metric with two models or more, plots against parameters and MACs."""
-    groups: dict[tuple[str, str], list[tuple[str, float, float | None, tuple]]] = {}
+    groups: dict[tuple[str, str], list[tuple[str, float, float | None, int, tuple]]] = {}
     left_out = []
     for name, metric, measured in rows:
         if measured and isinstance(costs[name], tuple):
@@ -153,20 +177,20 @@ def against_cost(
             numbers = info.parameters, info.macs
         else:
             continue
-        told = f", told the {config.condition}" if config.condition else ""
+        told = f"\ntold the {config.condition}" if config.condition else ""
         label = f"{config.model}\n{config.epochs} epochs{told}"
-        groups.setdefault((config.dataset, metric), []).append((label, y, deviation, numbers))
+        groups.setdefault((config.dataset, metric), []).append((label, y, deviation, looks[config.model], numbers))
     plotted = []
     several = [(key, members) for key, members in groups.items() if len(members) > 1]
     for (dataset, metric), members in with_progress(several, "drawing accuracy against cost"):
         for which, kind in enumerate(("parameters", "MACs")):
-            drawn = [figures.Point(m, n[which], y, d) for m, y, d, n in members if n[which] is not None]
+            drawn = [charts.Point(label, n[which], *more) for label, *more, n in members if n[which] is not None]
             title = f"{metric} on {dataset} against {kind}"
             svg = figures.drawn(
-                lambda figure, drawn=drawn, kind=kind, metric=metric: figures.costs(figure, drawn, kind, metric),
+                lambda figure, drawn=drawn, kind=kind, metric=metric: charts.costs(figure, drawn, kind, metric),
                 figures.file(output, "cost", f"{dataset}_{metric}_{kind}"),
             )
-            listed = "; ".join(f"{point.label} {point.y:.4f} with {point.x:,}".replace("\n", ", ") for point in drawn)
+            listed = "; ".join(f"{point.label} {point.y:.4f} with {point.x:,}" for point in drawn).replace("\n", ", ")
             plotted.append(page.plot(svg, f"{title}: {listed}", title))
     if not plotted:
         return [page.paragraph("No two recipes are of one dataset and one metric.")]
@@ -223,11 +247,13 @@ def ratios(kind: str, works: Sequence[dict[str, Any]], output: Path) -> Markup |
     if not sides:
         return None
 
+    titles = [work["title"] for work in works]
+
     def draw(figure: Figure) -> None:
-        figures.ratios(figure.subplots(), [work["title"] for work in works], sides)
+        charts.ratios(figure.subplots(), titles, sides)
         figure.legend(loc="outside upper left", ncols=2)
 
-    size = (figures.PANEL[0], 1.2 + 0.55 * len(works))
+    size = (figures.PANEL[0], 1.2 + charts.ratios_height(titles))
     svg = figures.drawn(draw, figures.file(output, "throughput", kind), size)
     caption = f"{kind}: how many times as long as the zoo each peer takes; median, least and most over the rounds"
     return page.plot(svg, f"{caption}. The table below has the numbers.", caption)

@@ -8,11 +8,12 @@ from typing import Any
 
 from zoo.errors import RequestError
 
+COLUMN_POINTS = 265  # the width of a figure that a phone has room for
 STYLE = """
 :root { color-scheme: light dark; --paper: #fff; --ink: #1b1b1b; --soft: #595959; --rule: #c8c8c8; --card: #f5f6f7;
-  --right: #0072b2; --wrong: #d55e00; }
+  --right: #0072b2; --wrong: #d55e00; --alarm: #a33a00; --shade: rgb(0 0 0 / 0.3); }
 @media (prefers-color-scheme: dark) { :root { --paper: #16181b; --ink: #e8e8e6; --soft: #a9adb2; --rule: #44484d;
-  --card: #202327; --right: #56b4e9; --wrong: #e69f00; } }
+  --card: #202327; --right: #56b4e9; --wrong: #e69f00; --alarm: #e69f00; --shade: rgb(255 255 255 / 0.35); } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; padding: 1rem; max-width: 76rem; background: var(--paper); color: var(--ink);
   font: 1rem/1.5 system-ui, sans-serif; overflow-wrap: break-word; }
@@ -24,10 +25,17 @@ nav ul { display: flex; flex-wrap: wrap; gap: 0.25rem 1.25rem; list-style: none;
 a { color: var(--right); }
 code { font-family: ui-monospace, monospace; font-size: 0.9em; overflow-wrap: anywhere; }
 .soft, figcaption { color: var(--soft); font-size: 0.875rem; line-height: 1.35; }
-.scroll { overflow-x: auto; max-width: 100%; margin: 0.75rem 0; }
+.alarm { color: var(--alarm); font-weight: bold; }
+.scroll { overflow-x: auto; max-width: 100%; margin: 0.75rem 0; scrollbar-width: thin;
+  /* A shade at each edge beyond which there is more: what is fixed to the content covers it at the content's ends. */
+  background: linear-gradient(to right, var(--paper) 40%, transparent) left / 2.5rem 100% no-repeat local,
+    linear-gradient(to left, var(--paper) 40%, transparent) right / 2.5rem 100% no-repeat local,
+    linear-gradient(to right, var(--shade), transparent) left / 0.9rem 100% no-repeat scroll,
+    linear-gradient(to left, var(--shade), transparent) right / 0.9rem 100% no-repeat scroll; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { text-align: left; vertical-align: top; padding: 0.25rem 1.25rem 0.25rem 0; min-width: 4rem;
   border-bottom: 1px solid var(--rule); }
+td:first-child:not(.number) { min-width: 6.5rem; }
 td.text { min-width: 10rem; }
 td.number, th.number { text-align: right; white-space: nowrap; }
 td:first-child code { white-space: nowrap; overflow-wrap: normal; }
@@ -36,7 +44,17 @@ figure { margin: 0; min-width: 0; }
 .plots { grid-template-columns: repeat(auto-fill, minmax(min(100%, 21rem), 1fr)); }
 .wide { grid-template-columns: repeat(auto-fill, minmax(min(100%, 30rem), 1fr)); column-gap: 3rem; }
 .wide > * { min-width: 0; }
-.plot svg { display: block; width: 100%; height: auto; max-width: 34rem; font-family: system-ui, sans-serif; }
+.beside { display: flex; flex-wrap: wrap; gap: 1.5rem 3rem; align-items: flex-start; }
+.beside > * { flex: 0 1 auto; min-width: 0; max-width: 100%; }
+.beside h3:first-child { margin-top: 0; }
+.beside > .plot { flex-basis: calc(var(--points) * 1.5px); }
+/* The letters of a figure have 9 points: so they have 11 pixels at least. */
+.plot svg { display: block; width: 100%; min-width: calc(var(--points) * 1.23px); height: auto;
+  font-family: system-ui, sans-serif; }
+.plots .plot svg { max-width: 34rem; }
+.plot .scroll { margin: 0; }
+.plot .scroll:not([tabindex]) { background: none; }
+summary { cursor: pointer; }
 .plot svg * { stroke-linejoin: round; }
 .images { display: grid; gap: 1rem; grid-template-columns: repeat(auto-fill, minmax(8.5rem, 1fr)); }
 .images img { display: block; width: 100%; max-width: 12rem; }
@@ -102,14 +120,38 @@ def marked(text: str) -> Markup:
 
 
 def plot(svg: str, alt: str, caption: Any = "") -> Markup:
-    """A drawn figure; `alt` says what it shows to those who cannot see it."""
+    """A drawn figure, which scrolls where its letters would become too small to read.
+
+    Args:
+        svg: as `figures.drawn` gives it.
+        alt: what it shows, for those who cannot see it.
+        caption: below it.
+    """
+    points = float(re.search(r'viewBox="\S+ \S+ (\S+) ', svg)[1])
     image = Markup(svg.replace("<svg", f'<svg role="img" aria-label="{html.escape(alt)}"', 1))
-    return element("figure", image, element("figcaption", caption), class_="plot")
+    # Keys scroll only what can have the focus.
+    box = element("div", image, class_="scroll", tabindex=0 if points > COLUMN_POINTS else None)
+    return element("figure", box, element("figcaption", caption), class_="plot", style=f"--points: {points:g}")
 
 
 def image(source: str, alt: str) -> Markup:
     """A picture from a data URI."""
     return Markup(f'<img src="{source}" alt="{html.escape(alt)}">')
+
+
+def pictured(picture: Markup, *lines: Any) -> Markup:
+    """A picture with lines below it."""
+    return element("figure", picture, element("figcaption", *(element("div", line) for line in lines)))
+
+
+def example(name: str) -> Markup:
+    """What an example is called, to be found and copied: its file, or its number."""
+    return Markup(f"example {name}") if name.isdecimal() else element("code", name)
+
+
+def folded(title: str, content: Markup) -> Markup:
+    """Content that is shown on demand."""
+    return element("details", element("summary", title), content)
 
 
 def check_folder(path: Path) -> None:

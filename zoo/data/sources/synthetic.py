@@ -18,7 +18,7 @@ USAGE = "synthetic[:HEIGHTxWIDTHxCHANNELS,classes=N,examples=N], every part may 
 _LABEL, _PIXELS = 0, 1
 _BYTES_PER_HASH = 8
 # Labels of so many examples are made in less than a second.
-_MOST_AT_HAND = 2**24
+_MOST_AT_HAND = 2**22
 # Labels of this many examples are made at once when all are asked for.
 _LABELS_AT_ONCE = 2**20
 

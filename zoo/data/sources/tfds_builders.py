@@ -240,7 +240,7 @@ def _is_of_network(error: BaseException | None) -> bool:
             return True
         if module.startswith("tensorflow_datasets.core.download"):
             return True
-        error = error.__cause__ or error.__context__
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
     return False
 
 

@@ -186,10 +186,10 @@ def make_schema(name: str, info: Any) -> Schema:
 
 
 def find_image(name: str, info: Any) -> tuple[str, StoredImage]:
-    """Under which key the image is stored, and how: `image`, the supervised input, or the first of its kind.
+    """Under which key the image is stored, and how: `image`, the supervised input, or the first there is.
 
-    Kinds are, the first that there is: an `Image` of 8, of 16 bits, of float32; a `Tensor`. Of several that are plain
-    tensors, or that are called `image`, none is guessed.
+    An `Image` goes before a `Tensor`, and one of 8 bits before one of 16 and of float32. Of several that are called
+    `image`, and of several tensors of which none is, none is guessed.
 
     Raises:
         RequestError: as in `make_schema`.
@@ -197,21 +197,21 @@ def find_image(name: str, info: Any) -> tuple[str, StoredImage]:
     import tensorflow_datasets as tfds
 
     leaves = dict(_leaves(info.features))
-    kinds: dict[tuple[bool, int], list[str]] = {}
-    for key, feature in leaves.items():
-        encoded = isinstance(feature, tfds.features.Image)
-        if _dtype(feature) in _IMAGE_TYPES and (encoded or _is_image_tensor(feature)):
-            kinds.setdefault((not encoded, _IMAGE_TYPES.index(_dtype(feature))), []).append(key)
-    if not kinds:
+    encoded = [key for key, feature in leaves.items() if isinstance(feature, tfds.features.Image)]
+    encoded = [key for key in encoded if _dtype(leaves[key]) in _IMAGE_TYPES]
+    keys = encoded or [key for key, feature in leaves.items() if _is_image_tensor(feature)]
+    if not keys:
         there = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in leaves.items())
         raise RequestError(f"{name} has no feature that is an image; it has {there}; choose another dataset")
-    plain_tensors, dtype = min(kinds)
-    keys = kinds[plain_tensors, dtype]
     called_image = [key for key in keys if key == "image"] or [key for key in keys if _last(key) == "image"]
-    wanted = called_image or [key for key in keys if key == supervised(info)[0]] or keys
-    if len(wanted) > 1 and (called_image or plain_tensors):
-        raise RequestError(f"{name} has several images, {', '.join(wanted)}; the builder must call one of them image")
-    return wanted[0], _stored_image(name, wanted[0], leaves[wanted[0]], encoded=not plain_tensors)
+    wanted = called_image or [key for key in keys if key == supervised(info)[0]]
+    if not wanted and encoded:
+        wanted = [min(keys, key=lambda key: _IMAGE_TYPES.index(_dtype(leaves[key])))]
+    if len(wanted or keys) > 1:
+        several = ", ".join(wanted or keys)
+        raise RequestError(f"{name} has several images, {several}; the builder must call one of them image")
+    (key,) = wanted or keys
+    return key, _stored_image(name, key, leaves[key], encoded=bool(encoded))
 
 
 def _stored_image(name: str, key: str, feature: Any, encoded: bool) -> StoredImage:
@@ -280,7 +280,8 @@ def _dtype(feature: Any) -> str:
 
 
 def _is_image_tensor(feature: Any) -> bool:
-    return _is_stored_plainly(feature, sizes_known=False) and len(feature.get_tensor_info().shape) == 3
+    plain = _is_stored_plainly(feature, sizes_known=False) and _dtype(feature) in _IMAGE_TYPES
+    return plain and len(feature.get_tensor_info().shape) == 3
 
 
 def _is_stored_plainly(feature: Any, sizes_known: bool = True) -> bool:

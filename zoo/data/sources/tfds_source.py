@@ -6,10 +6,9 @@ crops. Either way example i is the i-th record of the split's files. Images that
 labels that are whole numbers or strings, are read too: see `tfds_schema` and `tfds_values`.
 """
 
-import contextlib
 import hashlib
 import re
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +26,7 @@ from zoo.data.sources.reading import (
     split_error,
 )
 from zoo.data.sources.tfds_schema import Schema, find_image, make_schema
-from zoo.errors import RequestError
-
+from zoo.errors import RequestError, unknown
 
 # What TFDS takes for the name of a split.
 _SPLIT = re.compile(r"[\w\-]+")
@@ -132,7 +130,7 @@ def load(
         if schema.image.is_float:
             if least > memory_bytes and not for_a_few:
                 raise tfds_values.not_in_memory(name, split, decoded_bytes, memory_bytes)
-            schema = tfds_values.with_scale(name, schema, _all_batches(builder))
+            schema = tfds_values.with_scale(name, schema, _all_records(name, builder))
         if classes_of:
             schema = _with_classes(name, builder, schema, labels, split, classes_of)
         if with_index and (least > memory_bytes or for_a_few):
@@ -146,15 +144,16 @@ def _with_classes(
     name: str, builder: Any, schema: Schema, labels: Collection[str], split: str, classes_of: str
 ) -> Schema:
     """The schema in which those of the labels that are plain ones are of classes, see `tfds_values.with_classes`."""
+    known = {**schema.features, **schema.plain}
+    for label in labels:
+        if label not in known:
+            raise unknown("feature in labels", label, known)
     plain = [label for label in labels or [schema.default_label] if label in schema.plain]
     if not plain:
         return schema
-    train, own = (
-        tfds_values.Records(one, _record_batches(builder, one), _split_files(name, builder, one)[0])
-        for one in (classes_of, split)
-    )
+    records = [_records(name, builder, one) for one in (classes_of, split)]
     for label in plain:
-        schema = tfds_values.with_classes(name, schema, label, train, own)
+        schema = tfds_values.with_classes(name, schema, label, *records)
     return schema
 
 
@@ -219,12 +218,15 @@ def _batches_of(records: Any) -> tf.data.Dataset:
     return indices.map(fetch)
 
 
-def _all_batches(builder: Any) -> Iterator[tf.data.Dataset]:
-    """The records of each split that can be read, see `_split_files`."""
-    for split in builder.info.splits:
-        with contextlib.suppress(RequestError):
-            if _split_files("", builder, split)[0] > 0:
-                yield _record_batches(builder, split)
+def _records(name: str, builder: Any, split: str) -> tfds_values.Records:
+    num_examples, _ = _split_files(name, builder, split)
+    return tfds_values.Records(split, _record_batches(builder, split), num_examples)
+
+
+def _all_records(name: str, builder: Any) -> list[tfds_values.Records]:
+    """Those of each split; of one that TFDS cannot read there are none."""
+    readable = [split for split, info in builder.info.splits.items() if info.num_examples and _SPLIT.fullmatch(split)]
+    return [_records(name, builder, split) for split in readable]
 
 
 def _open_records(builder: Any, split: str) -> Any:

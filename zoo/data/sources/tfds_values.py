@@ -1,6 +1,6 @@
 """What only the values of a TFDS dataset tell: the classes of plain labels, and the range of float images."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -68,22 +68,25 @@ def with_classes(name: str, schema: Schema, label: str, train: Records, own: Rec
     return schema.with_classes(label, tuple(map(_text, values)), np.searchsorted(values, column).astype(np.int64))
 
 
-def with_scale(name: str, schema: Schema, splits: Iterable[tf.data.Dataset]) -> Schema:
+def with_scale(name: str, schema: Schema, splits: Sequence[Records]) -> Schema:
     """The schema that knows what float images are multiplied by, see `FLOAT_RANGES`.
 
     Args:
         name: of the dataset.
         schema: of the dataset.
-        splits: the serialized examples of all of them: a dark split must not be taken for one of another range.
+        splits: all of them: a dark one must not be taken for one of another range.
 
     Raises:
         RequestError: their values lie in none of the ranges.
     """
     least, most = np.inf, -np.inf
-    for batches in splits:
-        for numbers in batches.map(schema.parse_numbers, num_parallel_calls=tf.data.AUTOTUNE).as_numpy_iterator():
-            # What is no number makes these no numbers either, and lies in no range.
-            least, most = np.minimum(least, numbers.min()), np.maximum(most, numbers.max())
+    with progress_bar(sum(records.num_examples for records in splits), f"looking for the range of {name}") as bar:
+        for records in splits:
+            numbers = records.batches.map(schema.parse_numbers, num_parallel_calls=tf.data.AUTOTUNE)
+            for batch in numbers.as_numpy_iterator():
+                # What is no number makes these no numbers either, and lies in no range.
+                least, most = np.minimum(least, batch.min()), np.maximum(most, batch.max())
+                bar.update(len(batch))
     for bottom, top, scale in FLOAT_RANGES:
         if least >= bottom and most <= top:
             return schema.with_scale(scale)

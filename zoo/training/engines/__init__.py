@@ -90,6 +90,7 @@ class Backend(Protocol):
     Attributes:
         replicas: how many copies of the model train, over all workers together.
         strategy_name: one of `zoo.places.place.STRATEGIES` but `auto`.
+        description: in words, what it trains on: `1 CPU`.
         workers: the processes of the job.
         compiles_everything: whether XLA compiles every step whoever asks, as on a TPU.
         has_gpu: whether there is a GPU, on which steps then run.
@@ -98,6 +99,7 @@ class Backend(Protocol):
 
     replicas: int
     strategy_name: str
+    description: str
     workers: "Workers"
     compiles_everything: bool
     has_gpu: bool
