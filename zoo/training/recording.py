@@ -155,6 +155,7 @@ class Recorder:
                     experiment.model.save(temporary)
         if self._workers.is_chief:
             confusions = experiment.objective.confusions(answers)
+            answers = {**answers, **experiment.examples_evaluated()}
             write_answers(self.folder.path, answers, confusions, experiment.data.class_names())
         result = self._result()
         self.folder.write_run(ended=now())
