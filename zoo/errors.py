@@ -50,4 +50,6 @@ def warn(message: str) -> None:
     """Says what went wrong without stopping anything: one line on standard error."""
     # A warning that cannot be shown, as where a full disk holds the log, stops no run.
     with contextlib.suppress(OSError):
-        print(f"warning: {message}", file=sys.stderr)
+        # On a terminal a line that says what takes long may stand there, see `zoo.waiting`.
+        cleared = "\r\x1b[2K" if sys.stderr.isatty() else ""
+        print(f"{cleared}warning: {message}", file=sys.stderr)
