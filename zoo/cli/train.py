@@ -18,6 +18,7 @@ from zoo.errors import RequestError
 from zoo.places.joining import refused_together
 from zoo.places.place import Place
 from zoo.runs.workdir import Workdir, default_workdir
+from zoo.tasks.known import task_name
 
 # So many classes are shown at the end; of more the worst ones.
 MOST_CLASSES, WORST_CLASSES = 20, 10
@@ -91,7 +92,7 @@ def train(options: SimpleNamespace) -> None:
     if place.is_chief:
         print_table(list(result_rows(result, config, workdir).items()))
         print_classes(workdir)
-        print_next(workdir)
+        print_next(config, workdir)
 
 
 def result_rows(result: dict[str, Any], config: ExperimentConfig, workdir: str) -> dict[str, str]:
@@ -128,16 +129,17 @@ def print_classes(workdir: str) -> None:
         print_table([(f"{label}{of}", "precision", "recall", "examples"), *rows], right=(1, 2, 3))
 
 
-def print_next(workdir: str) -> None:
+def print_next(config: ExperimentConfig, workdir: str) -> None:
     """What is useful to do with a run."""
     folder = shlex.quote(workdir)
+    rows = [
+        (f"python -m zoo report {folder}", "a page of its curves, confusions and mistakes"),
+        (f"python -m zoo compare {folder} RUN", "side by side with another run"),
+    ]
+    if config.dataset.startswith("folder:") and task_name(config) == "classification" and not config.condition:
+        rows.append((f'zoo.predict("{workdir}", "new.jpg")', "what it says of another image, from Python"))
     print()
-    print_table(
-        [
-            (f"python -m zoo report {folder}", "a page of its curves, confusions and mistakes"),
-            (f"python -m zoo compare {folder} RUN", "side by side with another run"),
-        ]
-    )
+    print_table(rows)
 
 
 def evaluate(options: SimpleNamespace) -> None:
