@@ -22,8 +22,8 @@ from zoo.cli import console
 from zoo.data import headers, images, randomness
 
 SIDE = 224
-# Photographs of a turn by the length of their sides: pieces of those that scikit-learn carries, and as large as those of
-# a camera. They are square, so that with turning and without random crops are of one size.
+# Photographs of a turn by the length of their sides: about as large as in works of kind `input`, and as of a camera.
+# They are square, so that with turning and without random crops are of one size.
 COUNTS = {280: 64, 3024: 8}
 LIES_UPRIGHT, QUARTER_TURN = 1, 6
 

@@ -75,7 +75,7 @@ def test_windows_are_of_the_image_as_it_is_shown(kind, orientation):
 
 @pytest.mark.parametrize("orientation", ALL)
 def test_only_the_crop_of_a_turned_jpeg_is_decoded(orientation):
-    """Away from the edges of a crop, beyond which there are no colours to smooth with, it is that of the whole image."""
+    """Away from its edges, beyond which there are no colours to smooth with, a crop is that of the whole image."""
     y, x = np.mgrid[:200, :150] / 20
     picture = np.round(127.5 + 120 * np.stack([np.sin(x + 0.3 * y), np.cos(y), np.sin(0.7 * x)], -1)).astype(np.uint8)
     content = tagged(picture, "JPEG", orientation)

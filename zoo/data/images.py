@@ -138,7 +138,9 @@ def decode(images: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
 def decode_one(image: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a single image of any size, a scalar string, to uint8 (height, width, channels)."""
     headers = read_headers(image[None])
-    windows, how = plan(headers, _whole(headers[:, 0], headers[:, 1]), 1, ratios=(1,))
+    # Where there is no header, the decoder of JPEG would write to standard error.
+    with tf.control_dependencies([tf.debugging.assert_positive(headers[:, 0], "the image has no header")]):
+        windows, how = plan(headers, _whole(headers[:, 0], headers[:, 1]), 1, ratios=(1,))
     return _decode_turned(image, windows[0], how[0], headers[0, 2], channels)
 
 

@@ -25,7 +25,7 @@ import tensorflow as tf
 
 from zoo.data import images
 from zoo.data.sources.example_source import ExampleSource, Feature, InMemorySource, check_feature
-from zoo.data.sources.folder_files import SUFFIXES, ImageFile, list_images, printable
+from zoo.data.sources.folder_files import ImageFile, list_images, printable
 from zoo.data.sources.folder_layout import check_classes, find_classes, find_splits, kind_of, listed, split_folder
 from zoo.data.sources.reading import (
     READ_AT_ONCE,
@@ -151,10 +151,10 @@ def _list_split(name: str, root: Path, split: str) -> tuple[tuple[str, ...], lis
     else:
         classes, by_split = _held_out(root, split)
     ranges = split_ranges(name, split, {key: len(files) for key, files in by_split.items()})
-    for key, files in by_split.items():
-        shown = {file.label for file in files}
+    for key in split_names(split):
+        shown = {file.label for file in by_split[key]}
         missing = [one for label, one in enumerate(classes) if label not in shown]
-        if missing and files:
+        if missing:
             warn(f"split {key} of {name} has no images of {listed(missing)}")
     return classes, [file for key, start, stop in ranges for file in by_split[key][start:stop]]
 
@@ -179,7 +179,7 @@ def _held_out(root: Path, split: str) -> tuple[tuple[str, ...], dict[str, list[I
     """The class folders, and the files of both splits where they are told apart by hash."""
     asked = split_names(split)
     # Both splits list the same files; what is passed over is said once.
-    with_training = "train" in asked
+    with_training = any(kind_of(key) == "train" for key in asked)
     classes = find_classes(root, say=with_training)
     files, others = list_images(root, classes)
     if with_training:
@@ -189,6 +189,7 @@ def _held_out(root: Path, split: str) -> tuple[tuple[str, ...], dict[str, list[I
         "train": [file for file, out in zip(files, held_out, strict=True) if not out],
         "test": [file for file, out in zip(files, held_out, strict=True) if out],
     }
+    by_split |= {key: by_split["train" if kind_of(key) == "train" else "test"] for key in asked if kind_of(key)}
     if not all(by_split.get(key, files) for key in asked):
         raise RequestError(
             f"{printable(root)} has only {len(files)} images, too few to split by chance; "
@@ -208,10 +209,8 @@ def _report_others(
     shown = {file.label for file in files}
     for label, counts in enumerate(others):
         if is_training and counts and label not in shown:
-            raise RequestError(
-                f"{printable(folder / classes[label])} holds no images ({', '.join(SUFFIXES)}), only {_counted(counts)}; "
-                "convert them to JPEG"
-            )
+            name = printable(folder / classes[label])
+            raise RequestError(f"{name} holds no image that is read, only {_counted(counts)}; convert them to JPEG")
     if total := sum(others, Counter()):
         warn(f"{total.total()} files of {printable(folder)} are passed over: {_counted(total)}; convert them to JPEG")
 

@@ -42,9 +42,11 @@ def list_images(folder: Path, classes: Sequence[str]) -> tuple[list[ImageFile], 
     files, others = [], [Counter() for _ in classes]
     for label, name in enumerate(classes):
         for entry in walk(folder / name) if (folder / name).is_dir() else ():
-            if _has_suffix(entry.name, SUFFIXES):
+            is_broken = entry.is_symlink() and not os.path.exists(entry.path)
+            # To read a pipe or a device might never end.
+            if _has_suffix(entry.name, SUFFIXES) and (is_broken or entry.is_file()):
                 relative = os.path.relpath(entry.path, folder).replace(os.sep, "/")
-                size = -1 if _leads_nowhere(entry) else entry.stat().st_size
+                size = -1 if is_broken else entry.stat().st_size
                 files.append(ImageFile(entry.path, label, size, hashlib.sha256(os.fsencode(relative)).digest()))
             elif _has_suffix(entry.name, OTHER_SUFFIXES):
                 others[label][os.path.splitext(entry.name)[1].lower()] += 1
@@ -111,10 +113,6 @@ def _is_folder(entry: os.DirEntry) -> bool:
     except OSError:
         # A link to itself is none.
         return False
-
-
-def _leads_nowhere(entry: os.DirEntry) -> bool:
-    return entry.is_symlink() and not os.path.exists(entry.path)
 
 
 def _has_suffix(name: str, suffixes: tuple[str, ...]) -> bool:
