@@ -179,6 +179,7 @@ def test_a_new_architecture_needs_nothing_else_for_its_card(scratch, linear):
     text = text_of("linear")
     assert "| `linear` | 28 x 28 x 1 | 10 | 7,850 | - | A linear classifier |" in text
     assert "**Sequential**: one path of layers." in text
+    assert "It has 1 layer with weights on the longest path. " in text
     assert "dense, 10" in (scratch / "docs" / "models" / "linear.svg").read_text()
     assert (
         "\n| [`linear`](docs/models/linear.md) | Sequential | `linear` | Author Year"

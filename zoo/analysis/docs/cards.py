@@ -221,14 +221,14 @@ def style_text(info: ModelInfo, name: str, graph_facts: dict[str, Any]) -> str:
         verdict = "a Sequential can express it, since each layer takes what the one before it gives and nothing else"
     else:
         verdict = f"no Sequential could express it, because {_code(graph_facts['reason'])}"
-    counts = [f"{graph_facts['depth']} layers with weights on the longest path"]
+    counts = [f"{tables.counted(graph_facts['depth'], 'layer')} with weights on the longest path"]
     counts += [
-        f"{count} {'merge' if count == 1 else 'merges'}{'' if kind == 'other' else f' ({kind})'}"
+        f"{tables.counted(count, 'merge')}{'' if kind == 'other' else f' ({kind})'}"
         for kind, count in graph_facts["merges"].items()
         if count
     ]
     skips = graph_facts["skip_connections"]
-    counts += [f"{skips} skip {'connection' if skips == 1 else 'connections'}"] if skips else []
+    counts += [tables.counted(skips, "skip connection")] if skips else []
     counts += [f"`{layer['name']}` called {layer['calls']} times" for layer in graph_facts["shared_layers"]]
     return (
         f"**{style}**: {why}\n\n`python -m zoo inspect {name}` finds it out from the graph: {verdict}. "
