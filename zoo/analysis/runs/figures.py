@@ -202,10 +202,10 @@ def matrix(figure: Figure, counts: np.ndarray, names: Sequence[str]) -> None:
     axes.tick_params(length=0)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    short = [short(name, 14) for name in names]
+    ticks = [short(name, 14) for name in names]
     middles = np.arange(len(names)) + 0.5
-    axes.set_xticks(middles, short, rotation=90 if max(map(len, short)) > 2 else 0)
-    axes.set_yticks(middles, short)
+    axes.set_xticks(middles, ticks, rotation=90 if max(map(len, ticks)) > 2 else 0)
+    axes.set_yticks(middles, ticks)
     for row, column in zip(*np.nonzero(counts), strict=True):
         place = {"ha": "center", "va": "center_baseline"}
         axes.text(column + 0.5, row + 0.5, str(counts[row, column]), color=readable_on(colors[row, column]), **place)
