@@ -1,6 +1,8 @@
 // What is wrong with a page as it is shown: an array of sentences, empty where nothing is.
 (() => {
   const LEAST_PIXELS = 11, LEAST_CONTRAST = 4.5;
+  // Of the window, also where a phone would show more than that of a page that is too wide.
+  const WIDTH = document.documentElement.clientWidth;
   const problems = [];
 
   const rgba = (text) => {
@@ -19,38 +21,54 @@
     return (light + 0.05) / (dark + 0.05);
   };
   const quoted = (text) => `"${text.trim().replace(/\s+/g, " ").slice(0, 40)}"`;
-  const opacity = (element) => {
-    let product = 1;
-    for (let each = element; each instanceof Element; each = each.parentElement) product *= getComputedStyle(each).opacity;
-    return product;
+  const kept = (compute) => {
+    const known = new Map();
+    return (element) => known.get(element) ?? known.set(element, compute(element)).get(element);
   };
+  const opacity = kept((element) => {
+    const above = element.parentElement;
+    return getComputedStyle(element).opacity * (above ? opacity(above) : 1);
+  });
 
-  // The paint of an element below a text: RGBA; null where it has none there.
-  const paint = (element) => {
+  // The paint of an element below a text: RGBA; false where it has none there.
+  const paint = kept((element) => {
     const style = getComputedStyle(element);
     if (!(element instanceof SVGElement) || element instanceof SVGSVGElement) return rgba(style.backgroundColor);
-    if (style.fill === "none") return null;
+    if (style.fill === "none" || element.matches("use, line")) return false;
     const color = rgba(style.fill);
     return [...color.slice(0, 3), color[3] * style.fillOpacity * opacity(element)];
-  };
+  });
 
   // What is painted at a point below an element: the colour, or why none can be told.
   const below = (element, x, y) => {
     const stack = document.elementsFromPoint(x, y);
     const place = stack.findIndex((each) => each === element || element.contains(each));
-    if (place < 0) return { why: "is covered or cut off" };
+    const covers = (each) => each.matches("img, image, use") || paint(each)[3] === 1;
+    if (place < 0 || stack.slice(0, place).some((each) => !(each instanceof SVGTextContentElement) && covers(each))) {
+      return { why: "is covered or cut off" };
+    }
     let color = [255, 255, 255];
     const layers = [];
     for (const each of stack.slice(place)) {
       if (each instanceof SVGTextContentElement) continue;
       if (each.matches("img, image")) return { why: "lies on a picture" };
       const painted = paint(each);
-      if (painted === null || each.matches("use, line")) return { why: "lies on a line or a mark" };
+      if (!painted) return { why: "lies on a line or a mark" };
       layers.push(painted);
       if (painted[3] === 1) break;
     }
     for (const layer of layers.reverse()) color = blend(layer, color);
     return { color };
+  };
+
+  // Where to look below the letters in a box. In a figure lines run in all directions.
+  const samples = ({ left, right, top, bottom }, svg) => {
+    const middle = (top + bottom) / 2, points = [0.02, 0.5, 0.98].map((part) => [left + part * (right - left), middle]);
+    if (svg) {
+      for (let x = left + 4; x < right; x += 4) points.push([x, middle]);
+      for (let y = top + 0.2 * (bottom - top); y < bottom - 0.2 * (bottom - top); y += 1) points.push([points[1][0], y]);
+    }
+    return points;
   };
 
   const scrolled = (element) => {
@@ -60,7 +78,7 @@
 
   for (const element of document.querySelectorAll("body *")) {
     const { right, left, width } = element.getBoundingClientRect();
-    if (width && !scrolled(element) && (right > innerWidth + 1 || left < -1)) {
+    if (width && !scrolled(element) && (right > WIDTH + 1 || left < -1)) {
       problems.push(`<${element.localName}> ${quoted(element.textContent)} is wider than the window`);
     }
   }
@@ -81,13 +99,13 @@
       const all = drawn.get(element.ownerSVGElement) ?? [];
       drawn.set(element.ownerSVGElement, [...all, [node.data, element.getBoundingClientRect()]]);
     }
-    const box = element.closest(".scroll")?.getBoundingClientRect() ?? { left: 0, right: innerWidth };
+    const box = element.closest(".scroll")?.getBoundingClientRect() ?? { left: 0, right: WIDTH };
     for (const { left, right, top, bottom } of range.getClientRects()) {
       const why = new Set();
-      for (let x = left + 1; x < right; x += 3) {
+      for (const [x, y] of samples({ left, right, top, bottom }, svg)) {
         // What is scrolled out of sight is not looked at.
         if (x < box.left || x > box.right - 1) continue;
-        const under = below(element, x, (top + bottom) / 2);
+        const under = below(element, x, y);
         if (under.why) why.add(under.why);
         else {
           const found = contrast(blend([...ink.slice(0, 3), ink[3] * opacity(element)], under.color), under.color);

@@ -1,4 +1,4 @@
-"""Writes a picture of the first training examples of a config, as augmented.
+"""Writes a picture of the first training examples of a config, as they are and as augmented, and counts the classes.
 
 Every field of the config is a flag too, as in train.py.
 """
@@ -32,4 +32,5 @@ def main(options: SimpleNamespace) -> None:
 
     data = open_data(config, data_dir=options.data_dir or None, memory_gib=options.memory_gib)
     shown = plots.data_grid(config, data, options.count, path)
+    print("\n".join(plots.split_facts(config, data)))
     print(f"{path}: the first {shown} training examples, as the model gets them")

@@ -152,7 +152,9 @@ def write(runs: Sequence[Run], path: Path) -> None:
 def lines(runs: Sequence[Run], names: Sequence[str], metric: str) -> list[figures.Line]:
     """A line for each run and split: a colour for each run, a dash for each split."""
     return [
-        figures.Line(f"{name}, {split}", list(by_epoch), list(by_epoch.values()), color=number, dash=dash)
+        figures.Line(
+            f"{figures.short(name, 32)}, {split}", list(by_epoch), list(by_epoch.values()), color=number, dash=dash
+        )
         for number, (run, name) in enumerate(zip(runs, names, strict=True))
         for dash, split in enumerate(dict.fromkeys(row["split"] for row in run.curve))
         if (by_epoch := points(run.curve, split, metric))

@@ -151,7 +151,7 @@ def lines(figure: Figure, drawn_lines: Sequence[Line], x_label: str, y_label: st
         color, marker = look(line.color)
         style = {"color": color, "marker": marker if len(line.x) <= MAX_NAMED else None, "markersize": 3.5}
         dash = DASHES[line.dash % len(DASHES)]
-        axes.plot(line.x, _finite(line.y), dash, linewidth=1.5, label=_short(line.label, 42), **style)
+        axes.plot(line.x, _finite(line.y), dash, linewidth=1.5, label=short(line.label, 42), **style)
         if line.low is not None:
             band = _finite(line.low), _finite(line.high)
             axes.fill_between(line.x, *band, color=color, alpha=0.2, linewidth=0)
@@ -184,7 +184,8 @@ def _finite(values: Sequence[float]) -> np.ndarray:
     return np.where(np.isfinite(values), values, np.nan)
 
 
-def _short(text: str, most: int) -> str:
+def short(text: str, most: int) -> str:
+    """A text in so many letters, the last of them an ellipsis where it is longer."""
     return text if len(text) <= most else f"{text[: most - 1]}\N{HORIZONTAL ELLIPSIS}"
 
 
@@ -201,10 +202,10 @@ def matrix(figure: Figure, counts: np.ndarray, names: Sequence[str]) -> None:
     axes.tick_params(length=0)
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    short = [_short(name, 14) for name in names]
+    ticks = [short(name, 14) for name in names]
     middles = np.arange(len(names)) + 0.5
-    axes.set_xticks(middles, short, rotation=90 if max(map(len, short)) > 2 else 0)
-    axes.set_yticks(middles, short)
+    axes.set_xticks(middles, ticks, rotation=90 if max(map(len, ticks)) > 2 else 0)
+    axes.set_yticks(middles, ticks)
     for row, column in zip(*np.nonzero(counts), strict=True):
         place = {"ha": "center", "va": "center_baseline"}
         axes.text(column + 0.5, row + 0.5, str(counts[row, column]), color=readable_on(colors[row, column]), **place)
