@@ -2,6 +2,7 @@
 
 import io
 import os
+import pty
 import sys
 import threading
 
@@ -24,6 +25,20 @@ def test_a_line_reaches_the_screen_while_standard_error_is_turned_away(monkeypat
             assert wait_for(lambda: (tmp_path / "screen").read_text() == "importing ...\n")
         os.dup2(saved, screen.fileno())
         os.close(saved)
+
+
+def test_on_a_terminal_it_counts_and_leaves_nothing_behind(monkeypatch):
+    monkeypatch.setattr(waiting, "PATIENCE", 0.0)
+    monkeypatch.setattr(waiting, "SECOND", 0.01)
+    ours, theirs = pty.openpty()
+    os.set_blocking(ours, False)
+    with open(ours, "rb", buffering=0) as screen, open(theirs, "w", encoding="utf-8") as stream:
+        monkeypatch.setattr(sys, "stderr", stream)
+        drawn = []
+        with waiting.said_if_slow("importing"):
+            assert wait_for(lambda: drawn.append(screen.read(2**16) or b"") or b"... 0 s" in b"".join(drawn))
+        drawn.append(screen.read(2**16))
+    assert b"".join(drawn).endswith(b"\r\x1b[2K")
 
 
 def test_in_a_notebook_whose_standard_error_is_no_file(monkeypatch):

@@ -110,15 +110,16 @@ def test_training_comes_first_also_after_an_evaluation_was_made_up_for(monkeypat
 @pytest.mark.parametrize("stream", [io.StringIO, Terminal])
 def test_what_takes_long_is_said_while_it_is_done(monkeypatch, stream):
     monkeypatch.setattr(waiting, "PATIENCE", 0.0)
+    monkeypatch.setattr(waiting, "SECOND", 0.01)
     monkeypatch.setattr(sys, "stderr", stream())
     console = Console(0, 88, 32, 2)
     for _ in range(2):
         with console.busy("compiling"):
-            wait_for(lambda: "compiling ..." in sys.stderr.getvalue())
+            wait_for(lambda: ("compiling ... 0 s" if stream is Terminal else "compiling ...") in sys.stderr.getvalue())
     printed = sys.stderr.getvalue()
     console.close()
-    # A bar is drawn anew each time, a line stays.
-    assert printed.count("compiling ...") == 1 if stream is io.StringIO else "compiling ..." in printed
+    # A bar is drawn anew each second, a line stays.
+    assert printed.count("compiling ...") == 1 if stream is io.StringIO else "compiling ... 0 s" in printed
 
 
 def test_a_line_now_and_then_where_there_is_no_terminal(monkeypatch):

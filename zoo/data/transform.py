@@ -13,7 +13,14 @@ import tensorflow as tf
 
 from zoo.config import ExperimentConfig
 from zoo.data import augment, images
-from zoo.data.sources.example_source import ExampleSource, Feature, InMemorySource, adopt, empty_array
+from zoo.data.sources.example_source import (
+    ExampleSource,
+    Feature,
+    InMemorySource,
+    adopt,
+    empty_array,
+    example_names,
+)
 from zoo.data.sources.reading import progress_bar
 from zoo.errors import RequestError
 
@@ -116,6 +123,7 @@ def sized(source: ExampleSource, sizing: Sizing, memory_bytes: int) -> ExampleSo
         default_label=source.default_label,
         # The data are the same whether their images are sized once or at each fetch.
         fingerprint=source.fingerprint,
+        names=example_names(source),
     )
 
 

@@ -21,7 +21,7 @@ def write_answers(
 
     Args:
         folder: of the run.
-        answers: by name, (n,); they become `evaluation.npz`.
+        answers: by name, (n,), and of which example each is; they become `evaluation.npz`.
         confusions: counts by label, rows true classes, columns predicted ones; `confusion_<label>.csv`.
         class_names: by label.
 

@@ -92,14 +92,13 @@ class Workdir:
         """Refuses to make a run shorter, and to go on from an end that is not there."""
         if new < old:
             raise RequestError(
-                f"epochs is {new}; the run in workdir {self.path} has {old}, and more can be added but none taken "
-                "away; name another folder with --workdir"
+                f"epochs is {new}; the run in {self.path} has {old}, and none can be taken away; name another --workdir"
             )
         result = self.result()
         if result is not None and result["steps"] not in Checkpoints(self.checkpoints).steps():
             raise RequestError(
-                f"epochs is {new}; the run in workdir {self.path} cannot go on from its end, since its checkpoint of "
-                f"step {result['steps']} is gone; name another folder with --workdir"
+                f"epochs is {new}; the run in {self.path} cannot go on from its end, its checkpoint of step "
+                f"{result['steps']} is gone; name another --workdir"
             )
 
     def finished(self, config: ExperimentConfig) -> dict[str, Any] | None:

@@ -57,9 +57,8 @@ class Verification:
         known = {*outputs} in ({"logits"}, {"distance"}, TRIPLET)
         if not known or {*inputs} not in ({"left", "right"}, TRIPLET):
             raise RequestError(
-                f"model is {self._config.model!r}, which gives {and_list(outputs)} of {and_list(inputs)}; "
-                f"{self.name} needs logits or distance of left and right, or embeddings of anchor, positive and "
-                "negative"
+                f"model is {self._config.model!r}, which gives {and_list(outputs)} of {and_list(inputs)}; {self.name} "
+                "needs logits or distance of left and right, or embeddings of a triplet"
             )
 
     def train_batches(

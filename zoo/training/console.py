@@ -103,7 +103,7 @@ class Console:
         else:
             say = self.note
         self._said.add(doing)
-        with said_if_slow(doing, say):
+        with said_if_slow(doing, say, counting=self._terminal):
             yield
 
     def write(self, row: Mapping[str, Any]) -> None:

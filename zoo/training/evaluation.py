@@ -7,7 +7,7 @@ import numpy as np
 
 from zoo import frameworks
 from zoo.config import ExperimentConfig
-from zoo.errors import RequestError, RunError
+from zoo.errors import RequestError, RunError, warn
 from zoo.places.joining import refused_together
 from zoo.places.place import Place
 from zoo.runs.checkpoints import Checkpoints
@@ -16,7 +16,6 @@ from zoo.training.data import MEMORY_GIB
 from zoo.training.engines import Block
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.shared import SharedCheckpoints
-from zoo.training.writers import warn
 
 # Blocks that take less are made once for all evaluations of a run.
 MAX_KEPT_BYTES = 2**30

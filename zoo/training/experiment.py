@@ -16,7 +16,7 @@ from zoo.data import augment, pipeline
 from zoo.data.batches import EvaluationBatches, TrainBatches
 from zoo.data.sources import ExampleSource
 from zoo.data.sources.checked import found_in
-from zoo.data.sources.example_source import fingerprint_kind
+from zoo.data.sources.example_source import example_names, fingerprint_kind
 from zoo.data.transform import Statistics
 from zoo.errors import RequestError, RunError
 from zoo.layers import all_layers
@@ -89,6 +89,20 @@ class Experiment:
         """What the images of `statistics_blocks` take, in float32 where they are mixed."""
         examples = self.config.recompute_batch_norm * self.config.batch_size
         return examples * self.train_batches.example_size * (4 if augment.make_mixing(self.config.augment) else 1)
+
+    def examples_evaluated(self) -> dict[str, np.ndarray]:
+        """Of which examples the answers are, in their order, by what `evaluation.npz` calls them.
+
+        Returns:
+            `example`, of pairs `left_example` and `right_example`, (n,) each: the names that the examples have, such as
+            a file's in its folder, str; else their indices in the split, int64.
+        """
+        batches, names = self.evaluation_batches, example_names(self.data.evaluation)
+        indices = batches.evaluation_examples(np.arange(batches.num_examples, dtype=np.int64))
+        return {
+            "example" if image == "image" else f"{image}_example": of_image if names is None else names[of_image]
+            for image, of_image in indices.items()
+        }
 
     def block_plan(self) -> pipeline.BlockPlan:
         """Where blocks of the whole run end, every evaluation among them."""

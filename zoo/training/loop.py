@@ -8,7 +8,7 @@ import numpy as np
 
 from zoo import frameworks
 from zoo.config import ExperimentConfig
-from zoo.errors import Interrupted
+from zoo.errors import Interrupted, warn
 from zoo.places.joining import refused_together
 from zoo.places.place import Place
 from zoo.runs.workdir import Workdir
@@ -17,7 +17,6 @@ from zoo.training.evaluation import KeptBlocks, answers_to
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.recording import Recorder
 from zoo.training.signals import StopRequested, deferred_signals
-from zoo.training.writers import warn
 
 
 @frameworks.default_settings()

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from zoo.data.sources.example_source import fingerprint_kind
-from zoo.errors import RequestError, RunError
+from zoo.errors import RequestError, RunError, warn
 from zoo.runs.answers import write_answers
 from zoo.runs.checkpoints import state_sha256
 from zoo.runs.files import replacing
@@ -19,7 +19,7 @@ from zoo.training.experiment import Experiment
 from zoo.training.saving import Saver
 from zoo.training.shared import SharedWorkdir
 from zoo.training.summary import summary
-from zoo.training.writers import JsonLines, TensorBoard, Writer, warn
+from zoo.training.writers import JsonLines, TensorBoard, Writer
 
 
 class Recorder:
@@ -155,6 +155,7 @@ class Recorder:
                     experiment.model.save(temporary)
         if self._workers.is_chief:
             confusions = experiment.objective.confusions(answers)
+            answers = {**answers, **experiment.examples_evaluated()}
             write_answers(self.folder.path, answers, confusions, experiment.data.class_names())
         result = self._result()
         self.folder.write_run(ended=now())

@@ -5,12 +5,11 @@ import time
 
 import numpy as np
 
-from zoo.errors import RequestError, RunError
+from zoo.errors import RequestError, RunError, warn
 from zoo.runs.checkpoints import state_sha256
 from zoo.training.experiment import Experiment
 from zoo.training.progress import Progress
 from zoo.training.shared import SharedCheckpoints, SharedWorkdir
-from zoo.training.writers import warn
 
 
 class Saver:

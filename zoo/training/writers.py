@@ -5,20 +5,12 @@ import json
 import os
 import re
 import socket
-import sys
 import time
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
 from zoo.runs.files import writing
-
-
-def warn(message: str) -> None:
-    """Says what went wrong without stopping the run."""
-    # A warning that cannot be shown, as where a full disk holds the log, stops no run.
-    with contextlib.suppress(OSError):
-        print(f"warning: {message}", file=sys.stderr)
 
 
 class Writer(Protocol):

@@ -86,6 +86,7 @@ class InMemorySource:
         default_label: see `ExampleSource`; default: `label` if there is one.
         image_shape: of the decoded image, where images are encoded.
         fingerprint: of the examples as they were stored; default: computed from the arrays.
+        names: see `example_names`.
     """
 
     columns_at_hand = True
@@ -100,9 +101,11 @@ class InMemorySource:
         default_label: str | None = None,
         image_shape: tuple[int | None, ...] = (None, None, 3),
         fingerprint: str = "",
+        names: Sequence[str] | np.ndarray | None = None,
     ):
         class_names = class_names or {}
         self.name = name
+        self.names = names
         self.version = version
         self._tensors = {key: _as_tensor(array) for key, array in arrays.items()}
         self.num_examples = int(next(iter(self._tensors.values())).shape[0])
@@ -164,6 +167,15 @@ def fetch_examples(source: ExampleSource, indices: Sequence[int] | np.ndarray) -
 def fingerprint_kind(fingerprint: str) -> str:
     """What a fingerprint is of, see `ExampleSource`: those of two kinds differ where the examples are the same."""
     return fingerprint.rpartition(":")[0]
+
+
+def example_names(source: ExampleSource) -> np.ndarray | None:
+    """What the examples of a split are called, str (num_examples,); None where only their index tells them apart.
+
+    An image of a folder is called by its file's path relative to the folder, without characters that cannot be printed.
+    """
+    names = getattr(getattr(source, "stored", source), "names", None)
+    return None if names is None else np.array(names, np.str_)
 
 
 def first_damaged(source: ExampleSource, indices: np.ndarray) -> str | None:

@@ -274,9 +274,8 @@ def _too_large(
     name: str, builder: Any, split: str, stored_bytes: int, memory_bytes: int, dataset: tfds_builders.Dataset
 ) -> RequestError:
     return RequestError(
-        f"{split} of {name} takes {stored_bytes / 2**30:.2g} GiB, more than the {memory_bytes / 2**30:.2g} GiB of "
-        f"memory it may take, and {builder.data_path} is stored as tfrecord, which cannot be read by index; "
-        f"run `{dataset.build_command} --overwrite`"
+        f"{split} of {name} takes {stored_bytes / 2**30:.2g} GiB, memory_gib is {memory_bytes / 2**30:.2g}, and its "
+        f"tfrecord files cannot be read by index; run `{dataset.build_command} --overwrite`"
     )
 
 
