@@ -123,10 +123,13 @@ def test_exit_statuses_are_those_of_the_console():
     assert [int(status) for status, _ in rows] == statuses
 
 
-def test_every_command_and_task_is_named_in_the_house():
+def test_every_command_file_and_folder_is_named_in_the_house():
     text = TEXTS["docs/contributing.md"]
     line = re.search(r"^  cli/ .*: (.*)$", text, re.MULTILINE)[1]
     assert sorted(line.split(", ")) == sorted(command_names())
+    for file in (ROOT / "zoo").glob("*.py"):
+        if file.stem not in ("__init__", "__main__", "version"):
+            assert file.name in text, file.name
     # Every folder of the zoo has its line.
     for folder in (ROOT / "zoo").rglob("__init__.py"):
         name = folder.parent.relative_to(ROOT / "zoo").as_posix()
