@@ -198,10 +198,8 @@ def _known_classes(config: ExperimentConfig, labels: tuple[Label, ...], source: 
 def absent_classes(config: ExperimentConfig, labels: tuple[Label, ...], evaluation: ExampleSource) -> tuple[str, ...]:
     """A line for each label of which some classes have no example in the evaluation split, where that is known."""
     lines = []
-    for label in labels:
-        counts = (
-            None if isinstance(evaluation, Description) else class_counts(evaluation, label.name, label.num_classes)
-        )
+    for label in () if isinstance(evaluation, Description) else labels:
+        counts = class_counts(evaluation, label.name, label.num_classes)
         absent = [] if counts is None else np.flatnonzero(counts == 0)
         if len(absent):
             names = evaluation.features[label.name].class_names
