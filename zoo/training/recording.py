@@ -86,7 +86,8 @@ class Recorder:
         experiment, total_steps = self._experiment, self._experiment.total_steps
         for name, text in summary(experiment, str(self.folder.path)):
             self.console.note(f"{name:<10} {text}")
-        for warning in experiment.data.task.warnings:
+        # A task of another package may have none.
+        for warning in getattr(experiment.data.task, "warnings", ()):
             self.console.note(f"warning: {warning}")
         momentum = unsettled_momentum(self._config, experiment.model, total_steps)
         if momentum is not None:
