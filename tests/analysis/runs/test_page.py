@@ -58,7 +58,7 @@ def test_a_grid_beside_a_picture_may_be_narrower_than_its_cells():
 
 
 def test_an_example_is_named_by_its_file_or_its_number(tmp_path):
-    found = written(tmp_path, page.pictured(page.image("data:,", "alt"), "words", page.example("a/<b>.png")))
+    found = written(tmp_path, page.pictured(page.element("div"), "words", page.example("a/<b>.png")))
     assert found.text["figcaption"] == "wordsa/<b>.png"
     assert found.text["code"] == "a/<b>.png"
     assert page.example("17") == "example 17"
