@@ -1,8 +1,8 @@
 """The same work in the zoo, Keras, PyTorch and JAX, side by side: python -m benchmarks [WORK ...]
 
 Each side is a process of its own, set up as its user would have it, and they take turns. What they did is merged into
-results/benchmarks.json, of which docs/benchmarks.md and docs/benchmarks.svg are made; python -m zoo document makes the
-README's table of it. A quick look, with --steps, is shown and not recorded.
+results/benchmarks.json, of which docs/benchmarks.md and docs/benchmarks.svg are made; python -m zoo document makes
+the table of docs/speed.md of it. A quick look, with --steps, is shown and not recorded.
 """
 
 import argparse

@@ -77,7 +77,7 @@ TensorFlow, which takes its turn in every round."""
 
 
 def write_all(recorded: Record, folder: Path) -> None:
-    """Writes tables and plot. The README's table is made by `python -m zoo document`.
+    """Writes tables and plot. The table of docs/speed.md is made by `python -m zoo document`.
 
     Args:
         recorded: results/benchmarks.json.

@@ -83,7 +83,7 @@ def splits_read_once(data_dir):
         arguments = name, builder, split, schema, memory_bytes
         if not Path(builder.data_path).is_relative_to(data_dir):
             return read(*arguments)
-        key = name, str(builder.data_path), split, memory_bytes
+        key = name, str(builder.data_path), split, memory_bytes, tuple(schema.columns)
         if key not in kept:
             kept[key] = read(*arguments)
         return kept[key]
@@ -121,3 +121,22 @@ def restore_dtype_policy():
     before = keras.config.dtype_policy()
     yield
     keras.config.set_dtype_policy(before)
+
+
+@pytest.fixture
+def set_keras_otherwise(restore_dtype_policy):
+    """Gives Keras other settings, as a `keras.json` or a user's program may; they go when the test ends."""
+    import keras
+
+    before = keras.config.image_data_format(), keras.config.floatx(), keras.config.epsilon()
+
+    def set_otherwise():
+        keras.config.set_image_data_format("channels_first")
+        keras.config.set_floatx("float16")
+        keras.config.set_dtype_policy("float16")
+        keras.config.set_epsilon(1e-2)
+
+    yield set_otherwise
+    keras.config.set_image_data_format(before[0])
+    keras.config.set_floatx(before[1])
+    keras.config.set_epsilon(before[2])

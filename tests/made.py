@@ -10,6 +10,7 @@ from xml.etree import ElementTree
 
 import numpy as np
 from matplotlib import image as pictures
+from PIL import Image
 
 from zoo.config import ExperimentConfig
 from zoo.runs.answers import write_answers
@@ -152,3 +153,26 @@ class Page(HTMLParser):
         assert "http" not in self.source.replace("http-equiv", "")
         assert "script" not in self.text
         assert "<script" not in self.source
+
+
+def photo_folder(path, seed=0):
+    """A folder as people bring it: 60 photographs of three classes in train/ and test/, which can be told apart.
+
+    Half of them lie as a phone stores them and say so in EXIF data, some are WebP, one in train/ is cut off, and there
+    is no owl in test/.
+    """
+    rng = np.random.default_rng(seed)
+    colours = {"cat": (200, 60, 60), "dog": (60, 200, 60), "owl": (60, 60, 200)}
+    for number in range(60):
+        name = list(colours)[number % 3]
+        split = "test" if number >= 45 and name != "owl" else "train"
+        height, width = rng.integers(40, 64, 2)
+        pixels = np.clip(rng.normal(colours[name], 25, (height, width, 3)), 0, 255).astype(np.uint8)
+        exif = Image.Exif()
+        exif[0x0112] = (1, 3, 6, 8)[number % 4] if number % 2 else 1
+        file = path / split / name / f"IMG_{number:04}.{'webp' if number % 10 == 4 else 'jpg'}"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(pixels).save(file, exif=exif)
+    broken = path / "train" / "cat" / "IMG_0003.jpg"
+    broken.write_bytes(broken.read_bytes()[:500])
+    return path

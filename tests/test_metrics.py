@@ -4,7 +4,7 @@ import itertools
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, roc_auc_score, roc_curve
+from sklearn.metrics import confusion_matrix, precision_recall_fscore_support, roc_auc_score, roc_curve
 
 from zoo import metrics
 
@@ -217,3 +217,16 @@ def test_an_empty_bin_has_no_mean():
     assert counts.tolist() == [1, 0, 1]
     np.testing.assert_array_equal(mean, [0.3, np.nan, 0.9])
     np.testing.assert_array_equal(accuracy, [1, np.nan, 0])
+
+
+def test_precision_recall_and_support_of_each_class(rng):
+    labels, predicted = rng.integers(0, 6, (2, 300))
+    # A class without examples, one that is never predicted, and one that is neither.
+    labels[labels == 4], predicted[predicted == 3] = 0, 1
+    matrix = metrics.confusion_matrix(labels, predicted, 7)
+    precision, recall, support = metrics.per_class(matrix)
+    expected = precision_recall_fscore_support(labels, predicted, labels=np.arange(7), zero_division=0)
+    for found, wanted in zip((precision, recall, support), (expected[0], expected[1], expected[3]), strict=True):
+        np.testing.assert_array_equal(found, wanted)
+        assert found.dtype == wanted.dtype
+    assert support[4] == support[6] == precision[3] == recall[4] == 0

@@ -11,7 +11,7 @@ ROOT = Path(__file__).parents[1]
 FILES = [*sorted((ROOT / "zoo").rglob("*.py")), ROOT / "train.py"]
 
 # Room -> the rooms of the zoo that it may import. Arrows point down only.
-CONFIG = {"zoo.config", "zoo.errors", "zoo.processor", "zoo.version"}
+CONFIG = {"zoo.config", "zoo.errors", "zoo.frameworks", "zoo.processor", "zoo.version"}
 BASE = {*CONFIG, "zoo.data", "zoo.metrics", "zoo.registry", "zoo.tasks", "zoo.tasks.known"}
 KEEPING = {*BASE, "zoo.places", "zoo.places.place", "zoo.places.cluster", "zoo.runs"}
 ROOMS = {
@@ -19,12 +19,17 @@ ROOMS = {
     "zoo.version": set(),
     "zoo.layers": set(),
     "zoo.metrics": set(),
+    "zoo.waiting": set(),
     "zoo.processor": {"zoo.errors"},
+    "zoo.frameworks": {"zoo.errors", "zoo.processor"},
+    "zoo.build_arguments": {"zoo.errors"},
     # A config is refused for a model or a task that there is not; both lists are known without TensorFlow.
     "zoo.config": {"zoo.config", "zoo.errors", "zoo.registry", "zoo.tasks.known"},
     "zoo.model_index": set(),
     # The layers when a saved model is loaded.
-    "zoo.registry": {"zoo.errors", "zoo.processor", "zoo.model_index", "zoo.layers"},
+    "zoo.registry": {
+        *("zoo.build_arguments", "zoo.errors", "zoo.frameworks", "zoo.processor", "zoo.model_index", "zoo.layers"),
+    },
     # A family may build on another one's blocks, as Wide ResNet does on ResNet-v2's.
     "zoo.models": {"zoo.models", "zoo.layers", "zoo.registry", "zoo.errors"},
     "zoo.data": {"zoo.data", "zoo.config", "zoo.errors"},
@@ -43,20 +48,21 @@ ROOMS = {
     "zoo.places": {"zoo.places", "zoo.places.place", "zoo.places.cluster", "zoo.errors"},
     "zoo.runs": {"zoo.runs", "zoo.data", "zoo.registry", "zoo.tasks.known", *CONFIG},
     "zoo.training.engines.tensorflow": {"zoo.training", "zoo.training.engines.tensorflow", "zoo.layers", *KEEPING},
-    "zoo.training": {"zoo.training", "zoo.training.engines.tensorflow", "zoo.layers", *KEEPING},
+    "zoo.training": {"zoo.training", "zoo.training.engines.tensorflow", "zoo.layers", "zoo.waiting", *KEEPING},
     "zoo.baselines": {"zoo.baselines", "zoo.runs", "zoo.config", "zoo.errors"},
     "zoo.use": {"zoo.use", "zoo.training", *KEEPING},
     "zoo.analysis": {"zoo.analysis", "zoo.baselines", "zoo.training", *KEEPING},
-    "zoo.cli.console": {"zoo.errors", "zoo.processor"},
+    "zoo.cli.console": {"zoo.errors", "zoo.frameworks", "zoo.waiting"},
     "zoo.cli": {"zoo.cli", "zoo.cli.console", "zoo.baselines", "zoo.analysis", "zoo.training", *KEEPING},
     "zoo.__main__": {"zoo.cli"},
-    "zoo": {*CONFIG, "zoo.places.place", "zoo.registry", "zoo.runs", "zoo.training"},
+    "zoo": {*CONFIG, "zoo.places.place", "zoo.registry", "zoo.runs", "zoo.training", "zoo.use"},
     "train": {"zoo.cli"},
 }
 # Room -> packages beside the standard library that it may import. Models know Keras and nothing else.
 PACKAGES = {
     "zoo.layers": {"keras", "tensorflow"},
     "zoo.metrics": {"numpy"},
+    "zoo.frameworks": {"keras", "tensorflow"},
     "zoo.tasks": {"keras", "numpy"},
     "zoo.config": {"absl"},
     "zoo.registry": {"keras"},
@@ -69,9 +75,8 @@ PACKAGES = {
     "zoo.places.place": set(),
     "zoo.places.cluster": set(),
     "zoo.runs": {"filelock", "keras", "numpy"},
-    "zoo.use": {"numpy"},
+    "zoo.use": {"keras", "numpy", "tensorflow"},
     "zoo.baselines": {"scipy"},
-    "zoo.cli.console": {"tensorflow"},  # only to import it quietly
     "zoo.cli": {"absl"},
 }
 

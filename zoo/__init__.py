@@ -6,6 +6,7 @@
     zoo.model_info("resnet20").paper                # what is known without building
     zoo.train(zoo.ExperimentConfig(model="resnet20", epochs=2), workdir="runs/mine")    # as train.py does it
     zoo.load_trained("runs/mine").model             # with its preprocessing and class names
+    zoo.predict("runs/mine", "photo.jpg")           # classes of images, with their probabilities
 
 Importing `zoo` and looking models up imports no TensorFlow; building one does. It sets TF_ENABLE_ONEDNN_OPTS=1 for a
 TensorFlow that is imported later, unless the variable is set already: see `zoo.processor.prefer_onednn`.
@@ -18,6 +19,7 @@ from zoo.places.place import Place
 from zoo.registry import ModelInfo, build_model, list_models, load_model, model_info, register_model
 from zoo.runs.trained import Trained, load_trained
 from zoo.training import evaluate, train
+from zoo.use.predict import Prediction, predict
 from zoo.version import __version__
 
 # Here, since every way to TensorFlow through the zoo begins with this file.
@@ -28,6 +30,7 @@ __all__ = [
     "Interrupted",
     "ModelInfo",
     "Place",
+    "Prediction",
     "RequestError",
     "RunError",
     "Trained",
@@ -38,6 +41,7 @@ __all__ = [
     "load_model",
     "load_trained",
     "model_info",
+    "predict",
     "register_model",
     "train",
 ]

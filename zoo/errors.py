@@ -1,10 +1,12 @@
 """What can go wrong, told apart by who can mend it.
 
 A `RequestError` is the user's to mend (exit status 2), a `RunError` is a run that went wrong (1), and
-`Interrupted` is a run that was asked to stop and can go on (128 + signal number).
+`Interrupted` is a run that was asked to stop and can go on (128 + signal number). What stops nothing is a warning.
 """
 
+import contextlib
 import difflib
+import sys
 from collections.abc import Iterable
 
 
@@ -35,10 +37,19 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     Args:
         kind: what the name stands for, as the user would say it: `model`, `optimizer`.
         name: what was asked for.
-        known: what could have been asked for.
+        known: what could have been asked for; an empty name, which stands for a default, is not told.
     """
-    known = sorted(set(known))
+    known = sorted(set(known) - {""})
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
         return RequestError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
     return RequestError(f"unknown {kind} {name!r}; there is {', '.join(known) or 'none'}")
+
+
+def warn(message: str) -> None:
+    """Says what went wrong without stopping anything: one line on standard error."""
+    # A warning that cannot be shown, as where a full disk holds the log, stops no run.
+    with contextlib.suppress(OSError):
+        # On a terminal a line that says what takes long may stand there, see `zoo.waiting`.
+        cleared = "\r\x1b[2K" if sys.stderr.isatty() else ""
+        print(f"{cleared}warning: {message}", file=sys.stderr)

@@ -249,6 +249,12 @@ def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
     return layers
 
 
+def batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
+    """The layers of a model that take statistics of batches in training, each once; those that are frozen do not."""
+    layers = dict.fromkeys(all_layers(model))
+    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
+
+
 def synchronizes(model: keras.Model) -> bool:
     """Whether any batch normalisation of the model reduces across replicas."""
     return any(getattr(layer, "synchronized", False) for layer in all_layers(model))

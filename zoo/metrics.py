@@ -56,6 +56,21 @@ def confusion_matrix(labels: np.ndarray, predicted: np.ndarray, num_classes: int
     return np.bincount(pairs, minlength=num_classes**2).reshape(num_classes, num_classes)
 
 
+def per_class(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Precision, recall and support of each class.
+
+    Args:
+        confusion: counts, see `confusion_matrix`.
+
+    Returns:
+        Which share of the examples that were predicted to be of the class are, float64; which share of its examples
+        were, float64; how many examples it has, int64; (num_classes,) each. A share of no examples is 0.
+    """
+    hits, predicted, support = np.diagonal(confusion), confusion.sum(0), confusion.sum(1)
+    precision, recall = (hits / np.maximum(counts, 1) for counts in (predicted, support))
+    return precision, recall, support.astype(np.int64)
+
+
 def roc_auc(scores: np.ndarray, positive: np.ndarray) -> float:
     """Area under the receiver operating characteristic.
 

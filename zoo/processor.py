@@ -111,8 +111,8 @@ def check_precision(precision: str) -> None:
     needed = order.index(_HALF_PRECISION[precision])
     if order.index(used) < needed <= order.index(most):
         raise RequestError(
-            f"precision is {precision!r} and {MAX_ISA} is {os.environ[MAX_ISA]!r} in the environment; oneDNN computes "
-            f"{precision} from {_HALF_PRECISION[precision]} on; take float32, unset the limit, or set {ONEDNN}=0"
+            f"precision is {precision!r}; oneDNN has it from {_HALF_PRECISION[precision]} on, and {MAX_ISA} is "
+            f"{os.environ[MAX_ISA]!r}; take float32, unset that, or set {ONEDNN}=0"
         )
 
 

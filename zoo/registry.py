@@ -23,17 +23,17 @@ import functools
 import importlib
 import importlib.util
 import inspect
-import numbers
 import pkgutil
 import re
 import sys
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import model_index, processor
+from zoo import frameworks, model_index, processor
+from zoo.build_arguments import checked_classes, checked_shape, plain
 from zoo.errors import RequestError, unknown
 
 if TYPE_CHECKING:
@@ -88,6 +88,7 @@ class ModelInfo:
         # A config file has run and cannot be imported.
         if self._is_registered() or ("_builder" in vars(self) and importlib.util.find_spec(self.module) is None):
             return vars(self)["_builder"]
+        frameworks.import_keras()
         return getattr(importlib.import_module(self.module), self.name)
 
     def _is_registered(self) -> bool:
@@ -182,18 +183,24 @@ def register_variant(net: Builder, *arguments: Any, **facts: Any) -> Callable[[C
 
 def build_model(
     name: str,
-    input_shape: tuple[int, ...] | None = None,
+    input_shape: Iterable[int | None] | None = None,
     num_classes: int | None = None,
     **hyperparameters: Any,
 ) -> "keras.Model":
     """Builds a registered model.
 
+    It is the same model whatever `keras.json` or `keras.config` say of the image format and the float type: images have
+    their channels last. A dtype policy, such as `keras.config.set_dtype_policy("mixed_bfloat16")`, is kept.
+
     Args:
         name: the model's name, one of `list_models()`.
-        input_shape: shape of one example without the batch; default: the model's own.
+        input_shape: shape of one example without the batch, a tuple, a list or a `tf.TensorShape`; default: the
+            model's own. Nets that end in global pooling, and those that give `features`, take None for the height and
+            the width: such a model takes images of every size, from the net's least one on.
         num_classes: number of classes; 0 gives the last features before the classifier; default: the
             model's own.
-        **hyperparameters: what this builder takes beyond that, see `model_info(name).hyperparameters`.
+        **hyperparameters: what this builder takes beyond that, see `model_info(name).hyperparameters`. Numbers and
+            arrays of NumPy are as good as Python's numbers and lists.
 
     Returns:
         An uncompiled `keras.Model`. Logits, distances and what the heads of several outputs give are float32 under
@@ -204,23 +211,17 @@ def build_model(
             `ValueError`.
     """
     info = model_info(name)
+    hyperparameters = plain(hyperparameters)
     for key, value in hyperparameters.items():
         if key not in info.hyperparameters:
             raise unknown(f"hyperparameter of {name}", key, info.hyperparameters)
         if isinstance(info.hyperparameters[key], bool) and not isinstance(value, bool):
             raise RequestError(f"{key} of {name} is {value!r}; it must be true or false")
-    input_shape = info.input_shape if input_shape is None else _checked_shape(input_shape)
-    num_classes = info.num_classes if num_classes is None else num_classes
-    if num_classes is None:
-        return info.builder(input_shape, None, **hyperparameters)
-    if info.num_classes is None and num_classes != 0:
-        raise RequestError(f"num_classes is {num_classes!r}; {name} sorts into no classes: leave it out, or give 0")
-    # Whole numbers of NumPy, such as a label's maximum plus one, are as good as Python's.
-    if not isinstance(num_classes, numbers.Integral) or isinstance(num_classes, bool) or num_classes < 0:
-        raise RequestError(f"num_classes is {num_classes!r}; it must be a whole number, 0 or at least 2")
-    if num_classes == 1:
-        raise RequestError("num_classes is 1; it must be 0, or at least 2: a single class leaves nothing to decide")
-    return info.builder(input_shape, int(num_classes), **hyperparameters)
+    input_shape = info.input_shape if input_shape is None else checked_shape(input_shape)
+    num_classes = info.num_classes if num_classes is None else checked_classes(name, info.num_classes, num_classes)
+    builder = info.builder
+    with frameworks.default_settings():
+        return builder(input_shape, num_classes, **hyperparameters)
 
 
 def list_models(pattern: str = "*", style: str | None = None, task: str | None = None) -> list[str]:
@@ -283,11 +284,13 @@ def load_model(path: str) -> "keras.Model":
     Raises:
         ValueError: there is no such file, or it is no Keras model.
     """
+    frameworks.import_keras()
     import keras
 
     import zoo.layers  # noqa: F401 - registers the layers by which the file names them
 
-    return keras.saving.load_model(path, compile=False, safe_mode=True)
+    with frameworks.default_settings():
+        return keras.saving.load_model(path, compile=False, safe_mode=True)
 
 
 def _add(info: ModelInfo) -> None:
@@ -301,15 +304,6 @@ def _add(info: ModelInfo) -> None:
 def _keyword_only(function: Builder) -> dict[str, Any]:
     parameters = inspect.signature(function).parameters.values()
     return {p.name: p.default for p in parameters if p.kind is p.KEYWORD_ONLY}
-
-
-def _checked_shape(input_shape: Any) -> tuple[int, ...]:
-    shape = tuple(input_shape) if isinstance(input_shape, list | tuple) else ()
-    if not shape or not all(type(size) is int and size > 0 for size in shape):
-        raise RequestError(
-            f"input_shape is {input_shape!r}; it must be a tuple of positive whole numbers, without the batch"
-        )
-    return shape
 
 
 def _discover() -> None:
@@ -349,6 +343,7 @@ def _families() -> list[str]:
 
 
 def _import_families() -> None:
+    frameworks.import_keras()
     for family in _families():
         importlib.import_module(family)
 

@@ -41,7 +41,7 @@ def test_all_that_disagrees_is_named(recorded):
     assert said() == [f"results/tiny/{seed}.json was made with epochs 1, configs/tiny.py has 2" for seed in range(3)]
     recorded.write(BAND)
     (recorded.root / "README.md").write_text("nothing\n")
-    assert said() == ["README.md has no row of configs/tiny.py"]
+    assert said() == ["neither README.md nor docs/reproducing.md has a row of configs/tiny.py"]
     for seed in (1, 2):
         recorded.file(seed).unlink()
     assert said() == ["results/tiny has a record of one seed; a mean and a deviation need at least 2"]
@@ -53,6 +53,20 @@ def test_a_recipe_that_was_not_run_claims_nothing(clone):
     assert clone("--check")[1].splitlines() == [
         "README.md states a band of configs/tiny.py, which is not yet run here",
         "README.md's row of configs/tiny.py lacks the published 0.921",
+    ]
+
+
+def test_a_row_may_stand_on_the_page_of_recipes(clone):
+    row = (clone.root / "README.md").read_text()
+    (clone.root / "README.md").write_text("nothing\n")
+    (clone.root / "docs").mkdir()
+    page = clone.root / "docs" / "reproducing.md"
+    page.write_text(row)
+    assert clone("--check")[0] == 0
+    page.write_text(row.replace("0.921", "0.9200 ± 0.0200"))
+    assert clone("--check")[1].splitlines() == [
+        "docs/reproducing.md states a band of configs/tiny.py, which is not yet run here",
+        "docs/reproducing.md's row of configs/tiny.py lacks the published 0.921",
     ]
 
 

@@ -15,6 +15,7 @@ import zoo
 from zoo.cli import commands, console
 from zoo.cli.commands import command_names, find_command, run_zoo
 from zoo.cli.options import Argument, Option
+from zoo.config import FIELDS
 from zoo.runs.workdir import Workdir
 
 # The keys of inspect --json, in order.
@@ -239,12 +240,28 @@ def test_every_command_says_what_it_does(command):
     status, out, _ = command()
     assert (status, command("--help")[1]) == (0, out)
     for name in command_names():
-        assert re.search(rf"^{name} +[A-Z].*[.:]", out, re.MULTILINE)
+        assert re.search(rf"^{name} +[A-Z]\w+s ", out, re.MULTILINE)
         status, said, err = command(name, "--help")
         assert (status, err) == (0, "")
         assert said.startswith(f"usage: python -m zoo {name}")
         options = re.findall(r"^  --(\w+)", said, re.MULTILINE)
         assert [option.name for option in find_command(name).OPTIONS] == options[: len(find_command(name).OPTIONS)]
+
+
+def test_help_fits_a_narrow_window_and_names_what_flags_may_be(command):
+    assert max(map(len, command()[1].splitlines())) <= 100
+    for name in command_names():
+        said = command(name, "--help")[1]
+        assert max(map(len, said.splitlines())) <= 100, name
+        # What stands at a flag, its further lines included.
+        texts = dict(re.findall(r"^  --(\w+) +(.*(?:\n {29}.*)*)", said, re.MULTILINE))
+        choices = {option.name: option.choices for option in find_command(name).OPTIONS}
+        if name in ("train", "show-data"):
+            choices |= {field.name: field.metadata["choices"] or () for field in FIELDS.values()}
+        assert texts.keys() == choices.keys()
+        for flag, values in choices.items():
+            assert set(values) <= set(re.findall(r"\w+", texts[flag])), flag
+    assert "one of sgd, adam, adamw, rmsprop [adam]" in command("train", "--help")[1]
 
 
 def test_a_command_is_one_file(command, monkeypatch):
@@ -273,6 +290,7 @@ def test_a_command_is_one_file(command, monkeypatch):
         (["inspect", "resnet21"], "unknown model 'resnet21'; did you mean resnet"),
         (["list", "resnet21"], "unknown model 'resnet21'; did you mean resnet"),
         (["list", "zzz*"], "no model fits 'zzz*'"),
+        (["list", "--task=foo"], "unknown task 'foo'; there is classification, multi_output, verification"),
         (["list", "--style=seq"], "unknown style 'seq'"),
         (["list", "--sytle=sequential"], "Unknown command line flag 'sytle'. Did you mean: style ?"),
         (["list", "--nope"], "Unknown command line flag 'nope'; see python -m zoo list --help"),

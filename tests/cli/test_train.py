@@ -1,5 +1,6 @@
 """The driver's command line, as a user meets it."""
 
+import itertools
 import json
 import os
 import re
@@ -30,28 +31,38 @@ def command(tmp_path, data_dir, monkeypatch, capsys):
     return run
 
 
+def only_run():
+    """The folder of the one run there is, relative to the current one."""
+    (folder,) = Path("runs").iterdir()
+    return folder
+
+
 def test_trains_prints_where_things_are_and_does_not_run_twice(command, tmp_path):
     status, out, err = command(*SMALL)
     assert status == 0
-    workdir = tmp_path / "runs" / "mlp_digits-0"
+    workdir = only_run()
+    assert re.fullmatch(r"mlp_digits-[0-9a-f]{6}-0", workdir.name)
     result = json.loads((workdir / "result.json").read_text())
     assert re.search(rf"^test/accuracy +{result['metrics']['test/accuracy']:.4f}$", out, re.MULTILINE)
     assert result["state_sha256"] in out
-    assert "runs/mlp_digits-0" in out
-    assert re.match(r"epoch 1/1  train/loss \d", err)
+    assert str(workdir) in out
+    introduction, epoch = err.splitlines()[:-1], err.splitlines()[-1]
+    assert [line.split()[0] for line in introduction if not line.endswith(" ...")] == [
+        "model", "data", "classes", "images", "steps", "runs", "writes",
+    ]  # fmt: skip
+    assert re.match(r"epoch 1/1  train loss \d", epoch)
     status, again, err = command(*SMALL)
     assert (status, again) == (0, out)
-    assert err == "runs/mlp_digits-0 is finished already\n"
+    assert err == f"{workdir} is finished already\n"
 
 
 def test_evaluate_mode(command):
     _, trained, _ = command(*SMALL)
-    status, out, err = command("--mode=evaluate", "--workdir=runs/mlp_digits-0")
+    workdir = f"--workdir={only_run()}"
+    status, out, err = command("--mode=evaluate", workdir)
     assert (status, err) == (0, "")
     assert out.splitlines()[0].split() == trained.splitlines()[2].split()  # test/loss
-    assert (
-        command("--mode=evaluate", "--workdir=runs/mlp_digits-0", "--eval_split=train[:64]", "--checkpoint=11")[0] == 0
-    )
+    assert command("--mode=evaluate", workdir, "--eval_split=train[:64]", "--checkpoint=11")[0] == 0
 
 
 def test_config_file_and_flags_before_it(command, tmp_path):
@@ -61,7 +72,8 @@ def test_config_file_and_flags_before_it(command, tmp_path):
         "def get_config():\n    return ExperimentConfig(model='mlp', epochs=50, batch_size=256, jit='off')\n"
     )
     assert command("--config=small.py", "--epochs=1", "--seed=3")[0] == 0
-    config = json.loads((tmp_path / "runs" / "small-3" / "config.json").read_text())
+    assert re.fullmatch(r"small-[0-9a-f]{6}-3", only_run().name)
+    config = json.loads((only_run() / "config.json").read_text())
     assert (config["model"], config["epochs"], config["batch_size"], config["seed"]) == ("mlp", 1, 256, 3)
 
 
@@ -71,7 +83,7 @@ def test_help_names_every_flag_with_its_default(command):
     for name in FIELDS:
         assert f"--{name} " in out
     assert "[0.001]" in out
-    assert [line for line in out.splitlines() if line.endswith(":")] == [
+    assert re.findall(r"^\w+:$", out, re.MULTILINE) == [
         "Options:", "Model:", "Data:", "Verification:", "Optimisation:", "Regularisation:", "Devices:", "Run:",
     ]  # fmt: skip
 
@@ -153,15 +165,55 @@ def test_evaluate_takes_the_preprocessing_of_the_run_and_not_that_of_the_config_
         "def get_config():\n    return ExperimentConfig(model='mlp', epochs=1, batch_size=256, jit='off')\n"
     )
     _, trained, _ = command("--config=small.py", "--normalize=unit")
-    _, out, _ = command("--mode=evaluate", "--config=small.py")
+    _, out, _ = command("--mode=evaluate", f"--workdir={only_run()}")
     assert out.splitlines()[0].split() == trained.splitlines()[2].split()  # test/loss
+
+
+def test_evaluate_finds_the_run_of_the_same_flags_or_else_that_of_the_file_as_it_is(command, tmp_path):
+    (tmp_path / "small.py").write_text(
+        "from zoo.config import ExperimentConfig\n"
+        "def get_config():\n    return ExperimentConfig(model='mlp', epochs=1, batch_size=256, jit='off')\n"
+    )
+    _, as_it_is, _ = command("--config=small.py")
+    _, changed, _ = command("--config=small.py", "--optimizer=sgd")
+    losses = [out.splitlines()[2].split() for out in (as_it_is, changed)]
+    assert losses[0] != losses[1]
+    asked = [
+        ["--config=small.py"],
+        ["--config=small.py", "--eval_split=test[:100%]"],
+        ["--config=small.py", "--optimizer=sgd"],
+    ]
+    found = [command("--mode=evaluate", *flags)[1].splitlines()[0].split()[1] for flags in asked]
+    assert found == [losses[0][1], losses[0][1], losses[1][1]]
+
+
+def test_no_command_meets_the_run_of_another_and_each_finds_its_own(command, tmp_path):
+    """A recipe, the same with flags, flags alone, other epochs, another strategy; then all of them once more."""
+    (tmp_path / "mlp_digits.py").write_text(
+        "from zoo.config import ExperimentConfig\n"
+        "def get_config():\n    return ExperimentConfig(model='mlp', epochs=1, batch_size=256, jit='off')\n"
+    )
+    flags = ["--model=mlp", "--epochs=1", "--batch_size=256", "--jit=off"]
+    asked = [["--config=mlp_digits.py"], ["--config=mlp_digits.py", "--optimizer=sgd"], flags, [*flags, "--epochs=2"]]
+    asked += [["--config=mlp_digits.py", "--strategy=mirrored:2"], ["--config=mlp_digits.py", "--seed=1"]]
+    outputs = []
+    for argv in asked:
+        status, out, err = command(*argv)
+        assert (status, "finished already" in err) == (0, False)
+        outputs.append(out)
+    assert len([*Path("runs").iterdir()]) == len(asked)
+    assert {"mlp_digits-0", "mlp_digits-1"} < {*os.listdir("runs")}
+    for argv, out in zip(asked, outputs, strict=True):
+        status, again, err = command(*argv)
+        assert (status, again) == (0, out)
+        assert err.endswith("is finished already\n")
 
 
 def test_another_configs_workdir_is_refused_unharmed(command, tmp_path):
     command(*SMALL)
-    workdir = tmp_path / "runs" / "mlp_digits-0"
+    workdir = only_run()
     before = {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()}
-    status, _, err = command(*SMALL, "--learning_rate=0.5")
+    status, _, err = command(*SMALL, "--learning_rate=0.5", f"--workdir={workdir}")
     assert status == 2
     assert "holds a run with another learning_rate (0.001 there, 0.5 here)" in err
     assert {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()} == before
@@ -169,14 +221,14 @@ def test_another_configs_workdir_is_refused_unharmed(command, tmp_path):
 
 def test_when_every_checkpoint_is_damaged_it_says_so(command, tmp_path):
     command(*SMALL)
-    workdir = tmp_path / "runs" / "mlp_digits-0"
+    workdir = only_run()
     (workdir / "result.json").unlink()
     for file in workdir.rglob("state.npz"):
         file.write_bytes(b"")
     status, _, err = command(*SMALL)
     assert status == 2
     assert err.splitlines()[-1] == (
-        "error: every checkpoint in runs/mlp_digits-0/checkpoints is damaged; remove the folder to start over"
+        f"error: every checkpoint in {workdir}/checkpoints is damaged; remove the folder to start over"
     )
 
 
@@ -200,14 +252,15 @@ def test_in_a_process_of_its_own_it_is_quiet_and_stops_on_ctrl_c(tmp_path, data_
             text=True,
             env=env,
         )
-        lines = [process.stderr.readline() for _ in range(3)]
+        lines = list(itertools.takewhile(lambda line: not line.startswith("writes to"), process.stderr))
         process.send_signal(signal.SIGINT)
         out, rest = process.communicate(timeout=120)
         assert process.returncode == 130
         assert out == ""
         lines += rest.splitlines(keepends=True)
-        going_on = lines.pop(0) if start == 2 else "going on from the checkpoint of step"
-        assert going_on.startswith("going on from the checkpoint of step")
         assert re.match(r"stopped at step \d+ of 4400000, which is saved; the same command goes on\n", lines.pop())
-        others = [line for line in lines if not line.startswith("epoch ")]
+        known = ("model ", "data ", "classes ", "images ", "steps ", "runs on ", "epoch ")
+        others = [line for line in lines if not line.startswith(known) and not line.endswith(" ...\n")]
+        if start == 2:
+            assert others.pop(0).startswith("going on from the checkpoint of step")
         assert others == ["\n", "stopping as soon as the state is saved; once more to stop at once\n"]

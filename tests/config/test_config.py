@@ -1,6 +1,8 @@
 import dataclasses
+import importlib
 import subprocess
 import sys
+import types
 
 import pytest
 from absl import flags
@@ -34,6 +36,8 @@ from zoo.errors import RequestError
         ("keep_checkpoints", 1, "keep_checkpoints is 1; it must be at least 2"),
         ("nesterov", True, "nesterov goes with sgd; optimizer is 'adam'"),
         ("seed", 2**32, "seed is 4294967296; it must be below 4294967296"),
+        # The default, which has no name, is not told.
+        ("class_weights", "even", "unknown class_weights 'even'; there is balanced$"),
         ("jit", "yes", "unknown jit 'yes'; there is auto, off, on"),
     ],
 )
@@ -146,9 +150,68 @@ def test_a_missing_config_file_names_the_nearest(tmp_path):
         configs.load_config(str(tmp_path / "no" / "such.py"))
 
 
+def a_folder_of_configs(folder, seed):
+    """A config that takes a base from a file beside it and a rate from a package there."""
+    (folder / "parts").mkdir(parents=True)
+    (folder / "parts" / "__init__.py").write_text("")
+    (folder / "parts" / "rates.py").write_text(f"RATE = {seed + 1}\n")
+    (folder / "common.py").write_text(
+        f"from zoo.config import ExperimentConfig\ndef base(**fields): return ExperimentConfig(seed={seed}, **fields)\n"
+    )
+    (folder / "json.py").write_text("raise SystemExit('the standard library has this name')\n")
+    (folder / "mine.py").write_text(
+        "import json\nfrom common import base\n"
+        "def get_config():\n"
+        "    from parts.rates import RATE\n"
+        "    return base(learning_rate=float(RATE), epochs=len(json.dumps({})))\n"
+    )
+    return str(folder / "mine.py")
+
+
+def test_a_config_file_may_import_what_lies_beside_it(tmp_path, monkeypatch):
+    """In two folders these may have the same names, and Python knows them no longer than the file runs."""
+    files = {seed: a_folder_of_configs(tmp_path / str(seed), seed) for seed in (3, 5)}
+    own = types.ModuleType("common")
+    monkeypatch.setitem(sys.modules, "common", own)
+    before = dict(sys.modules), list(sys.path), list(sys.meta_path)
+    for _ in range(2):
+        for seed, file in files.items():
+            config = configs.load_config(file)
+            assert (config.seed, config.learning_rate, config.epochs) == (seed, seed + 1, 2)
+    monkeypatch.chdir(tmp_path / "5")
+    assert configs.load_config("mine.py").seed == 5
+    assert (sys.modules, sys.path, sys.meta_path) == before
+    assert sys.modules["common"] is own
+
+
+def test_what_a_config_file_imports_may_be_missing_or_fail(tmp_path):
+    file = a_folder_of_configs(tmp_path / "mine", 3)
+    before = dict(sys.modules), list(sys.meta_path)
+    (tmp_path / "mine" / "common.py").write_text("1 / 0")
+    with pytest.raises(RequestError, match=r"mine\.py failed: ZeroDivisionError: division by zero$"):
+        configs.load_config(file)
+    (tmp_path / "mine" / "common.py").unlink()
+    with pytest.raises(RequestError, match=r"mine\.py failed: ModuleNotFoundError: No module named 'common'$"):
+        configs.load_config(file)
+    assert (sys.modules, sys.meta_path) == before
+
+
+def test_a_module_that_a_program_has_from_there_itself_stays_one(tmp_path, monkeypatch):
+    file = a_folder_of_configs(tmp_path / "mine", 3)
+    monkeypatch.syspath_prepend(tmp_path / "mine")
+    common = importlib.import_module("common")
+    try:
+        assert configs.load_config(file).seed == 3
+        assert sys.modules["common"] is common
+    finally:
+        del sys.modules["common"]
+
+
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
+        ({"warmup_epochs": 2, "epochs": 2}, r"warmup_epochs is 2; it must be below epochs, 2"),
+        ({"warmup_epochs": 3.5, "epochs": 2}, r"warmup_epochs is 3.5; it must be below epochs, 2"),
         ({"augment": "flop:7"}, "unknown augmentation 'flop'; did you mean flip"),
         ({"augment": "pad_crop"}, "augment is 'pad_crop'; pad_crop takes a number of pixels, as pad_crop:4"),
         ({"augment": "random_resized_crop"}, "augment has random_resized_crop, which needs image_size"),

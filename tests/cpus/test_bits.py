@@ -64,7 +64,7 @@ def test_the_imitation_of_the_own_cpu_changes_nothing(other_cpu, tmp_path):
 
 @pytest.mark.parametrize("recipe", ["mlp_digits", "simple_cnn_digits", "lenet5_digits", "resnet20_digits"])
 def test_with_avx2_and_no_xla_the_recipes_for_digits_are_alike_on_all(other_cpu, tmp_path, recipe):
-    flags = (f"--config=configs/{recipe}.py", "--jit=off", "--epochs=1")
+    flags = (f"--config=configs/{recipe}.py", "--jit=off", "--epochs=1", "--warmup_epochs=0")
     ends = {
         name: trained(tmp_path / name, *flags, LD_PRELOAD=str(other_cpu), OTHER_CPU=name, ONEDNN_MAX_CPU_ISA="AVX2")
         for name in ("none", "epyc", "laptop")

@@ -29,7 +29,10 @@ def keys(indices=INDICES, epoch=2):
 
 def train(batches, indices=INDICES, offsets=None, epoch=2):
     offsets = np.arange(len(indices)) if offsets is None else offsets
-    batch = batches.train(tf.constant(indices, tf.int64), keys(indices, epoch), tf.constant(offsets, tf.int64))
+    batch_keys = tf.zeros(len(indices), tf.uint64)
+    batch = batches.train(
+        tf.constant(indices, tf.int64), keys(indices, epoch), tf.constant(offsets, tf.int64), batch_keys
+    )
     return {name: value.numpy() for name, value in batch.items()}
 
 

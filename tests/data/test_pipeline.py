@@ -44,7 +44,8 @@ def batches_of(kind):
     return singles(AUGMENTATION if kind == "singles" else f"{AUGMENTATION},{kind}:0.5")
 
 
-KINDS = ["singles", "pairs", "triplets", "mixup", "cutmix"]
+BOTH = "mixup:0.5,cutmix"
+KINDS = ["singles", "pairs", "triplets", "mixup", "cutmix", BOTH]
 
 
 def steps(batches, longest=4, total=18, interval=6, first_step=0, replicas=1, seed=3, threads=None):
@@ -94,7 +95,7 @@ def assert_same(one, other):
 
 
 @pytest.mark.parametrize("replicas", [1, 2])
-@pytest.mark.parametrize("kind", mostly_slow(KINDS, quick=["singles", "mixup"]))
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, quick=["singles", BOTH]))
 def test_large_images_come_in_pieces_and_are_the_same(monkeypatch, kind, replicas):
     monkeypatch.setattr(pipeline, "MAX_PIECE_SIZE", 1)
     batches = batches_of(kind)
@@ -119,7 +120,7 @@ def test_every_epoch_is_another_permutation():
     assert not np.array_equal(epochs[1], epochs[2])
 
 
-@pytest.mark.parametrize("kind", mostly_slow(KINDS, quick=[kind for kind in KINDS if kind != "mixup"]))
+@pytest.mark.parametrize("kind", mostly_slow(KINDS, quick=[kind for kind in KINDS if kind != "cutmix"]))
 def test_the_kinds_hold_what_they_should(kind):
     image = ((BATCH, *SHAPE), "uint8")
     expected = {
@@ -166,7 +167,7 @@ def test_neither_replicas_nor_threads_matter(kind, replicas, threads):
 
 @pytest.mark.parametrize(
     ("kind", "replicas", "threads"),
-    [("singles", 4, 2), ("pairs", 4, 1), ("triplets", 2, 2), ("cutmix", 2, 1)],
+    [("singles", 4, 2), ("pairs", 4, 1), ("triplets", 2, 2), ("cutmix", 2, 1), (BOTH, 4, 2)],
 )
 def test_nothing_but_the_step_matters(kind, replicas, threads):
     """All at once: other replicas, threads and blocks, and a start in the middle of a block."""
@@ -210,6 +211,23 @@ def test_images_are_augmented_by_seed_epoch_and_index():
     keys = randomness.example_keys(3, tf.fill([BATCH], tf.constant(1, tf.int64)), batch["label"])
     pixels = tf.constant(SOURCE.arrays["image"][batch["label"]])
     np.testing.assert_array_equal(batch["image"], augment.make_augmentation(AUGMENTATION)(pixels, keys))
+
+
+def test_of_mixup_and_cutmix_each_batch_takes_one():
+    """What it takes does what it does alone at its place in the text."""
+    other_order = steps(batches_of("cutmix:0.5,mixup"))
+    mixed_up = []
+    for number, batch in enumerate(plainly(BOTH)):
+        is_mixup = np.array_equal(batch["image"], plainly("mixup")[number]["image"])
+        assert is_mixup == np.array_equal(other_order[number]["image"], plainly("cutmix")[number]["image"])
+        cut = batch if not is_mixup else other_order[number]
+        own = plainly("singles")[number]["image"]
+        neighbours = own[np.arange(BATCH) ^ 1]
+        assert ((cut["image"] == own) | (cut["image"] == neighbours)).all()
+        assert not np.array_equal(cut["own_share"], plainly("mixup")[number]["own_share"])
+        mixed_up.append(is_mixup)
+    # 18 batches: all alike would be a chance of one in a hundred thousand.
+    assert 0 < sum(mixed_up) < len(mixed_up)
 
 
 def test_half_of_the_pairs_of_every_batch_are_alike():

@@ -59,7 +59,7 @@ def test_fewer_are_refused_and_nothing_is_touched(start, workdir, capsys):
     assert start(workdir, "--epochs=1") == 2
     errors = capsys.readouterr().err
     assert errors.startswith("error: epochs is 1; the run in workdir")
-    assert "has 2, and more can be added but none taken away" in errors
+    assert "has 2, and none can be taken away" in errors
     assert errors.count("\n") == 1
     assert {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()} == before
 
@@ -78,7 +78,7 @@ def test_a_refusal_after_the_folder_was_opened_touches_nothing_either(start, wor
 def test_without_its_last_checkpoint_it_cannot_go_on(start, workdir, capsys):
     shutil.rmtree(workdir / "checkpoints" / "step-00000011")
     assert start(workdir, "--epochs=2") == 2
-    assert "cannot go on from its end, since its checkpoint of step 11 is gone" in capsys.readouterr().err
+    assert "cannot go on from its end, its checkpoint of step 11 is gone" in capsys.readouterr().err
 
 
 def test_more_epochs_and_another_field_are_another_run(start, workdir, capsys):

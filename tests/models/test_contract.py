@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 import weightless
+from weightless import ONE_OF_EACH, slow_unless
 
 import zoo
 from zoo.analysis.nets import complexity, graph
@@ -23,11 +24,6 @@ from zoo.training.engines.tensorflow import Engine
 NAMES = zoo.list_models()
 INFOS = {name: zoo.model_info(name) for name in NAMES}
 LARGE = {name for name, info in INFOS.items() if info.parameters > 20e6 or max(info.input_shape) >= 224}
-# The smallest of each family; the others are the same code with other numbers.
-ONE_OF_EACH = {
-    min((info.parameters, name) for name, info in INFOS.items() if info.family == family)[1]
-    for family in {info.family for info in INFOS.values()}
-}
 CLASSIFIERS = [name for name in NAMES if INFOS[name].task == "classification"]
 
 # Trainable parameters, and all of them with the statistics of batch norm. Sources: He et al. 2015, LeCun et al. 1998,
@@ -143,10 +139,6 @@ LEAST = STRIDE_IS_LEAST | RIM_IS_LEAST
 NO_LEAST = {"mlp", "multi_input", "multi_output", "siamese"}
 # Their unpadded convolutions and poolings take off the rim.
 LOSES_THE_RIM = {"lenet", "alexnet", "all_cnn", "inception_v3", "inception_v4", "inception_resnet_v2", "xception"}
-
-
-def slow_unless(names, quick):
-    return [pytest.param(name, marks=() if name in quick else pytest.mark.slow) for name in names]
 
 
 def variants_slow_unless(variants, quick):

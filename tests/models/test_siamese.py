@@ -263,7 +263,7 @@ def two_headed(monkeypatch):
         ({"tower": "triplet"}, "tower is 'triplet', a model for verification; it must be a classifier of one input"),
         ({"tower": "multi_output"}, "tower is 'multi_output', a model for multi_output; it must be a classifier"),
         ({"tower": "multi_input"}, r"tower is 'multi_input' with tower_args \{\}, of 2 inputs .* of one input"),
-        ({"tower": "two_headed"}, "tower is 'two_headed' with .* and 2 outputs .*; it must be a classifier of one"),
+        ({"tower": "two_headed"}, "tower 'two_headed' with .* and 2 outputs .*; it must be a classifier of one"),
         ({"tower_args": {"features": True}}, "tower is 'simple_cnn' with tower_args .* and 2 outputs"),
         ({"tower_args": {"features": True, "filters": [4]}}, "whose features are one vector"),
         ({"tower_args": [3]}, r"tower_args is \[3\]; it must be a dictionary, hyperparameters of simple_cnn"),

@@ -55,6 +55,7 @@ class Brightness:
     name = "brightness"
     mixes_images = False
     labels = (Label("brightness", 0),)
+    warnings = ()
     # Of the objective, which this one is itself.
     metric_names = ("off",)
     answer_types = types.MappingProxyType({"loss": "float32", "bright": "float32"})

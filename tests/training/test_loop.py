@@ -109,6 +109,7 @@ def test_the_answers_to_the_evaluation_split_are_left_behind(finished, data_dir)
     labels = load_source("digits", "test", data_dir).column("label")
     with np.load(workdir / "evaluation.npz", allow_pickle=False) as answers:
         np.testing.assert_array_equal(answers["label"], labels)
+        np.testing.assert_array_equal(answers["example"], np.arange(360))
         right = answers["predicted"] == labels
         assert right.mean() == pytest.approx(result["metrics"]["test/accuracy"])
     head, *table = [line.split(",") for line in (workdir / "confusion_label.csv").read_text().splitlines()]

@@ -1,16 +1,12 @@
-import errno
-import io
 import json
 import os
 import shutil
-import sys
 import time
 
-import pytest
 from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
 
 from zoo.training import writers
-from zoo.training.writers import Console, JsonLines, TensorBoard
+from zoo.training.writers import JsonLines, TensorBoard
 
 ROW = {"step": 44, "epoch": 1.0, "split": "train", "loss": 0.5, "accuracy": 0.25, "images_per_second": 1234.5}
 EVALUATION = {"step": 44, "epoch": 1.0, "split": "test", "loss": 0.75, "accuracy": 0.125}
@@ -83,110 +79,3 @@ def test_events_whose_folder_is_removed(tmp_path):
     shutil.rmtree(tmp_path / "tensorboard")
     writer.write(ROW)
     writer.close()
-
-
-class Gone(io.StringIO):
-    def write(self, text):
-        raise BrokenPipeError
-
-
-class Full(io.StringIO):
-    def write(self, text):
-        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-
-
-@pytest.mark.parametrize("stream", [Gone, Full])
-def test_lines_that_nobody_can_read_do_not_stop_the_run(monkeypatch, stream):
-    assert shown(monkeypatch, stream()) == ""
-
-
-class Terminal(io.StringIO):
-    def isatty(self):
-        return True
-
-
-def shown(monkeypatch, stream):
-    monkeypatch.setattr(sys, "stderr", stream)
-    console = Console(0, 88, 32, 2)
-    console.advance(44, 1)
-    console.write(ROW)
-    console.write(EVALUATION)
-    console.advance(44, 2)
-    console.close()
-    return stream.getvalue()
-
-
-def test_plain_lines_where_there_is_no_terminal(monkeypatch):
-    line = (
-        "epoch 1/2  train/loss 0.5000  train/accuracy 0.2500  test/loss 0.7500  test/accuracy 0.1250  1,234 images/s\n"
-    )
-    assert shown(monkeypatch, io.StringIO()) == line
-
-
-@pytest.mark.parametrize("part", ["epoch 2/2", "100%", "train/loss 0.5000", "test/accuracy 0.1250", "left"])
-def test_a_bar_on_a_terminal(monkeypatch, part):
-    monkeypatch.setenv("COLUMNS", "200")
-    assert part in shown(monkeypatch, Terminal())
-
-
-def test_a_line_now_and_then_where_there_is_no_terminal(monkeypatch):
-    stream, seconds = io.StringIO(), [100.0]
-    monkeypatch.setattr(sys, "stderr", stream)
-    # Half of the run is done before.
-    console = Console(44, 88, 32, 2, clock=lambda: seconds[0])
-    for _ in range(4):
-        seconds[0] += 16
-        console.advance(2, 2)
-    console.close()
-    lines = [
-        f"epoch 2/2  step {step} of 88  4 images/s  {left} left\n" for step, left in ((48, "0:05:20"), (52, "0:04:48"))
-    ]
-    assert stream.getvalue() == "".join(lines)
-
-
-def of_four_epochs(monkeypatch):
-    """A console of four epochs of two blocks of 10 steps of 32 images, its clock, and what it said."""
-    stream, seconds = io.StringIO(), [0.0]
-    monkeypatch.setattr(sys, "stderr", stream)
-    return Console(0, 80, 32, 4, clock=lambda: seconds[0]), seconds, lambda: stream.getvalue().splitlines()
-
-
-def test_time_left_is_without_the_first_block_and_with_the_evaluations(monkeypatch):
-    console, seconds, lines = of_four_epochs(monkeypatch)
-    seconds[0] = 1000.0  # compiling
-    console.advance(10, 1)
-    # An epoch: 20 s of training, of which 10 belong to the first block here, and 30 s of evaluation.
-    seconds[0] += 10
-    console.advance(10, 1)
-    seconds[0] += 30
-    console.write({**EVALUATION, "epoch": 1})
-    for _ in range(2):
-        seconds[0] += 10
-        console.advance(10, 2)
-    seconds[0] += 30
-    console.write({**EVALUATION, "epoch": 2})
-    first, *evaluated = [line.split("  ") for line in lines()]
-    assert first == ["epoch 1/4", "step 10 of 80"]
-    # 40 s for 10 steps, 60 steps to come; then 90 s for 30 steps, 40 to come.
-    assert [line[-1] for line in evaluated] == ["0:04:00 left", "0:02:00 left"]
-
-
-def test_a_long_evaluation_is_not_silent(monkeypatch):
-    console, seconds, lines = of_four_epochs(monkeypatch)
-    console.advance(10, 1)
-    for done in range(1000, 6000, 1000):
-        seconds[0] += 16
-        console.evaluating(done, 10_000)
-    console.close()
-    assert lines() == [f"evaluating, {done} of 10,000 examples" for done in ("2,000", "4,000")]
-
-
-def test_a_long_evaluation_shows_in_the_bar(monkeypatch):
-    stream, seconds = Terminal(), [0.0]
-    monkeypatch.setattr(sys, "stderr", stream)
-    console = Console(0, 80, 32, 4, clock=lambda: seconds[0])
-    console.advance(10, 1)
-    seconds[0] += 31
-    console.evaluating(1000, 10_000)
-    console.close()
-    assert "evaluating, 1,000 of 10,000 examples" in stream.getvalue()

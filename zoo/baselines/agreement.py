@@ -3,7 +3,7 @@
 import dataclasses
 import re
 import textwrap
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from zoo.baselines import recipes
@@ -27,6 +27,8 @@ from zoo.errors import RequestError
 from zoo.runs import provenance
 from zoo.runs.files import write_atomically
 
+# Where the tables of recipes stand: of those that were run, and of the others.
+PAGES = ("README.md", "docs/reproducing.md")
 _WIDTH = 120
 _MEASURED = re.compile(r"(?:^Measured: .*\n(?: .*\n)*)+", re.MULTILINE)
 _TIME = re.compile(r"^Time: .*\n(?: .*\n)*", re.MULTILINE)
@@ -159,13 +161,14 @@ def _lines(key: str, text: str) -> str:
 
 def disagreements(names: list[str]) -> list[str]:
     """Where configs, records and README do not say the same, a line each; reads files and runs nothing."""
-    readme = (recipes.ROOT / "README.md").read_text(encoding="utf-8")
+    paths = {page: recipes.ROOT / page for page in PAGES}
+    texts = {page: path.read_text(encoding="utf-8") for page, path in paths.items() if path.is_file()}
     lines = []
     for name in names:
         try:
             recipe, records = read_recipe(name), read_records(name)
             check_records(recipe, records)
-            lines += [*_against_records(recipe, records), *_against_readme(recipe, records, readme)]
+            lines += [*_against_records(recipe, records), *_against_pages(recipe, records, texts)]
         except RequestError as error:
             lines.append(str(error))
     lost = [name for name in recorded_recipes() if not (recipes.CONFIGS / f"{name}.py").exists()]
@@ -206,21 +209,23 @@ def _quoted(texts: Sequence[str]) -> str:
     return " and ".join(f"'{text}'" for text in texts)
 
 
-def _against_readme(recipe: Recipe, records: list[dict[str, Any]], readme: str) -> Iterator[str]:
-    row = re.search(rf"^\| *\[?`?configs/{re.escape(recipe.name)}\.py\b.*$", readme, re.MULTILINE)
+def _against_pages(recipe: Recipe, records: list[dict[str, Any]], texts: Mapping[str, str]) -> Iterator[str]:
+    """Where the recipe's row in a table of `PAGES` says something else."""
+    pattern = re.compile(rf"^\| *\[?`?configs/{re.escape(recipe.name)}\.py\b.*$", re.MULTILINE)
+    page, row = next(((page, row) for page, text in texts.items() if (row := pattern.search(text))), ("", None))
     if row is None:
-        yield f"README.md has no row of configs/{recipe.name}.py"
+        yield f"neither {' nor '.join(PAGES)} has a row of configs/{recipe.name}.py"
         return
     said = " ".join(row[0].replace("±", "+-").split())
     if records:
         for metric, band in bands_of(records, metrics_of(recipe, records)).items():
             if figure(band) not in said:
-                yield f"results/{recipe.name} gives {metric} {figure(band)}, README.md's row has other figures"
+                yield f"results/{recipe.name} gives {metric} {figure(band)}, {page}'s row has other figures"
         if f"| {seconds_text(records)} |" not in said:
-            yield f"results/{recipe.name} gives the time {seconds_text(records)}, README.md's row has another one"
+            yield f"results/{recipe.name} gives the time {seconds_text(records)}, {page}'s row has another one"
         return
     if "+-" in said:
-        yield f"README.md states a band of configs/{recipe.name}.py, which is {recipes.NOT_RUN}"
+        yield f"{page} states a band of configs/{recipe.name}.py, which is {recipes.NOT_RUN}"
     published = recipe.published_figures.values()
     if published and not any(value in said for value in published):
-        yield f"README.md's row of configs/{recipe.name}.py lacks the published {next(iter(published))}"
+        yield f"{page}'s row of configs/{recipe.name}.py lacks the published {next(iter(published))}"

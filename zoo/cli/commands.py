@@ -48,7 +48,8 @@ def run_zoo(argv: Sequence[str]) -> None:
         raise unknown("command", argv[0], command_names())
     lines = [(name, find_command(name).__doc__.partition("\n")[0]) for name in command_names()]
     print("usage: python -m zoo COMMAND [ARGUMENT ...] [--flag=value ...]\n")
-    options.print_table(lines)
+    column = 2 + max(len(name) for name, _ in lines)
+    print("\n".join(options.described(lines, column)))
     print("\npython -m zoo COMMAND --help says more of one.")
 
 

@@ -5,11 +5,11 @@ import errno
 import gc
 import os
 import sys
-import tempfile
 from collections.abc import Callable, Iterator
 
-from zoo import processor
+from zoo import frameworks
 from zoo.errors import Interrupted, RequestError, RunError
+from zoo.waiting import said_if_slow
 
 DONE, FAILED, WRONG_REQUEST = 0, 1, 2
 STOPPED_BY_KEYBOARD = 130
@@ -48,25 +48,19 @@ def run(main: Callable[[list[str]], None], argv: list[str]) -> int:
 
 
 def import_tensorflow() -> None:
-    """Imports TensorFlow without the lines that its libraries write to standard error on a machine without GPU.
+    """Imports TensorFlow and Keras as `zoo.frameworks.import_keras` does, and saves a second.
 
-    They come from C++ before any log level applies, so the file descriptor is what must be turned away. If the
-    import fails they are shown after all.
-
-    A second is saved too: Keras takes scikit-learn and pyplot along wherever they are installed, for wrappers and
-    galleries that no command has a use for, and the garbage collector finds nothing in a million new objects.
+    Keras takes scikit-learn and pyplot along wherever they are installed, for wrappers and galleries that no command
+    has a use for, and the garbage collector finds nothing in a million new objects.
 
     Raises:
-        RequestError: the environment has a value for TensorFlow that it would pass over.
+        RequestError: as `import_keras` does.
     """
-    processor.check_environment()
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Otherwise TensorFlow takes all memory of every GPU at its first operation, even of `inspect`.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    with _stderr_held_back(), _hidden("sklearn", "matplotlib"), _uncollected():
-        import tensorflow as tf
-
-        tf.config.list_physical_devices()
+    with said_if_slow("importing TensorFlow"), _hidden("sklearn", "matplotlib"), _uncollected():
+        frameworks.import_keras()
 
 
 @contextlib.contextmanager
@@ -93,23 +87,6 @@ def _uncollected() -> Iterator[None]:
         gc.freeze()
         if collects:
             gc.enable()
-
-
-@contextlib.contextmanager
-def _stderr_held_back() -> Iterator[None]:
-    sys.stderr.flush()
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as held:
-        os.dup2(held.fileno(), 2)
-        try:
-            yield
-        except BaseException:
-            held.seek(0)
-            os.write(saved, held.read())
-            raise
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
 
 
 def _drop_output() -> None:

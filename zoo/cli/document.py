@@ -1,4 +1,4 @@
-"""Writes docs/models, the README's tables and the index of models from what they are of."""
+"""Writes docs/models, the tables of README and docs/, and the index of models from what they are of."""
 
 from types import SimpleNamespace
 
@@ -17,7 +17,7 @@ def main(options: SimpleNamespace) -> None:
 
     if options.check:
         stale = cards.stale()
-        print("\n".join(stale or ["cards and README are up to date"]))
+        print("\n".join(stale or ["cards, pages and README are up to date"]))
         if stale:
             raise RunError("these files are not up to date; python -m zoo document writes them")
         return

@@ -8,7 +8,8 @@ from typing import Any
 from zoo import registry
 from zoo.cli import console
 from zoo.cli.options import Argument, Option, print_table
-from zoo.errors import RequestError
+from zoo.errors import RequestError, unknown
+from zoo.tasks.known import task_names
 
 NAME_HELP = "a model of the zoo, a .keras file, or module:function (called without arguments, gives a model)"
 ARGUMENTS = (Argument("pattern", f"such as 'resnet*', in quotes; or {NAME_HELP}", default="*"),)
@@ -21,6 +22,8 @@ OPTIONS = (
 
 def main(options: SimpleNamespace) -> None:
     """Prints them."""
+    if options.task not in (None, *task_names()):
+        raise unknown("task", options.task, task_names())
     models = [counted(options.pattern)] if registry.is_users_own(options.pattern) else known(options.pattern)
     models = [
         model for model in models if options.style in (None, model["style"]) and options.task in (None, model["task"])

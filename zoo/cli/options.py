@@ -5,7 +5,9 @@ What stands beside flags are the command's arguments. `--help` shows all of them
 
 import dataclasses
 import math
+import re
 import sys
+import textwrap
 from collections.abc import Sequence
 from types import ModuleType, SimpleNamespace
 from typing import Any
@@ -56,6 +58,8 @@ class Option:
             raise RequestError(f"{self.name} is {value}; it must be at least {self.least:g}")
 
 
+# Of the lines of help.
+WIDTH = 100
 # The default of an argument that has none.
 REQUIRED = object()
 
@@ -154,24 +158,47 @@ def _arguments(arguments: Sequence[Argument], program: str, given: list[str]) ->
 
 
 def help_text(command: ModuleType, program: str) -> str:
-    """The docstring, every argument, and every flag with its default, in groups."""
+    """The docstring, every argument, and every flag with its choices and its default, in groups; lines of WIDTH."""
     usage = " ".join(["usage:", program, *(argument.usage for argument in command.ARGUMENTS), "[--flag=value ...]"])
-    lines = [usage, "", command.__doc__.strip()]
+    lines = [usage]
+    for paragraph in command.__doc__.strip().split("\n\n"):
+        lines += ["", *textwrap.wrap(paragraph, WIDTH, break_on_hyphens=False)]
     if command.ARGUMENTS:
-        lines += ["", "Arguments:", *(f"  {argument.name:<26} {argument.help}" for argument in command.ARGUMENTS)]
-    lines += ["", "Options:", *(_line(option.name, option.help, option.default) for option in command.OPTIONS)]
+        lines += ["", "Arguments:", *_described([(argument.name, argument.help) for argument in command.ARGUMENTS])]
+    lines += ["", "Options:", *_described([_flag(option, option.help, option.choices) for option in command.OPTIONS])]
     if CONFIG in command.OPTIONS:
-        for name, field in FIELDS.items():
+        for field in FIELDS.values():
             if field.metadata["group"]:
                 lines += ["", f"{field.metadata['group']}:"]
-            default = None if field.default is dataclasses.MISSING else field.default
-            lines.append(_line(name, field.metadata["help"], default))
+            lines += _described([_flag(field, field.metadata["help"], field.metadata["choices"] or ())])
     return "\n".join(lines)
 
 
-def _line(name: str, text: str, default: Any) -> str:
-    shown = f" [{default}]" if default not in ("", {}, None) else ""
-    return f"  --{name:<24} {text}{shown}"
+def _flag(flag: Option | dataclasses.Field, text: str, choices: Sequence[str]) -> tuple[str, str]:
+    """A flag as it is written, and what it says of itself, with what it may be where the text does not say so."""
+    if not set(choices) <= set(re.findall(r"\w+", text)):
+        text += f"; one of {', '.join(choices)}"
+    shown = "" if flag.default in ("", None, dataclasses.MISSING) else f" [{flag.default}]"
+    return f"--{flag.name}", f"{text}{shown}"
+
+
+def _described(rows: Sequence[tuple[str, str]]) -> list[str]:
+    """Lines with a name at the left and its text beside it."""
+    return described([(f"  {name}", text) for name, text in rows], column=29)
+
+
+def described(rows: Sequence[tuple[str, str]], column: int) -> list[str]:
+    """Lines of at most WIDTH columns: names at the left, and beside each its text, in as many lines as it needs.
+
+    Args:
+        rows: names and texts.
+        column: where the texts begin; no name is as long.
+    """
+    lines = []
+    for name, text in rows:
+        parts = textwrap.wrap(text, WIDTH - column, break_long_words=False, break_on_hyphens=False)
+        lines += [f"{beside:<{column}}{part}" for beside, part in zip([name, *[""] * len(parts)], parts, strict=False)]
+    return lines
 
 
 def print_table(rows: Sequence[Sequence[str]], right: Sequence[int] = ()) -> None:

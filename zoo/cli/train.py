@@ -4,6 +4,8 @@ Every field of the config is a flag too; a flag goes before the config file, the
 With no flags at all it trains simple_cnn on digits.
 """
 
+import dataclasses
+import shlex
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -11,17 +13,25 @@ from typing import Any
 
 from zoo.cli import console
 from zoo.cli.options import CONFIG, DATA_DIR, MEMORY_GIB, Option, config_of, print_table
-from zoo.config import ExperimentConfig
+from zoo.config import ExperimentConfig, load_config
 from zoo.errors import RequestError
 from zoo.places.joining import refused_together
 from zoo.places.place import Place
 from zoo.runs.workdir import Workdir, default_workdir
+from zoo.tasks.known import task_name
 
+# So many classes are shown at the end; of more the worst ones.
+MOST_CLASSES, WORST_CLASSES = 20, 10
 MODES = ("train_and_evaluate", "evaluate")
 ARGUMENTS = ()
 OPTIONS = (
     CONFIG,
-    Option("workdir", "", "folder of the run; default: runs/<config name>-<seed>"),
+    Option(
+        "workdir",
+        "",
+        "folder of the run; default: runs/<config name>-<seed>; with flags that change the run, "
+        "runs/<config name>-<digest of the config>-<seed>",
+    ),
     DATA_DIR,
     MEMORY_GIB,
     Option(
@@ -64,7 +74,7 @@ def train(options: SimpleNamespace) -> None:
         raise RequestError("--checkpoint goes with --mode=evaluate; a run always goes on from its newest checkpoint")
     place = place_of(options)
     config = config_of(options)
-    workdir = options.workdir or default_workdir(config, Path(options.config).stem)
+    workdir = options.workdir or default_workdir(config, options.config, place.name)
     profile_steps = steps_to_profile(options.profile_steps)
     folder = Workdir(workdir)
     prepare_to_tell(place)
@@ -81,6 +91,8 @@ def train(options: SimpleNamespace) -> None:
         print(f"{workdir} is finished already", file=sys.stderr)
     if place.is_chief:
         print_table(list(result_rows(result, config, workdir).items()))
+        print_classes(workdir)
+        print_next(config, workdir)
 
 
 def result_rows(result: dict[str, Any], config: ExperimentConfig, workdir: str) -> dict[str, str]:
@@ -101,16 +113,43 @@ def result_rows(result: dict[str, Any], config: ExperimentConfig, workdir: str) 
     }
 
 
+def print_classes(workdir: str) -> None:
+    """Precision, recall and number of examples of each class, of many classes those with the lowest recall."""
+    from zoo.metrics import per_class
+    from zoo.runs.answers import read_confusions
+
+    for label, (names, counts) in read_confusions(Path(workdir)).items():
+        precision, recall, support = per_class(counts)
+        shown = range(len(names))
+        if len(names) > MOST_CLASSES:
+            shown = sorted(shown, key=lambda number: (support[number] == 0, recall[number]))[:WORST_CLASSES]
+        of = f" ({WORST_CLASSES} of {len(names)} with the lowest recall)" if len(shown) < len(names) else ""
+        print()
+        rows = [(names[i], f"{precision[i]:.4f}", f"{recall[i]:.4f}", f"{support[i]:,}") for i in shown]
+        print_table([(f"{label}{of}", "precision", "recall", "examples"), *rows], right=(1, 2, 3))
+
+
+def print_next(config: ExperimentConfig, workdir: str) -> None:
+    """What is useful to do with a run."""
+    folder = shlex.quote(workdir)
+    rows = [
+        (f"python -m zoo report {folder}", "a page of its curves, confusions and mistakes"),
+        (f"python -m zoo compare {folder} RUN", "side by side with another run"),
+    ]
+    if config.dataset.startswith("folder:") and task_name(config) == "classification" and not config.condition:
+        rows.append((f'zoo.predict("{workdir}", "new.jpg")', "what it says of another image, from Python"))
+    print()
+    print_table(rows)
+
+
 def evaluate(options: SimpleNamespace) -> None:
     """Evaluates a checkpoint; the config is the one the workdir was trained with, and flags go before it."""
-    workdir = options.workdir
-    if options.config and not workdir:
-        workdir = default_workdir(config_of(options), Path(options.config).stem)
-    if not workdir:
+    if not (options.workdir or options.config):
         raise RequestError("--mode=evaluate needs --workdir")
     if options.checkpoint not in ("", "best") and not options.checkpoint.isdecimal():
         raise RequestError(f"checkpoint is {options.checkpoint!r}; it must be a step, or best")
     place = place_of(options)
+    workdir = options.workdir or workdir_to_evaluate(options, place)
     prepare_to_tell(place)
     with refused_together(place):
         recorded = Workdir(workdir).recorded_config()
@@ -128,6 +167,16 @@ def evaluate(options: SimpleNamespace) -> None:
     )
     if place.is_chief:
         print_table(list({**shown(result["metrics"]), "step": str(result["step"])}.items()))
+
+
+def workdir_to_evaluate(options: SimpleNamespace, place: Place) -> str:
+    """The default folder of the run that was trained with these flags, or else of the config file as it is."""
+    config = config_of(options)
+    trained_so = default_workdir(config, options.config, place.name)
+    if Workdir(trained_so).config() is not None:
+        return trained_so
+    as_it_is = dataclasses.replace(load_config(options.config), seed=config.seed)
+    return default_workdir(as_it_is, options.config)
 
 
 def place_of(options: SimpleNamespace) -> Place:

@@ -11,7 +11,7 @@ from zoo.errors import RequestError, unknown
 
 # Cuts a part of stored images out and brings it to one size.
 CROP = "random_resized_crop"
-# Mix finished images with their neighbours.
+# Mix finished images with their neighbours; of both, each batch takes one.
 MIXING = ("mixup", "cutmix")
 # Of RandAugment: how many operations there are, and the largest magnitude (Cubuk et al. 2019, arXiv:1909.13719).
 RANDAUGMENT_OPERATIONS, RANDAUGMENT_MAGNITUDE = 14, 10
@@ -103,9 +103,12 @@ def parse_augmentations(text: str) -> list[tuple[str, tuple[float, ...]]]:
         if name == CROP and place:
             raise RequestError(f"augment is {text!r}; {name} must stand first, it makes the images one size")
         mixed = [other for other, _ in result if other in MIXING]
-        if mixed and name in MIXING:
-            raise RequestError(f"augment is {text!r}; take one of {mixed[0]} and {name}")
-        if mixed:
+        if mixed and name not in MIXING:
             raise RequestError(f"augment is {text!r}; {mixed[0]} must stand last, it mixes finished images")
         result.append((name, numbers))
     return result
+
+
+def written_augmentations() -> dict[str, str]:
+    """Every augmentation as it is written, with strengths that it may have, and what these are in words."""
+    return {kind.example.format(name): kind.says for name, kind in _STRENGTHS.items()}

@@ -98,7 +98,8 @@ class ExperimentConfig:
     augment: str = _option(
         "",
         "augmentations of training images, in order, such as pad_crop:4,flip,cutout:8; also random_resized_crop:AREA, "
-        "random_erasing:P, color_jitter:S, affine:DEGREES:SCALE:SHEAR:SHIFT, randaugment:N:M, mixup:A, cutmix:A",
+        "random_erasing:P, color_jitter:S, affine:DEGREES:SCALE:SHEAR:SHIFT, randaugment:N:M, mixup:A, cutmix:A; of "
+        "mixup and cutmix together each batch takes one",
     )
     skip_corrupt_images: bool = _option(False, "leave out images that cannot be decoded; they are counted")
 
@@ -137,12 +138,24 @@ class ExperimentConfig:
         least=0,
         below=1,
     )
+    recompute_batch_norm: int = _option(
+        0,
+        "training batches over which the statistics of batch normalisation are taken anew before each evaluation, for "
+        "runs too short for moving ones; 0: the moving ones",
+        least=0,
+    )
 
     # Regularisation.
     l2: float = _option(0.0, "adds l2 * w to the gradient, as in the SGD papers", least=0, group="Regularisation")
     weight_decay: float = _option(0.0, "decoupled: takes learning_rate * weight_decay * w from w", least=0)
     decay_all_parameters: bool = _option(False, "l2 and weight_decay also on biases and normalisation parameters")
     label_smoothing: float = _option(0.0, "weight of the uniform distribution in the labels", least=0, below=1)
+    class_weights: str = _option(
+        "",
+        "balanced: in training an example's loss is multiplied by examples / (classes * examples of its class), so "
+        "that rare classes count as much as others; evaluation is not weighted",
+        choices=("", "balanced"),
+    )
 
     # Devices.
     cpu_threads: int = _option(
@@ -199,6 +212,11 @@ class ExperimentConfig:
             raise RequestError(f"epsilon is {self.epsilon}; sgd has none")
         if self.nesterov and self.optimizer != "sgd":
             raise RequestError(f"nesterov goes with sgd; optimizer is {self.optimizer!r}")
+        if self.warmup_epochs >= self.epochs:
+            raise RequestError(
+                f"warmup_epochs is {self.warmup_epochs:g}; it must be below epochs, {self.epochs}: a run that is all "
+                "warm-up never trains at its learning rate"
+            )
         if self.batch_size % self.accumulate_steps:
             raise RequestError(
                 f"accumulate_steps is {self.accumulate_steps}; it must divide the batch_size, {self.batch_size}"

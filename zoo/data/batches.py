@@ -39,13 +39,14 @@ class TrainBatches(Protocol):
     image_names: tuple[str, ...]
     example_size: int
 
-    def train(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> Batch:
+    def train(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor, batch_keys: tf.Tensor) -> Batch:
         """A batch.
 
         Args:
             indices: int64 (n,), of the examples.
             keys: uint64 (n,), one for each example and epoch, see `randomness.example_keys`.
             offsets: int64 (n,), where each example stands in its global batch.
+            batch_keys: uint64 (n,), one for each step, see `randomness.batch_keys`.
 
         Returns:
             Tensors of shape (n, ...).
@@ -125,11 +126,11 @@ class Singles(_Batches):
         self._names = tuple(names)
         self._mixing = augment.make_mixing(transform.augmentation)
 
-    def train(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> Batch:
+    def train(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor, batch_keys: tf.Tensor) -> Batch:
         """See `TrainBatches`."""
         batch = self._named(indices, keys)
         if self._mixing is not None:
-            batch["image"], batch[OWN_SHARE] = self._mixing(tf.cast(batch["image"], tf.float32), keys)
+            batch["image"], batch[OWN_SHARE] = self._mixing(tf.cast(batch["image"], tf.float32), keys, batch_keys)
             # Even positions with the next one, odd ones with the one before.
             neighbours = tf.bitwise.bitwise_xor(tf.range(tf.size(indices)), 1)
             batch |= {MIXED + name: tf.gather(batch[name], neighbours) for name in self._names}
@@ -173,7 +174,7 @@ class Pairs(_Batches):
         super().__init__(source, transform, image_shape)
         self._draw = draw
 
-    def train(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> Batch:
+    def train(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor, batch_keys: tf.Tensor) -> Batch:
         """See `TrainBatches`."""
         chosen, alike = self._chosen(indices, keys, offsets)
         left, right = self._fetch_parts(chosen, [keys, derive(keys, _RIGHT)])
@@ -214,7 +215,7 @@ class TripletBatches(_Batches):
         self._draw = draw
         self._label = label
 
-    def train(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor) -> Batch:
+    def train(self, indices: tf.Tensor, keys: tf.Tensor, offsets: tf.Tensor, batch_keys: tf.Tensor) -> Batch:
         """See `TrainBatches`."""
         parts = self._fetch_parts(self._chosen(indices, keys), [keys, derive(keys, _RIGHT), derive(keys, _THIRD)])
         batch = {name: part["image"] for name, part in zip(self.image_names, parts, strict=True)}

@@ -1,8 +1,8 @@
 """From images as they are stored to uint8 images of one size, `(n, size, size, channels)`.
 
-Stored images are uint8 `(n, height, width, channels)`, or string `(n,)`: the content of JPEG and PNG files, of any
-size each. Of a JPEG only the part that is asked for is decoded. An image gives the same pixels alone and in a batch,
-and a PNG the same as the decoded image.
+Stored images are uint8 `(n, height, width, channels)`, or string `(n,)`: the content of JPEG, PNG, BMP, GIF and WebP
+files, of any size each. Of a JPEG only the part that is asked for is decoded. An image gives the same pixels alone and
+in a batch, and a PNG the same as the decoded image.
 
 How much is averaged: down to half the size the interpolation sees every pixel, so it is used as it is. Below half, a
 JPEG is decoded at a half, a quarter or an eighth of its size, which leaves out the waves that the smaller image could
@@ -12,7 +12,11 @@ included).
 
 JPEG: grey, colour or CMYK, decoded as TensorFlow does it by default, so that pixels are those of TFDS and Keras; the
 accurate transform (Pillow's) takes 3 % more time, and levels differ by 1 on average. PNG: grey, colour or palette; an
-alpha channel is left out and of 16 bits the upper 8 are taken. The orientation of EXIF data is not applied.
+alpha channel is left out and of 16 bits the upper 8 are taken. WebP likewise; of what moves the first frame is taken.
+
+An image is turned as the orientation in its EXIF data says (JPEG, PNG, WebP): windows and sizes are those of the image
+as it is shown. It is turned after it was resized, which takes less time; a level may then be another than of the image
+stored upright, where interpolation comes within rounding of a half.
 
 What cannot be decoded raises `tf.errors.InvalidArgumentError` where the result is used. A JPEG that was cut off is
 noticed where the missing part is needed.
@@ -24,12 +28,12 @@ time goes through decoding and resizing alone: the two take nearly all of the ti
 import functools
 import math
 import os
-import struct
 from collections.abc import Callable
 
-import numpy as np
 import tensorflow as tf
 
+from zoo.data.decoding import decode_window, plan, slice_window, turned, turned_squares
+from zoo.data.headers import read_headers
 from zoo.data.randomness import derive, random_integers, random_uniform, steady
 
 INTERPOLATIONS = ("bilinear", "bicubic")
@@ -83,7 +87,7 @@ def center_crop(
     windows = functools.partial(_central_square, fraction=fraction)
     if images.dtype != tf.string:
         (window,) = tf.unstack(windows(tf.constant([images.shape[1]]), tf.constant([images.shape[2]])))
-        return _resize(_slice(images, window), size, interpolation)
+        return _resize(slice_window(images, window), size, interpolation)
     return _resized_windows(images, windows, size, channels, interpolation)
 
 
@@ -121,30 +125,42 @@ def decode(images: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
 
     Another size raises `tf.errors.InvalidArgumentError` where the result is used.
     """
-    sizes = header_sizes(images)
-    same = tf.debugging.assert_equal(sizes, tf.constant([shape[:2]]), "images differ in size")
+    headers = read_headers(images)
+    same = tf.debugging.assert_equal(headers[:, :2], tf.constant([shape[:2]]), "images differ in size")
     with tf.control_dependencies([same]):
-        windows = _whole(sizes[:, 0], sizes[:, 1])
+        windows = _whole(headers[:, 0], headers[:, 1])
     # No whole image is larger than itself, so none is made smaller.
-    cut = functools.partial(_decode_window, channels=shape[-1], ratios=(1,))
-    return _each(
-        lambda one: tf.ensure_shape(cut(*one), shape),
-        (images, windows, _formats(images, windows, max(shape[:2]))),
-        shape,
-    )
+    arguments = images, *plan(headers, windows, max(shape[:2]), ratios=(1,)), headers[:, 2]
+    cut = functools.partial(_decode_turned, channels=shape[-1])
+    return _each(lambda one: tf.ensure_shape(cut(*one), shape), arguments, shape)
+
+
+def decode_one(image: tf.Tensor, channels: int) -> tf.Tensor:
+    """Decodes a single image of any size, a scalar string, to uint8 (height, width, channels)."""
+    headers = read_headers(image[None])
+    # Where there is no header, the decoder of JPEG would write to standard error.
+    with tf.control_dependencies([tf.debugging.assert_positive(headers[:, 0], "the image has no header")]):
+        windows, how = plan(headers, _whole(headers[:, 0], headers[:, 1]), 1, ratios=(1,))
+    return _decode_turned(image, windows[0], how[0], headers[0, 2], channels)
+
+
+def _decode_turned(
+    content: tf.Tensor, window: tf.Tensor, how: tf.Tensor, orientation: tf.Tensor, channels: int
+) -> tf.Tensor:
+    """A part of an encoded image as it is shown, in its own size; `window` and `how`: see `plan`."""
+    return turned(decode_window(content, window, how, channels, ratios=(1,)), orientation)
 
 
 def header_sizes(images: tf.Tensor) -> tf.Tensor:
-    """Heights and widths of encoded images, string (n,), as their headers say: int32 (n, 2); 0 where there is none."""
-    sizes = tf.numpy_function(_header_sizes, [images], tf.int32, stateful=False)
-    return tf.ensure_shape(sizes, (images.shape[0], 2))
+    """Heights and widths of encoded images, string (n,), as they are shown: int32 (n, 2); 0 where no header says."""
+    return read_headers(images)[:, :2]
 
 
 def _each(function: Callable, images: tuple[tf.Tensor, ...], shape: tuple[int, ...]) -> tf.Tensor:
     """What the function makes of every image, uint8 (n, *shape)."""
-    return tf.map_fn(
-        function, images, fn_output_signature=tf.TensorSpec(shape, tf.uint8), parallel_iterations=_PARALLEL
-    )
+    # Outside of a graph images are worked on one after the other, and TensorFlow warns who asks for more.
+    parallel = None if tf.executing_eagerly() else _PARALLEL
+    return tf.map_fn(function, images, fn_output_signature=tf.TensorSpec(shape, tf.uint8), parallel_iterations=parallel)
 
 
 # How many images of a batch may be worked on at once; it changes nothing but the time.
@@ -154,15 +170,15 @@ _PARALLEL = max(8, os.cpu_count() or 1)
 def _resized_windows(images: tf.Tensor, windows: Windows, size: int, channels: int, interpolation: str) -> tf.Tensor:
     """One image at a time, also of a dense batch: `crop_and_resize` of whole batches takes longer (1.2 to 4 times)."""
     if images.dtype == tf.string:
-        sizes = header_sizes(images)
-        parts = windows(sizes[:, 0], sizes[:, 1])
-        arguments = images, parts, _formats(images, parts, size)
-        cut = functools.partial(_decode_window, channels=channels)
+        headers = read_headers(images)
+        arguments = images, *plan(headers, windows(headers[:, 0], headers[:, 1]), size)
+        cut = functools.partial(decode_window, channels=channels)
     else:
         sizes = tf.broadcast_to(tf.shape(images)[1:3], [tf.shape(images)[0], 2])
         arguments = images, windows(sizes[:, 0], sizes[:, 1])
-        cut, channels = _slice, images.shape[-1]
-    return _each(lambda one: _resize(cut(*one), size, interpolation), arguments, (size, size, channels))
+        cut, channels = slice_window, images.shape[-1]
+    resized = _each(lambda one: _resize(cut(*one), size, interpolation), arguments, (size, size, channels))
+    return turned_squares(resized, headers[:, 2]) if images.dtype == tf.string else resized
 
 
 def _resize(images: tf.Tensor, size: int, interpolation: str) -> tf.Tensor:
@@ -175,80 +191,6 @@ def _resize(images: tf.Tensor, size: int, interpolation: str) -> tf.Tensor:
     # Bilinear interpolation stays within the levels there were, bicubic does not.
     to_uint8 = tf.cast if interpolation == "bilinear" else tf.saturate_cast
     return to_uint8(pixels + 0.5, tf.uint8)
-
-
-@tf.autograph.experimental.do_not_convert
-def _header_sizes(contents: np.ndarray) -> np.ndarray:
-    return np.array([_header_size(content) for content in contents], np.int32).reshape(-1, 2)
-
-
-# How every PNG begins.
-PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-# The markers of a JPEG that its size follows: all "start of frame", between which three others lie.
-_FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
-
-
-def _header_size(content: bytes) -> tuple[int, int]:
-    """Height and width of a PNG or JPEG; 0 where the header has none, so that decoding tells what is wrong.
-
-    It takes 2 us, TensorFlow's own `extract_jpeg_shape` some 20; to hand a file of 60 kB to Python takes about 30.
-    """
-    if content.startswith(PNG_SIGNATURE):
-        width, height = struct.unpack_from(">II", content, 16) if len(content) >= 24 else (0, 0)
-        return height, width
-    # Segments: 255, a marker, and the length of what follows, its own two bytes included.
-    position = 2 if content.startswith(b"\xff\xd8\xff") else -1
-    while 0 <= position <= len(content) - 9:
-        marker = content[position + 1]
-        if marker in _FRAMES:
-            return struct.unpack_from(">HH", content, position + 5)
-        # 255 may be repeated before a marker.
-        length = 1 if marker == 255 else 2 + int.from_bytes(content[position + 2 : position + 4], "big")
-        position = content.find(255, position + length)
-    return 0, 0
-
-
-# How an image is decoded: PNG, or JPEG at one of these shares of its size.
-_PNG, _RATIOS = 0, (1, 2, 4, 8)
-
-
-def _formats(images: tf.Tensor, windows: tf.Tensor, size: int) -> tf.Tensor:
-    """How to decode each image, int32 (n,): `_PNG`, or one more than the place among `_RATIOS`.
-
-    A JPEG is made smaller as often as its window stays at least `size` both ways.
-    """
-    shorter = tf.reduce_min(windows[:, 2:], 1, keepdims=True)
-    halvings = tf.reduce_sum(tf.cast(shorter >= tf.constant(_RATIOS[1:]) * size, tf.int32), 1)
-    is_png = tf.equal(tf.strings.substr(images, 0, len(PNG_SIGNATURE)), PNG_SIGNATURE)
-    return tf.where(is_png, _PNG, 1 + halvings)
-
-
-def _decode_window(
-    content: tf.Tensor, window: tf.Tensor, how: tf.Tensor, channels: int, ratios: tuple[int, ...] = _RATIOS
-) -> tf.Tensor:
-    """A part of an encoded image, uint8, decoded as `_formats` says, which may say no others than `ratios`."""
-
-    def png():
-        image = tf.io.decode_image(content, channels=channels, expand_animations=False)
-        return _slice(tf.ensure_shape(image, (None, None, channels)), window)
-
-    return tf.switch_case(how, [png, *(functools.partial(_decode_jpeg, content, window, channels, r) for r in ratios)])
-
-
-def _decode_jpeg(content: tf.Tensor, window: tf.Tensor, channels: int, ratio: int) -> tf.Tensor:
-    def decoded(channels):
-        return tf.image.decode_and_crop_jpeg(content, window // ratio, channels=channels, ratio=ratio)
-
-    if channels == 3:
-        return decoded(3)
-    # The decoder makes no grey of CMYK.
-    is_cmyk = tf.io.extract_jpeg_shape(content)[2] == 4
-    return tf.cond(is_cmyk, lambda: tf.image.rgb_to_grayscale(decoded(3)), lambda: decoded(1))
-
-
-def _slice(image: tf.Tensor, window: tf.Tensor) -> tf.Tensor:
-    top, left, height, width = tf.unstack(window)
-    return image[..., top : top + height, left : left + width, :]
 
 
 def _whole(heights: tf.Tensor, widths: tf.Tensor) -> tf.Tensor:

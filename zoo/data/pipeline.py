@@ -126,7 +126,8 @@ def training_blocks(
     def draw(steps, offsets):
         indices, epochs = _indices(steps, offsets, batch_size, seed, batches.num_examples)
         keys = randomness.example_keys(seed, epochs[:, None], indices)
-        return indices, keys, tf.broadcast_to(offsets, tf.shape(indices))
+        batch_keys = randomness.batch_keys(seed, steps)[:, None]
+        return indices, keys, *(tf.broadcast_to(values, tf.shape(indices)) for values in (offsets, batch_keys))
 
     return _blocks(draw, batches.train, batches, batch_size, plan, first_step, replicas, local)
 

@@ -51,6 +51,19 @@ def example_keys(seed: int, epochs: tf.Tensor, indices: tf.Tensor) -> tf.Tensor:
     return derive(derive(_seed_key(seed, 0), epochs), indices)
 
 
+def batch_keys(seed: int, steps: tf.Tensor) -> tf.Tensor:
+    """One key per step, for what all examples of a batch have in common.
+
+    Args:
+        seed: of the run.
+        steps: int64 of any shape, counted from the start of the run.
+
+    Returns:
+        uint64 of that shape.
+    """
+    return derive(_seed_key(seed, 2), steps)
+
+
 def random_integers(keys: tf.Tensor, draw: int, bound: int | tf.Tensor) -> tf.Tensor:
     """Whole numbers from 0 to `bound - 1`, int32 (n,), one per key; another `draw` gives independent ones.
 

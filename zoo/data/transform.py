@@ -13,7 +13,14 @@ import tensorflow as tf
 
 from zoo.config import ExperimentConfig
 from zoo.data import augment, images
-from zoo.data.sources.example_source import ExampleSource, Feature, InMemorySource, adopt, empty_array
+from zoo.data.sources.example_source import (
+    ExampleSource,
+    Feature,
+    InMemorySource,
+    adopt,
+    empty_array,
+    example_names,
+)
 from zoo.data.sources.reading import progress_bar
 from zoo.errors import RequestError
 
@@ -75,7 +82,7 @@ class SizedSource:
             raise RequestError(f"the images of {source.name} may differ in size; set image_size")
         self.name, self.version, self.fingerprint = source.name, source.version, source.fingerprint
         self.num_examples = source.num_examples
-        self.default_label = source.default_label
+        self.default_label, self.columns_at_hand = source.default_label, source.columns_at_hand
         self.features = {**source.features, "image": sizing.feature(stored)}
         self.stored = source
         self._sizing = sizing
@@ -116,6 +123,7 @@ def sized(source: ExampleSource, sizing: Sizing, memory_bytes: int) -> ExampleSo
         default_label=source.default_label,
         # The data are the same whether their images are sized once or at each fetch.
         fingerprint=source.fingerprint,
+        names=example_names(source),
     )
 
 

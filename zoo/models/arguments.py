@@ -6,18 +6,26 @@ from typing import Any
 from zoo.errors import RequestError
 
 
-def check_image_shape(name: str, input_shape: tuple[int, ...], *, smallest: int = 1) -> None:
+def check_image_shape(
+    name: str, input_shape: tuple[int | None, ...], *, smallest: int = 1, open_size: bool = True
+) -> None:
     """Raises a `RequestError` unless the shape is that of an image which the net can take.
 
     Args:
         name: the model, for the message.
-        input_shape: what was asked for, without the batch.
+        input_shape: what was asked for, without the batch; None for a height or a width that is left open.
         smallest: the least height and width: the net's total stride, so that the last feature map has a pixel of
             its own, or more where convolutions without padding need more.
+        open_size: whether height and width may be left open: not where the net's weights depend on them.
     """
     if len(input_shape) != 3:
         raise RequestError(f"input_shape of {name} is {input_shape}; it must be an image's: (height, width, channels)")
-    if min(input_shape[:2]) < smallest:
+    sides = [side for side in input_shape[:2] if side is not None]
+    if len(sides) < 2 and not open_size:
+        raise RequestError(
+            f"input_shape of {name} is {input_shape}; its weights depend on height and width: give both as numbers"
+        )
+    if min(sides, default=smallest) < smallest:
         raise RequestError(f"input_shape of {name} is {input_shape}; height and width must be at least {smallest}")
 
 

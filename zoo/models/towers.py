@@ -46,7 +46,7 @@ def build_tower(
     ends = len(model.inputs), len(model.outputs), len(model.outputs[0].shape)
     if ends != (1, 1, 2):
         raise RequestError(
-            f"{argument} is {name!r} with {argument}_args {dict(hyperparameters)}, of {ends[0]} inputs and {ends[1]} "
-            f"outputs {model.outputs[0].shape[1:]}; it must be a classifier of one input whose features are one vector"
+            f"{argument} {name!r} with {dict(hyperparameters)} has {ends[0]} inputs and {ends[1]} outputs "
+            f"{model.outputs[0].shape[1:]}; it must be a classifier of one input and one vector of features"
         )
     return model

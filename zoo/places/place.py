@@ -87,6 +87,11 @@ class Place:
         return strategy if isinstance(strategy, Place) else cls.parse(strategy)
 
     @property
+    def name(self) -> str:
+        """The strategy as `--strategy` has it: `mirrored:2`."""
+        return self.strategy if self.devices is None else f"{self.strategy}:{self.devices}"
+
+    @property
     def has_workers(self) -> bool:
         """Whether this is one process of several."""
         return self.strategy == MULTI_WORKER

@@ -21,7 +21,7 @@ def write_answers(
 
     Args:
         folder: of the run.
-        answers: by name, (n,); they become `evaluation.npz`.
+        answers: by name, (n,), and of which example each is; they become `evaluation.npz`.
         confusions: counts by label, rows true classes, columns predicted ones; `confusion_<label>.csv`.
         class_names: by label.
 
@@ -49,6 +49,23 @@ def read_answers(folder: Path) -> dict[str, np.ndarray] | None:
         return None
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise RequestError(f"{path} cannot be read: {error}") from error
+
+
+def read_confusions(folder: Path) -> dict[str, tuple[list[str], np.ndarray]]:
+    """The confusion matrices of a run by label: the names of the classes, and the counts, int64 (classes, classes).
+
+    Raises:
+        RequestError: a file is damaged.
+    """
+    found = {}
+    for path in sorted(folder.glob("confusion_*.csv")):
+        try:
+            (_, *names), *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+            counts = np.array([row[1:] for row in rows], np.int64).reshape(len(names), len(names))
+        except (OSError, ValueError) as error:
+            raise RequestError(f"{path} cannot be read: {error}") from error
+        found[path.stem.removeprefix("confusion_")] = names, counts
+    return found
 
 
 def _confusion_csv(counts: np.ndarray, names: tuple[str, ...]) -> bytes:

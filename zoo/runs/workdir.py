@@ -6,6 +6,7 @@ This module imports no TensorFlow, so that a request which the folder alone can 
 import contextlib
 import dataclasses
 import datetime
+import hashlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from zoo.config import ExperimentConfig, differences
+from zoo.config import ExperimentConfig, differences, load_config
 from zoo.errors import RequestError
 from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.files import remove_leftovers, write_json, writing
@@ -91,14 +92,13 @@ class Workdir:
         """Refuses to make a run shorter, and to go on from an end that is not there."""
         if new < old:
             raise RequestError(
-                f"epochs is {new}; the run in workdir {self.path} has {old}, and more can be added but none taken "
-                "away; name another folder with --workdir"
+                f"epochs is {new}; the run in {self.path} has {old}, and none can be taken away; name another --workdir"
             )
         result = self.result()
         if result is not None and result["steps"] not in Checkpoints(self.checkpoints).steps():
             raise RequestError(
-                f"epochs is {new}; the run in workdir {self.path} cannot go on from its end, since its checkpoint of "
-                f"step {result['steps']} is gone; name another folder with --workdir"
+                f"epochs is {new}; the run in {self.path} cannot go on from its end, its checkpoint of step "
+                f"{result['steps']} is gone; name another --workdir"
             )
 
     def finished(self, config: ExperimentConfig) -> dict[str, Any] | None:
@@ -217,16 +217,41 @@ def _check_writable(path: Path) -> None:
         raise RequestError(f"workdir {path} cannot be written to; name another folder with --workdir")
 
 
-def default_workdir(config: ExperimentConfig, name: str = "") -> str:
-    """Where a run goes unless something else is said: runs/<name>-<seed>.
+# Characters of a digest in a folder's name, and of the words before it.
+_DIGEST, _NAME = 6, 60
+
+
+def default_workdir(config: ExperimentConfig, file: str = "", strategy: str = "one_device") -> str:
+    """Where a run goes unless something else is said, so that a request finds its own run again and no other.
+
+    What a config file says goes to `runs/<file>-<seed>`, whatever the seed. A file with fields changed goes to
+    `runs/<file>-<digest>-<seed>`, what has no file to `runs/<model>_<dataset>-<digest>-<seed>`. The digest is that of
+    all fields but the seed, and of the strategy.
 
     Args:
         config: of the run.
-        name: of its config file; empty: <model>_<dataset>.
+        file: the config file that it was made from; empty: there is none.
+        strategy: where it runs, as `--strategy` has it.
+
+    Raises:
+        RequestError: the file cannot be loaded.
     """
-    # A dataset may be a path.
-    name = re.sub(r"[^\w.,=-]+", "_", name or f"{config.model}_{config.dataset}")
-    return str(Path("runs") / f"{name}-{config.seed}")
+    dataset = config.dataset.rstrip("/")
+    if dataset.startswith("folder:"):
+        dataset = Path(dataset.removeprefix("folder:")).resolve().name
+    name = Path(file).stem or f"{config.model}_{dataset}"
+    parts = [re.sub(r"[^\w.,=-]+", "_", name)[:_NAME]]
+    as_it_is = file and dataclasses.replace(load_config(file), seed=config.seed) == config
+    if not as_it_is or strategy != "one_device":
+        parts.append(_digest(config, strategy))
+    return str(Path("runs", "-".join([*parts, str(config.seed)])))
+
+
+def _digest(config: ExperimentConfig, strategy: str) -> str:
+    """Of what makes a run another one, the seed aside. A field that is added with a default changes none."""
+    changed = {name: value for name, (_, value) in differences(ExperimentConfig(), config).items() if name != "seed"}
+    text = json.dumps([changed, strategy], sort_keys=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
 
 
 def now() -> str:

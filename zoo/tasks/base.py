@@ -48,7 +48,7 @@ class Objective(Protocol):
         """The model's outputs for a batch."""
 
     def losses(self, outputs: Any, batch: Tensors) -> Any:
-        """What training minimises, float32 (n,)."""
+        """What training minimises, float32 (n,); classes are weighted in it where the config says so."""
 
     def metrics(self, outputs: Any, batch: Tensors) -> Tensors:
         """One number per example for each of `metric_names`, float32 (n,)."""
@@ -75,6 +75,7 @@ class Task(Protocol):
         name: as `ExperimentConfig.task` and `ModelInfo.task` have it.
         mixes_images: whether training may mix images with their neighbours, as mixup does.
         labels: what is learned.
+        warnings: what a person should know of the splits before a run, a line each.
 
     Raises:
         RequestError: the config and the splits do not fit this task; the message says what to change.
@@ -83,6 +84,7 @@ class Task(Protocol):
     name: ClassVar[str]
     mixes_images: ClassVar[bool]
     labels: tuple[Label, ...]
+    warnings: tuple[str, ...]
 
     def __init__(self, config: ExperimentConfig, train: ExampleSource, evaluation: ExampleSource): ...
 
@@ -163,6 +165,30 @@ def cross_entropy(logits: Any, batch: Tensors, label: str, smoothing: float) -> 
     if smoothing:
         uniform = -keras.ops.mean(keras.ops.log_softmax(logits), axis=-1)
         losses = (1 - smoothing) * losses + smoothing * uniform
+    return losses
+
+
+def weighted_cross_entropy(
+    logits: Any, batch: Tensors, label: str, smoothing: float, weights: np.ndarray | None
+) -> Any:
+    """`cross_entropy`, multiplied by the weight of the label's class, float32 (n,); None: not multiplied.
+
+    Of a mixed image each of the two labels has its own weight, within its share:
+    share * w[own] * loss(own) + (1 - share) * w[other] * loss(other). Smoothing belongs to a label's loss, so its
+    weight is the label's too. The sum is not divided by the weights but, as everywhere, by the size of the batch (as
+    Keras does with `class_weight`; PyTorch divides by the weights of the batch).
+    """
+    if weights is None:
+        return cross_entropy(logits, batch, label, smoothing)
+
+    def weighted(labels):
+        weight = keras.ops.take(weights, keras.ops.cast(labels, "int32"))
+        return weight * cross_entropy(logits, {label: labels}, label, smoothing)
+
+    losses = weighted(batch[label])
+    if OWN_SHARE in batch:
+        share = batch[OWN_SHARE]
+        losses = share * losses + (1 - share) * weighted(batch[MIXED + label])
     return losses
 
 

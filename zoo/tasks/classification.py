@@ -28,6 +28,7 @@ from zoo.tasks.base import (
     cross_entropy,
     hits,
     label_caption,
+    weighted_cross_entropy,
 )
 from zoo.tasks.known import register_task
 
@@ -46,9 +47,10 @@ class Classification:
         name, weight = labels.one_label(config, train, self.name)
         label = labels.class_label(train, name, weight, config.model_args, "num_classes")
         self.labels = (label,)
-        labels.check_classes(config, self.labels, {config.train_split: train, config.eval_split: evaluation})
-        self._config, self._train, self._evaluation = config, train, evaluation
         self._condition = labels.find_condition(config, train)
+        labels.check_classes(config, self.labels, train, evaluation)
+        self.warnings = labels.absent_classes(config, self.labels, evaluation)
+        self._config, self._train, self._evaluation = config, train, evaluation
         self._names = class_names(self, train)[label.name]
 
     def builder_arguments(self, hyperparameters: Collection[str]) -> dict[str, Any]:
@@ -83,11 +85,13 @@ class Classification:
         self, source: ExampleSource, transform: ImageTransform, image_shape: tuple[int, ...], inputs: Collection[str]
     ) -> Singles:
         """An image with its label, and what goes into the second input."""
+        source = labels.checked(self._config, "train_split", source, self.labels)
         return Singles(source, transform, image_shape, self._batch_names)
 
     def evaluation_batches(self, transform: ImageTransform, image_shape: tuple[int, ...]) -> Singles:
         """As in training."""
-        return Singles(self._evaluation, transform, image_shape, self._batch_names)
+        evaluation = labels.checked(self._config, "eval_split", self._evaluation, self.labels)
+        return Singles(evaluation, transform, image_shape, self._batch_names)
 
     def objective(self, outputs: Collection[str], loss_weights: Mapping[str, float]) -> "ClassificationObjective":
         """See `ClassificationObjective`."""
@@ -96,6 +100,7 @@ class Classification:
             label_smoothing=self._config.label_smoothing,
             loss_weights=loss_weights,
             condition=self._condition,
+            class_weights=labels.class_weights(self._config, self._train, self.labels[0]),
         )
 
     def caption(self, example: dict[str, np.ndarray]) -> str:
@@ -122,6 +127,7 @@ class ClassificationObjective:
         label_smoothing: see `cross_entropy`.
         loss_weights: weight in the loss by the head's name, for heads that do not weigh 1.
         condition: for a model of two inputs, the second one's name and the feature that goes into it.
+        class_weights: see `weighted_cross_entropy`; they count in training only.
     """
 
     metric_names = ("accuracy",)
@@ -134,12 +140,14 @@ class ClassificationObjective:
         label_smoothing: float = 0.0,
         loss_weights: Mapping[str, float] | None = None,
         condition: tuple[str, str] | None = None,
+        class_weights: np.ndarray | None = None,
     ):
         self.summary_names = ("loss", *class_summary_names(label.num_classes))
         self._label = label
         self._smoothing = label_smoothing
         self._loss_weights = dict(loss_weights or {})
         self._condition = condition
+        self._class_weights = class_weights
 
     def call(self, model: keras.Model, batch: Tensors, training: bool) -> Any:
         """See `Objective`."""
@@ -156,8 +164,9 @@ class ClassificationObjective:
     def losses(self, outputs: Any, batch: Tensors) -> Any:
         """Cross-entropy in nats, float32 (n,), of logits (n, classes); of several heads the weighted sum."""
         heads = outputs if isinstance(outputs, dict) else {"logits": outputs}
+        arguments = batch, self._label.name, self._smoothing, self._class_weights
         return sum(
-            self._loss_weights.get(name, 1.0) * cross_entropy(logits, batch, self._label.name, self._smoothing)
+            self._loss_weights.get(name, 1.0) * weighted_cross_entropy(logits, *arguments)
             for name, logits in heads.items()
         )
 
@@ -166,7 +175,7 @@ class ClassificationObjective:
         return {"accuracy": hits(_main(outputs), batch[self._label.name])}
 
     def answers(self, outputs: Any, batch: Tensors) -> Tensors:
-        """Loss (with label smoothing, without auxiliary heads) and what was answered, see `class_answers`."""
+        """Loss (smoothed; without auxiliary heads and class weights) and what was answered, see `class_answers`."""
         logits = _main(outputs)
         losses = cross_entropy(logits, batch, self._label.name, self._smoothing)
         return {"loss": losses, **class_answers(logits, batch[self._label.name])}

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Collection, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any
 
 import keras
@@ -24,9 +25,9 @@ from zoo.tasks.base import (
     class_summary,
     class_summary_names,
     confusion,
-    cross_entropy,
     hits,
     label_caption,
+    weighted_cross_entropy,
 )
 from zoo.tasks.known import register_task
 
@@ -47,7 +48,9 @@ class MultiOutput:
             _head_label(train, name, weight, heads if isinstance(heads, dict) else {})
             for name, weight in labels.checked_choice(weights, train).items()
         )
-        labels.check_classes(config, self.labels, {config.train_split: train, config.eval_split: evaluation})
+        labels.check_weighted(config, self.labels, self.name)
+        labels.check_classes(config, self.labels, train, evaluation)
+        self.warnings = labels.absent_classes(config, self.labels, evaluation)
         self._config, self._train, self._evaluation = config, train, evaluation
         self._names = class_names(self, train)
 
@@ -79,15 +82,18 @@ class MultiOutput:
         self, source: ExampleSource, transform: ImageTransform, image_shape: tuple[int, ...], inputs: Collection[str]
     ) -> Singles:
         """An image with its labels."""
+        source = labels.checked(self._config, "train_split", source, self.labels)
         return Singles(source, transform, image_shape, [label.name for label in self.labels])
 
     def evaluation_batches(self, transform: ImageTransform, image_shape: tuple[int, ...]) -> Singles:
         """As in training."""
-        return Singles(self._evaluation, transform, image_shape, [label.name for label in self.labels])
+        evaluation = labels.checked(self._config, "eval_split", self._evaluation, self.labels)
+        return Singles(evaluation, transform, image_shape, [label.name for label in self.labels])
 
     def objective(self, outputs: Collection[str], loss_weights: Mapping[str, float]) -> "MultiOutputObjective":
         """See `MultiOutputObjective`."""
-        return MultiOutputObjective(self.labels, label_smoothing=self._config.label_smoothing)
+        weights = {label.name: labels.class_weights(self._config, self._train, label) for label in self.labels}
+        return MultiOutputObjective(self.labels, label_smoothing=self._config.label_smoothing, class_weights=weights)
 
     def caption(self, example: dict[str, np.ndarray]) -> str:
         """A label a line: the name of its class, or its numbers."""
@@ -120,11 +126,19 @@ class MultiOutputObjective:
         labels: a head for each, of the same name; the loss is the weighted sum of theirs. That of numbers, (n,) or
             (n, k), is the squared error, its mean over k.
         label_smoothing: see `cross_entropy`.
+        class_weights: by label, see `weighted_cross_entropy`; they count in training only.
     """
 
-    def __init__(self, labels: Sequence[Label], *, label_smoothing: float = 0.0):
+    def __init__(
+        self,
+        labels: Sequence[Label],
+        *,
+        label_smoothing: float = 0.0,
+        class_weights: Mapping[str, np.ndarray | None] = MappingProxyType({}),
+    ):
         self._labels = tuple(labels)
         self._smoothing = label_smoothing
+        self._class_weights = dict(class_weights)
         self.metric_names = tuple(
             f"{label.name}_{'accuracy' if label.num_classes else 'absolute_error'}" for label in self._labels
         )
@@ -142,7 +156,7 @@ class MultiOutputObjective:
 
     def losses(self, outputs: Any, batch: Tensors) -> Any:
         """The weighted sum of the heads' losses."""
-        return sum(label.weight * self._head_losses(label, outputs, batch) for label in self._labels)
+        return self._sum_of_losses(outputs, batch, self._class_weights)
 
     def metrics(self, outputs: Any, batch: Tensors) -> Tensors:
         """`<head>_accuracy`, or `<head>_absolute_error`."""
@@ -153,11 +167,11 @@ class MultiOutputObjective:
 
     def answers(self, outputs: Any, batch: Tensors) -> Tensors:
         """The loss of all heads, and by `<head>/<name>` the loss and the answer of each."""
-        result = {"loss": self.losses(outputs, batch)}
+        result = {"loss": self._sum_of_losses(outputs, batch, {})}
         for label in self._labels:
             output, value = outputs[label.name], batch[label.name]
             head = class_answers(output, value) if label.num_classes else {"error": _absolute_errors(output, value)}
-            head["loss"] = self._head_losses(label, outputs, batch)
+            head["loss"] = self._head_losses(label, outputs, batch, None)
             result |= {f"{label.name}/{name}": values for name, values in head.items()}
         return result
 
@@ -182,10 +196,15 @@ class MultiOutputObjective:
             if label.num_classes
         }
 
-    def _head_losses(self, label: Label, outputs: Any, batch: Tensors) -> Any:
+    def _sum_of_losses(self, outputs: Any, batch: Tensors, weights: Mapping[str, np.ndarray | None]) -> Any:
+        return sum(
+            label.weight * self._head_losses(label, outputs, batch, weights.get(label.name)) for label in self._labels
+        )
+
+    def _head_losses(self, label: Label, outputs: Any, batch: Tensors, weights: np.ndarray | None) -> Any:
         output = outputs[label.name]
         if label.num_classes:
-            return cross_entropy(output, batch, label.name, self._smoothing)
+            return weighted_cross_entropy(output, batch, label.name, self._smoothing, weights)
         losses = _squared_errors(output, batch[label.name])
         if OWN_SHARE in batch:
             share = batch[OWN_SHARE]

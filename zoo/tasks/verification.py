@@ -31,11 +31,17 @@ class Verification:
 
     name = "verification"
     mixes_images = False
+    # Pairs are often made of classes that training has not seen.
+    warnings = ()
 
     def __init__(self, config: ExperimentConfig, train: ExampleSource, evaluation: ExampleSource):
         label, weight = labels.one_label(config, train, self.name)
         self.labels = (labels.class_label(train, label, weight),)
-        labels.check_classes(config, self.labels, {config.train_split: train, config.eval_split: evaluation})
+        if config.class_weights:
+            raise RequestError(
+                f"class_weights is {config.class_weights!r}; {self.name} learns no classes; leave class_weights out"
+            )
+        labels.check_classes(config, self.labels, train, evaluation)
         self._config, self._train, self._evaluation = config, train, evaluation
         self._episodes = _episodes(config, label, evaluation) if config.ways else None
         self._names = class_names(self, train)[label]
@@ -51,9 +57,8 @@ class Verification:
         known = {*outputs} in ({"logits"}, {"distance"}, TRIPLET)
         if not known or {*inputs} not in ({"left", "right"}, TRIPLET):
             raise RequestError(
-                f"model is {self._config.model!r}, which gives {and_list(outputs)} of {and_list(inputs)}; "
-                f"{self.name} needs logits or distance of left and right, or embeddings of anchor, positive and "
-                "negative"
+                f"model is {self._config.model!r}, which gives {and_list(outputs)} of {and_list(inputs)}; {self.name} "
+                "needs logits or distance of left and right, or embeddings of a triplet"
             )
 
     def train_batches(
@@ -61,7 +66,8 @@ class Verification:
     ) -> Pairs | TripletBatches:
         """Pairs, or triplets for a model that takes them."""
         label = self.labels[0].name
-        draw = PartnerDraw(source.column(label), f"{label} in the training split of {source.name}")
+        classes = labels.checked_column(self._config, "train_split", source, label)
+        draw = PartnerDraw(classes, f"{label} in the training split of {source.name}")
         if {*inputs} == TRIPLET:
             return TripletBatches(source, transform, image_shape, draw, label)
         return Pairs(source, transform, image_shape, draw)
@@ -70,7 +76,7 @@ class Verification:
         """A fixed list of pairs, and behind them those of the one-shot episodes."""
         label = self.labels[0].name
         what = f"{label} in the evaluation split of {self._evaluation.name}"
-        lists = [fixed_pairs(self._evaluation.column(label), what)]
+        lists = [fixed_pairs(labels.checked_column(self._config, "eval_split", self._evaluation, label), what)]
         if self._episodes is not None:
             lists.append(self._episodes.pairs())
         return FixedPairs(self._evaluation, transform, image_shape, lists)
@@ -108,11 +114,10 @@ def _episodes(config: ExperimentConfig, label: str, source: ExampleSource) -> Ep
         name = getattr(config, field)
         if name:
             labels.find_feature(source, field, name)
-        columns.append(source.column(name) if name else None)
+        columns.append(labels.checked_column(config, "eval_split", source, name) if name else None)
     what = f"{config.eval_split} of {source.name}"
-    return make_episodes(
-        source.column(label), *columns, ways=config.ways, shots=config.shots, count=EPISODES, what=what
-    )
+    classes = labels.checked_column(config, "eval_split", source, label)
+    return make_episodes(classes, *columns, ways=config.ways, shots=config.shots, count=EPISODES, what=what)
 
 
 class VerificationObjective:

@@ -9,6 +9,7 @@ TensorFlow is imported when one of them is called.
 
 from typing import Any
 
+from zoo import frameworks
 from zoo.config import MEMORY_GIB, ExperimentConfig, with_fields
 from zoo.errors import RequestError
 from zoo.places.joining import refused_together
@@ -29,7 +30,8 @@ def train(
 
     Args:
         config: what to run.
-        workdir: folder of the run; made if it is not there; default: runs/<model>_<dataset>-<seed>.
+        workdir: folder of the run; made if it is not there; default: runs/<model>_<dataset>-<digest>-<seed>, see
+            `zoo.runs.workdir.default_workdir`.
         strategy: where it runs, as `--strategy` has it, `mirrored:2`; or a `zoo.Place`.
         data_dir: where datasets are prepared; default: that of tensorflow_datasets.
         memory_gib: a split that takes less is held in memory; the result does not depend on it.
@@ -43,14 +45,16 @@ def train(
         RunError: the run cannot go on.
         Interrupted: SIGINT or SIGTERM came; the state was saved.
     """
+    frameworks.import_keras()
     from zoo.training.loop import train_and_evaluate
 
     if profile_steps is not None and not 0 <= profile_steps[0] < profile_steps[1]:
         raise RequestError(f"profile_steps is {profile_steps}; give the first step and the end, as (10, 20)")
+    place = Place.of(strategy)
     return train_and_evaluate(
         config,
-        workdir or default_workdir(config),
-        strategy=strategy,
+        workdir or default_workdir(config, strategy=place.name),
+        strategy=place,
         data_dir=data_dir,
         memory_gib=memory_gib,
         profile_steps=profile_steps,
@@ -82,6 +86,7 @@ def evaluate(
     Raises:
         RequestError: there is no such run or checkpoint, or it is not one of this model.
     """
+    frameworks.import_keras()
     from zoo.training.evaluation import evaluate as evaluate_checkpoint
 
     place = Place.of(strategy)

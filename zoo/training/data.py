@@ -25,6 +25,7 @@ from zoo.data.transform import (
 from zoo.errors import RequestError
 from zoo.tasks.base import Task, class_names
 from zoo.tasks.known import task_of
+from zoo.tasks.labels import label_options
 
 
 @dataclasses.dataclass(frozen=True)
@@ -98,13 +99,15 @@ def open_data(
     task = task_of(config)
     _check_augmentation(config, task)
     memory = {"memory_bytes": int(memory_gib * 2**30)}
-    options = {**memory, "skip_corrupt": config.skip_corrupt_images}
+    options = {**memory, **label_options(config), "skip_corrupt": config.skip_corrupt_images}
     train = load_source(config.dataset, config.train_split, data_dir, **options)
     evaluation = load_source(config.dataset, config.eval_split, data_dir, **options)
     sizing = Sizing.of(config)
     crops = augment.random_crop_area(config.augment) is not None
     with _corrupt_named(evaluation):
         evaluation = sized(evaluation, sizing, memory["memory_bytes"])
+    # Labels that cannot be learned are refused before all training images are gone through.
+    learned = task(config, train, evaluation)
     with _corrupt_named(train):
         # Training that crops at random needs the images as they are stored.
         whole = sized(train, sizing, 0 if crops else memory["memory_bytes"])
@@ -123,7 +126,7 @@ def open_data(
         transform=ImageTransform(config.augment, normalization.mean, sizing if crops else None),
         normalization=normalization,
         image_shape=image_shape,
-        task=task(config, train, evaluation),
+        task=learned,
     )
 
 

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from zoo import frameworks
 from zoo.config import ExperimentConfig
-from zoo.errors import RequestError, RunError
+from zoo.errors import RequestError, RunError, warn
 from zoo.places.joining import refused_together
 from zoo.places.place import Place
 from zoo.runs.checkpoints import Checkpoints
@@ -15,12 +16,12 @@ from zoo.training.data import MEMORY_GIB
 from zoo.training.engines import Block
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.shared import SharedCheckpoints
-from zoo.training.writers import warn
 
-# Evaluation blocks that take less are made once for all evaluations of a run.
+# Blocks that take less are made once for all evaluations of a run.
 MAX_KEPT_BYTES = 2**30
 
 
+@frameworks.default_settings()
 def evaluate(
     config: ExperimentConfig,
     workdir: str,
@@ -83,11 +84,17 @@ def _step_of(checkpoints: Checkpoints, step: int | str | None, workdir: str) -> 
     return step
 
 
-class EvaluationBlocks:
-    """The blocks of an experiment's evaluation split, which are kept for the next time where they are small."""
+class KeptBlocks:
+    """Blocks that are the same each time, which are kept for the next time where they are small.
 
-    def __init__(self, experiment: Experiment):
-        self._experiment = experiment
+    Args:
+        make: makes them.
+        size: the bytes that they take.
+    """
+
+    def __init__(self, make: Callable[[], Iterator[Block]], size: int):
+        self._make = make
+        self._is_small = size <= MAX_KEPT_BYTES
         self._kept: list[Block] | None = None
 
     def __iter__(self) -> Iterator[Block]:
@@ -95,8 +102,8 @@ class EvaluationBlocks:
             yield from self._kept
             return
         blocks = []
-        for block in self._experiment.evaluation_blocks():
-            if self._experiment.evaluation_bytes <= MAX_KEPT_BYTES:
+        for block in self._make():
+            if self._is_small:
                 blocks.append(block)
             yield block
         self._kept = blocks or None

@@ -15,18 +15,21 @@ from zoo.config import ExperimentConfig
 from zoo.data import augment, pipeline
 from zoo.data.batches import EvaluationBatches, TrainBatches
 from zoo.data.sources import ExampleSource
-from zoo.data.sources.example_source import fingerprint_kind
+from zoo.data.sources.checked import found_in
+from zoo.data.sources.example_source import example_names, fingerprint_kind
 from zoo.data.transform import Statistics
-from zoo.errors import RequestError, RunError, unknown
-from zoo.layers import all_layers, synchronizes
+from zoo.errors import RequestError, RunError
+from zoo.layers import all_layers
 from zoo.places.place import ONE_DEVICE, Place
 from zoo.places.workers import Workers
 from zoo.runs import provenance
 from zoo.runs.preprocessing import Preprocessing
 from zoo.tasks.base import Objective, builder_arguments
+from zoo.training import checks
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engines import Backend, Block, Engine, UnreadableError, make_backend
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
+from zoo.waiting import said_if_slow
 
 
 @dataclasses.dataclass(frozen=True)
@@ -81,6 +84,26 @@ class Experiment:
         """What the images of an evaluation take."""
         return self.evaluation_batches.example_size * self.evaluation_batches.num_examples
 
+    @property
+    def statistics_bytes(self) -> int:
+        """What the images of `statistics_blocks` take, in float32 where they are mixed."""
+        examples = self.config.recompute_batch_norm * self.config.batch_size
+        return examples * self.train_batches.example_size * (4 if augment.make_mixing(self.config.augment) else 1)
+
+    def examples_evaluated(self) -> dict[str, np.ndarray]:
+        """Of which examples the answers are, in their order, by what `evaluation.npz` calls them.
+
+        Returns:
+            `example`, of pairs `left_example` and `right_example`, (n,) each: the names that the examples have, such as
+            a file's in its folder, str; else their indices in the split, int64.
+        """
+        batches, names = self.evaluation_batches, example_names(self.data.evaluation)
+        indices = batches.evaluation_examples(np.arange(batches.num_examples, dtype=np.int64))
+        return {
+            "example" if image == "image" else f"{image}_example": of_image if names is None else names[of_image]
+            for image, of_image in indices.items()
+        }
+
     def block_plan(self) -> pipeline.BlockPlan:
         """Where blocks of the whole run end, every evaluation among them."""
         config = self.config
@@ -93,7 +116,7 @@ class Experiment:
         """The blocks from a step on, as the engine takes them.
 
         Raises:
-            RunError: an image cannot be decoded; the message names it.
+            RunError: an image cannot be decoded, or a label not be learned; the message names it.
         """
         first_block = plan.block_of(first_step)
         options = {"batch_size": self.config.batch_size, "seed": self.config.seed, "plan": plan}
@@ -105,6 +128,16 @@ class Experiment:
             self.data.train,
             lambda number: pipeline.training_examples(self.train_batches, **options, number=first_block + number),
         )
+
+    def statistics_blocks(self) -> Iterator[Block]:
+        """The first `recompute_batch_norm` batches of training, the same ones each time, as the engine takes them.
+
+        Raises:
+            RunError: as in `training_blocks`.
+        """
+        steps = self.config.recompute_batch_norm
+        longest = pipeline.longest_block(self.train_batches, self.config.batch_size)
+        return self.training_blocks(pipeline.BlockPlan.of(steps, steps, longest), 0)
 
     def evaluation_blocks(self) -> Iterator[Block]:
         """The blocks of the evaluation split, as the engine takes them.
@@ -130,11 +163,11 @@ class Experiment:
         source: ExampleSource,
         examples_of: Callable[[int], np.ndarray],
     ) -> Iterator[Block]:
-        """The blocks; where one cannot be made, the file that cannot be read is looked for among its examples alone."""
+        """The blocks; where one cannot be made, the label or the file is named, looked for among its examples alone."""
         try:
             yield from self.backend.blocks(make_blocks, num_blocks)
         except UnreadableError as error:
-            message = corrupt_image(source, examples_of(error.number))
+            message = found_in(str(error)) or corrupt_image(source, examples_of(error.number))
             raise RunError(message or f"examples of {source.name} cannot be read: {error}") from error
 
 
@@ -172,24 +205,30 @@ def make_experiment(
     # Several workers make every variable together.
     with workers.worker_loss_named():
         # Preparing a dataset writes to data_dir.
-        with workers.chief_first("prepare the data"):
+        with workers.chief_first("prepare the data"), _said(place, "reading the data"):
             data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
         _check_workers(workers, data)
-        with backend.memory_shortage_named(config):
+        with backend.memory_shortage_named(config), _said(place, f"building {config.model}"):
             return _built(config, data, backend, model)
+
+
+def _said(place: Place, doing: str) -> contextlib.AbstractContextManager[None]:
+    """Of several workers the chief alone says what takes long."""
+    return said_if_slow(doing) if place.is_chief else contextlib.nullcontext()
 
 
 def _built(config: ExperimentConfig, data: Data, backend: Backend, model: keras.Model | None) -> Experiment:
     """Builds what the data go into."""
-    _check_batch(config, data.train.num_examples, backend.replicas)
+    checks.check_batch(config, data.train.num_examples, backend.replicas)
     steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
     with backend.scope():
         model = _build_model(config, data, backend) if model is None else _fitted(model, data, backend)
-        _check_jit(config, model, backend)
+        checks.check_jit(config, model, backend)
+        checks.check_batch_normalization(config, model)
         optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables, backend.momentum_sgd)
     objective = data.task.objective(output_names(model), registry.model_info(config.model).loss_weights)
-    _check_metrics(config, objective)
+    checks.check_metrics(config, objective)
     train_batches, evaluation_batches = data.train_batches(input_names(model)), data.evaluation_batches()
     engine = backend.make_engine(
         model,
@@ -300,29 +339,6 @@ def _fitted(model: keras.Model, data: Data, backend: Backend) -> keras.Model:
     return copy
 
 
-def _check_jit(config: ExperimentConfig, model: keras.Model, backend: Backend) -> None:
-    """Refuses to compile what cannot be; a TPU compiles everything, and synchronises within."""
-    if config.jit != "on" or backend.compiles_everything:
-        return
-    if config.deterministic and backend.has_gpu:
-        raise RequestError(
-            "jit=on and deterministic do not go together on a GPU, where XLA has no deterministic gradient of max "
-            "pooling; leave one of them out"
-        )
-    if backend.replicas > 1 and synchronizes(model):
-        raise RequestError(
-            "jit=on and sync_batch_norm do not go together on several replicas, since XLA cannot compile what "
-            "synchronises within; leave one of them out"
-        )
-
-
-def _check_metrics(config: ExperimentConfig, objective: Objective) -> None:
-    for name in ("keep_best", "early_stop_metric"):
-        metric = getattr(config, name)
-        if metric and metric not in objective.summary_names:
-            raise unknown(f"metric in {name}", metric, objective.summary_names)
-
-
 def input_names(model: keras.Model) -> list[str]:
     """The names of a model's inputs."""
     return [tensor.name for tensor in model.inputs]
@@ -334,25 +350,3 @@ def output_names(model: keras.Model) -> list[str]:
     if isinstance(model, keras.Sequential):
         return [model.layers[-1].name]
     return list(model.output) if isinstance(model.output, dict) else list(model.output_names)
-
-
-def _check_batch(config: ExperimentConfig, num_examples: int, replicas: int) -> None:
-    size = config.batch_size
-    if size > num_examples:
-        raise RequestError(f"batch_size is {size}; the training split has {num_examples} examples")
-    if size % replicas:
-        raise RequestError(f"batch_size is {size}; it must be a multiple of the {replicas} replicas")
-    if size // replicas % config.accumulate_steps:
-        raise RequestError(
-            f"accumulate_steps is {config.accumulate_steps}; it must divide each replica's share of the batch, "
-            f"{size // replicas}"
-        )
-    if config.accumulate_steps > 1 and config.sync_batch_norm and replicas > 1:
-        raise RequestError(
-            "accumulate_steps and sync_batch_norm do not go together on several replicas, since TensorFlow cannot "
-            "synchronise within a loop; leave one of them out"
-        )
-    if augment.make_mixing(config.augment) is not None and size // replicas % 2:
-        raise RequestError(
-            f"batch_size is {size}; mixup and cutmix mix two neighbours, so each replica's share must be even"
-        )

@@ -6,19 +6,20 @@ from typing import Any
 
 import numpy as np
 
+from zoo import frameworks
 from zoo.config import ExperimentConfig
-from zoo.errors import Interrupted
+from zoo.errors import Interrupted, warn
 from zoo.places.joining import refused_together
 from zoo.places.place import Place
 from zoo.runs.workdir import Workdir
 from zoo.training.data import MEMORY_GIB
-from zoo.training.evaluation import EvaluationBlocks, answers_to
+from zoo.training.evaluation import KeptBlocks, answers_to
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.recording import Recorder
 from zoo.training.signals import StopRequested, deferred_signals
-from zoo.training.writers import warn
 
 
+@frameworks.default_settings()
 def train_and_evaluate(
     config: ExperimentConfig,
     workdir: str,
@@ -55,7 +56,8 @@ class _Run:
         self._profiler = experiment.backend.make_profiler(
             recorder.folder.tensorboard, *(profile_steps if self._workers.is_chief else None) or (0, 0), warn=warn
         )
-        self._evaluation_blocks = EvaluationBlocks(experiment)
+        self._evaluation_blocks = KeptBlocks(experiment.evaluation_blocks, experiment.evaluation_bytes)
+        self._statistics_blocks = KeptBlocks(experiment.statistics_blocks, experiment.statistics_bytes)
         self._signals: list[int] = []
         self._answers: dict[str, np.ndarray] | None = None
 
@@ -100,7 +102,11 @@ class _Run:
             step, waited = recorder.saver.step, time.perf_counter() - ready
             self._profiler.before(step, end)
             began = time.perf_counter()
-            metrics = self._engine.train_block(block)
+            if end - step in lengths_seen:
+                metrics = self._engine.train_block(block)
+            else:
+                with recorder.console.busy("compiling the training step"):
+                    metrics = self._engine.train_block(block)
             seconds = waited + time.perf_counter() - began
             # The first block of each length is compiled first.
             recorder.add_block(step, end, metrics, seconds, compiled=end - step in lengths_seen)
@@ -134,9 +140,26 @@ class _Run:
         recorder = self._recorder
         recorder.saver.progress.evaluation_due = True
         self._stop_if_requested()
-        self._answers = answers_to(self._experiment, self._evaluation_blocks, self._between_evaluation_blocks)
+        if self._config.recompute_batch_norm:
+            with recorder.console.busy("taking the statistics of batch normalisation"):
+                self._recompute_statistics()
+        with recorder.console.busy("evaluating"):
+            self._answers = answers_to(self._experiment, self._evaluation_blocks, self._between_evaluation_blocks)
         recorder.saver.progress.evaluation_due = False
         recorder.write_evaluation_row(self._experiment.objective.summary(self._answers))
+
+    def _recompute_statistics(self) -> None:
+        """Takes the statistics of batch normalisation anew, of the averaged weights where those are evaluated."""
+
+        def with_stops():
+            for block in self._statistics_blocks:
+                yield block
+                self._stop_if_requested()
+
+        with self._experiment.engine.averaged():
+            self._engine.recompute_statistics(with_stops())
+        # This step may have been saved before: by a run that was stopped while it evaluated.
+        self._recorder.saver.outdate()
 
     def _between_evaluation_blocks(self, done: int) -> None:
         self._recorder.console.evaluating(done, self._experiment.evaluation_batches.num_examples)

@@ -6,17 +6,20 @@ from typing import Any
 import numpy as np
 
 from zoo.data.sources.example_source import fingerprint_kind
-from zoo.errors import RequestError, RunError
+from zoo.errors import RequestError, RunError, warn
 from zoo.runs.answers import write_answers
 from zoo.runs.checkpoints import state_sha256
 from zoo.runs.files import replacing
 from zoo.runs.provenance import kind
 from zoo.runs.rows import truncate_rows
 from zoo.runs.workdir import now
+from zoo.training.checks import unsettled_momentum
+from zoo.training.console import Console, Silent
 from zoo.training.experiment import Experiment
 from zoo.training.saving import Saver
 from zoo.training.shared import SharedWorkdir
-from zoo.training.writers import Console, JsonLines, Silent, TensorBoard, Writer, warn
+from zoo.training.summary import summary
+from zoo.training.writers import JsonLines, TensorBoard, Writer
 
 
 class Recorder:
@@ -69,6 +72,7 @@ class Recorder:
         rows = opened(JsonLines(self.folder.metrics))
         events = opened(TensorBoard(self.folder.tensorboard, first_step, warn=warn))
         self._writers = [rows, events, self.console]
+        self._introduce()
         if first_step:
             self.console.note(f"going on from the checkpoint of step {first_step} in {self.folder.path}")
         for part in self.folder.run().get("extended", []):
@@ -76,6 +80,21 @@ class Recorder:
                 self.console.note(
                     f"the run had {part['from']} epochs; its schedule is that of {part['to']} from here on"
                 )
+
+    def _introduce(self) -> None:
+        """Says what is going to be run, and what a person should know of it first."""
+        experiment, total_steps = self._experiment, self._experiment.total_steps
+        for name, text in summary(experiment, str(self.folder.path)):
+            self.console.note(f"{name:<10} {text}")
+        # A task of another package may have none.
+        for warning in getattr(experiment.data.task, "warnings", ()):
+            self.console.note(f"warning: {warning}")
+        momentum = unsettled_momentum(self._config, experiment.model, total_steps)
+        if momentum is not None:
+            self.console.note(
+                f"warning: {total_steps} steps are too few for the moving statistics of batch normalisation (momentum "
+                f"{momentum:g}); --recompute_batch_norm=20 takes them anew"
+            )
 
     def add_block(self, step: int, end: int, metrics: dict[str, np.ndarray], seconds: float, *, compiled: bool) -> None:
         """Adds the steps from `step` up to `end` to the sums.
@@ -133,10 +152,11 @@ class Recorder:
         experiment = self._experiment
         with experiment.engine.averaged():
             if self._workers.is_chief:
-                with replacing(self.folder.model) as temporary:
+                with self.console.busy("saving the model"), replacing(self.folder.model) as temporary:
                     experiment.model.save(temporary)
         if self._workers.is_chief:
             confusions = experiment.objective.confusions(answers)
+            answers = {**answers, **experiment.examples_evaluated()}
             write_answers(self.folder.path, answers, confusions, experiment.data.class_names())
         result = self._result()
         self.folder.write_run(ended=now())

@@ -5,12 +5,11 @@ import time
 
 import numpy as np
 
-from zoo.errors import RequestError, RunError
+from zoo.errors import RequestError, RunError, warn
 from zoo.runs.checkpoints import state_sha256
 from zoo.training.experiment import Experiment
 from zoo.training.progress import Progress
 from zoo.training.shared import SharedCheckpoints, SharedWorkdir
-from zoo.training.writers import warn
 
 
 class Saver:
@@ -38,6 +37,7 @@ class Saver:
         )
         self.progress = Progress()
         self.step = self.saved_step = 0
+        self._outdated = False
 
     def restore(self) -> None:
         """Takes up the newest whole checkpoint, where there is one.
@@ -63,7 +63,7 @@ class Saver:
         Raises:
             RunError: a variable is no number, or several workers do not have the same variables.
         """
-        if self.step == self.saved_step:
+        if self.step == self.saved_step and not self._outdated:
             return
         state = self._engine.state()
         # Before anything is written: what the chief saves is what all workers go on from, so that afterwards nobody
@@ -82,7 +82,11 @@ class Saver:
             )
         self.progress.wall_seconds = self.wall_seconds()
         self._checkpoints.save(self.step, state, dataclasses.asdict(self.progress))
-        self.saved_step = self.step
+        self.saved_step, self._outdated = self.step, False
+
+    def outdate(self) -> None:
+        """Has this step saved again, since its variables are others now."""
+        self._outdated = True
 
     def mark_best(self) -> None:
         """Marks the checkpoint that the progress says is the best.

@@ -1,4 +1,4 @@
-"""The cards and the README's tables are up to date, and what is written by hand in them is true."""
+"""The cards and the tables of README and docs/ are up to date, and what is written by hand in them is true."""
 
 import dataclasses
 import itertools
@@ -16,8 +16,10 @@ from zoo import registry
 from zoo.analysis.docs import cards, readme
 from zoo.analysis.docs.subjects import families, recipes_by_tier
 from zoo.baselines import records
+from zoo.baselines.agreement import PAGES
 from zoo.cli import console, options, train
 from zoo.cli.commands import run_zoo
+from zoo.config import FIELDS
 from zoo.errors import RequestError
 
 
@@ -26,7 +28,7 @@ def text_of(family):
 
 
 # Families whose figures are quick to make.
-SMALL = ("lenet", "mlp", "multi_input", "resnet_cifar", "siamese")
+SMALL = ("lenet", "mlp", "multi_input", "resnet_cifar", "siamese", "simple_cnn")
 FAMILIES = families()
 # Those of which a card says more than what is made; a new family may wait for that.
 WRITTEN = [family for family in FAMILIES if "## When to use it" in text_of(family)]
@@ -128,31 +130,43 @@ def test_another_band_makes_card_and_readme_stale(monkeypatch, tmp_path):
         record["result"]["wall_seconds"] = 1000 + seed
         (copy / "mlp_digits" / f"{seed}.json").write_text(json.dumps(record))
     assert cards.stale(()) == ["docs/models/mlp.md", "README.md"]
-    assert "test/accuracy 0.5000 ± 0.1768 (5 seeds) | 1002 s |" in cards.pages(())[cards.README]
+    assert "test/accuracy 0.5000 ± 0.1768 (5 seeds) | 1002 s |" in cards.pages(())[cards.ROOT / "README.md"]
+
+
+def test_another_default_or_augmentation_makes_its_page_stale(monkeypatch):
+    assert cards.stale(()) == []
+    epochs = types.SimpleNamespace(default=7, metadata=FIELDS["epochs"].metadata)
+    monkeypatch.setattr(readme, "FIELDS", {**FIELDS, "epochs": epochs})
+    monkeypatch.setattr(readme, "written_augmentations", lambda: {"blur:3": "pixels"})
+    assert cards.stale(()) == ["docs/training.md", "docs/data.md"]
+    made = cards.pages(())
+    assert "| `--epochs` | `7` | passes over the training split |" in made[cards.ROOT / "docs" / "training.md"]
+    assert "| `blur:3` | pixels |" in made[cards.ROOT / "docs" / "data.md"]
 
 
 def test_what_was_not_run_claims_nothing():
+    rows = "".join((cards.ROOT / page).read_text() for page in PAGES).splitlines()
     for recipe in recipes_by_tier():
-        row = next(line for line in cards.README.read_text().splitlines() if f"`configs/{recipe.name}.py`" in line)
+        row = next(line for line in rows if line.startswith(f"| `configs/{recipe.name}.py`"))
         assert ("±" in row) == bool(records.read_records(recipe.name))
     assert cards.baselines_text([]) == "No recipe yet, so nothing is claimed of this family: *not yet run here*."
 
 
 @pytest.fixture
 def scratch(monkeypatch, tmp_path):
-    """Cards and README in a folder of their own."""
-    shutil.copytree(cards.CARDS, tmp_path / "docs" / "models")
-    shutil.copy(cards.README, tmp_path)
+    """Cards, pages and README in a folder of their own."""
+    shutil.copytree(cards.CARDS.parent, tmp_path / "docs")
+    shutil.copy(cards.ROOT / "README.md", tmp_path)
     monkeypatch.setattr(cards, "ROOT", tmp_path)
     monkeypatch.setattr(cards, "CARDS", tmp_path / "docs" / "models")
-    monkeypatch.setattr(cards, "README", tmp_path / "README.md")
     return tmp_path
 
 
 @pytest.fixture
 def linear(monkeypatch):
-    """A new family: the file of the README's example, and nothing else."""
-    code = next(code for code in re.findall(r"```python\n(.*?)```", cards.README.read_text(), re.DOTALL) if "@" in code)
+    """A new family: the file of the example in docs/contributing.md, and nothing else."""
+    page = (cards.ROOT / "docs" / "contributing.md").read_text()
+    code = re.search(r"```python\n(.*?)```", page, re.DOTALL)[1]
     module = types.ModuleType("zoo.models.sequential.linear")
     monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.setattr(registry, "_MODELS", dict(registry._MODELS))
@@ -165,8 +179,12 @@ def test_a_new_architecture_needs_nothing_else_for_its_card(scratch, linear):
     text = text_of("linear")
     assert "| `linear` | 28 x 28 x 1 | 10 | 7,850 | - | A linear classifier |" in text
     assert "**Sequential**: one path of layers." in text
+    assert "It has 1 layer with weights on the longest path. " in text
     assert "dense, 10" in (scratch / "docs" / "models" / "linear.svg").read_text()
-    assert "\n| [`linear`](docs/models/linear.md) | Sequential | `linear` | Author Year" in cards.README.read_text()
+    assert (
+        "\n| [`linear`](docs/models/linear.md) | Sequential | `linear` | Author Year"
+        in (scratch / "README.md").read_text()
+    )
 
 
 def test_what_is_written_by_hand_stays(scratch, linear):
@@ -190,6 +208,14 @@ def test_pages_that_cannot_be_made(scratch):
     card.write_text(text.replace("figure: mlp", "figure: mlp nothing"))
     with pytest.raises(RequestError, match=r"the figure of docs/models/mlp.md: no layer of mlp"):
         cards.pages(["mlp"])
+    page = scratch / "docs" / "data.md"
+    page.write_text(page.read_text().replace("<!-- augmentations -->", ""))
+    with pytest.raises(RequestError, match=r"docs/data.md has no lines <!-- augmentations -->"):
+        cards.pages(())
+    page.rename(page.with_name("other.md"))
+    with pytest.raises(RequestError, match=r"there is no docs/data.md in .*; work in a clone"):
+        cards.pages(())
+    page.with_name("other.md").rename(page)
     card.rename(card.with_name("gone.md"))
     with pytest.raises(RequestError, match=r"docs/models has files of no family: gone.md; remove them"):
         cards.pages(())

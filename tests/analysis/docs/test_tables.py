@@ -5,6 +5,12 @@ import pytest
 from zoo.analysis.docs import tables
 
 
+def test_one_is_no_plural():
+    assert [tables.counted(count, "skip connection") for count in (0, 1, 2, 1000)] == [
+        *("0 skip connections", "1 skip connection", "2 skip connections", "1,000 skip connections")
+    ]
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

@@ -171,7 +171,9 @@ def test_augmentations_of_other_stages_are_left_out():
         ("mixup:0.0", "mixup takes a number above 0"),
         ("flip,random_resized_crop", "random_resized_crop must stand first"),
         ("mixup:1,flip", "mixup must stand last"),
-        ("mixup:1,cutmix:1", "take one of mixup and cutmix"),
+        ("mixup:1,cutmix:1,mixup:1", "mixup may stand once"),
+        ("cutmix:1,mixup:1,cutmix:1", "cutmix may stand once"),
+        ("cutmix:1,flip,mixup:1", "cutmix must stand last"),
     ],
 )
 def test_wrong_descriptions(text, message):

@@ -61,11 +61,44 @@ def test_sides_of_cutmix_follow_the_share():
     assert np.abs(wide - 128 * np.sqrt(1 - share))[inside].max() < 2.01
 
 
-@pytest.mark.parametrize("text", ["flip,mixup:0.4", "flip,cutmix:1"])
+@pytest.mark.parametrize("text", ["flip,mixup:0.4", "flip,cutmix:1", "mixup:0.4,cutmix:1", "cutmix:1,mixup:0.4"])
 def test_any_even_part_gives_the_same(text):
     mix = augment.make_mixing(text)
-    together, shares = mix(tf.constant(IMAGES), keys())
+    batch_keys = tf.zeros([40], tf.uint64)
+    together, shares = mix(tf.constant(IMAGES), keys(), batch_keys)
     for start, stop in ((0, 2), (10, 20), (20, 40)):
-        part, part_shares = tf.function(mix)(tf.constant(IMAGES[start:stop]), keys()[start:stop])
+        part, part_shares = tf.function(mix)(
+            tf.constant(IMAGES[start:stop]), keys()[start:stop], batch_keys[start:stop]
+        )
         np.testing.assert_array_equal(part, together[start:stop])
         np.testing.assert_array_equal(part_shares, shares[start:stop])
+
+
+def test_by_turns_each_batch_is_mixed_in_one_way_and_in_both_as_often():
+    """Whatever batches stand side by side, of one image size or none at all of a kind."""
+    steps = 2000
+    batch_keys = randomness.batch_keys(5, tf.range(steps, dtype=tf.int64))
+    rows = tf.repeat(batch_keys, 2)
+    ways = [lambda images, keys, way=way: (images + way, tf.fill(tf.shape(keys), float(way))) for way in (0, 1)]
+    images = tf.zeros([2 * steps, 2, 2, 1])
+    mixed, shares = tf.function(mixing.by_turns, autograph=False)(ways, images, keys(2 * steps), rows)
+    assert mixed.shape == images.shape
+    np.testing.assert_array_equal(mixed, np.broadcast_to(shares[:, None, None, None], images.shape))
+    by_batch = shares.numpy().reshape(steps, 2)
+    np.testing.assert_array_equal(by_batch[:, 0], by_batch[:, 1])
+    # Five deviations of the number of heads.
+    assert abs(by_batch[:, 0].sum() - steps / 2) < 5 * np.sqrt(steps / 4)
+    other_seed = mixing.by_turns(
+        ways, images, keys(2 * steps), tf.repeat(randomness.batch_keys(6, tf.range(steps, dtype=tf.int64)), 2)
+    )
+    assert 0.4 < (other_seed[1].numpy() != shares.numpy()).mean() < 0.6
+
+
+def test_by_turns_a_single_batch_is_a_whole_number_of_neighbours():
+    for seed in range(4):
+        batch_keys = tf.fill([40], randomness.batch_keys(seed, tf.constant(0, tf.int64)))
+        mixed, shares = augment.make_mixing("mixup:0.4,cutmix:1")(tf.constant(IMAGES), keys(), batch_keys)
+        alone = [mixing.mixup(tf.constant(IMAGES), randomness.derive(keys(), 0), 0.4)]
+        alone += [mixing.cutmix(tf.constant(IMAGES), randomness.derive(keys(), 2), 1.0)]
+        same = [np.array_equal(mixed, images) and np.array_equal(shares, share) for images, share in alone]
+        assert sum(same) == 1

@@ -7,6 +7,7 @@ from PIL import Image
 
 from zoo.data import images
 from zoo.data.sources import Feature, InMemorySource, load_source
+from zoo.data.sources.example_source import example_names
 from zoo.data.sources.folder import FolderSource
 
 RNG = np.random.default_rng(0)
@@ -142,13 +143,27 @@ def test_every_mode_comes_as_rgb(tmp_path):
     assert names == set(references)
 
 
-@pytest.mark.parametrize("kind", ["BMP", "GIF"])
+@pytest.mark.parametrize("kind", ["TIFF", "AVIF"])
 def test_other_formats_are_named_whatever_their_suffix(tmp_path, kind):
     make(tmp_path)
     wrong = tmp_path / "cat" / "wrong.png"
     Image.new("RGB", (8, 8)).save(wrong, format=kind)
-    with pytest.raises(ValueError, match=r"cat/wrong\.png cannot be decoded as JPEG or PNG"):
+    with pytest.raises(ValueError, match=r"cat/wrong\.png cannot be decoded as JPEG, PNG, BMP, GIF or WebP"):
         [load(tmp_path, split) for split in ("train", "test")]
+
+
+@pytest.mark.parametrize("memory_bytes", [2**30, 0])
+def test_the_content_decides_how_an_image_is_decoded(tmp_path, memory_bytes):
+    make(tmp_path / "train", count=2, size=(12, 9))
+    for kind, name in (("BMP", "a.BMP"), ("GIF", "b.gif"), ("WEBP", "c.webp"), ("JPEG", "d.jfif"), ("BMP", "e.jpg")):
+        save(tmp_path / "train" / "cat" / name, format=kind)
+    source = load(tmp_path, memory_bytes=memory_bytes)
+    assert source.num_examples == 7
+    for image, name in zip(fetch(source, range(7))["image"], example_names(source), strict=True):
+        with Image.open(tmp_path / name) as file:
+            reference = np.asarray(file.convert("RGB")).astype(int)
+        difference = np.abs(images.decode_one(tf.constant(image), 3).numpy() - reference).mean()
+        assert difference <= (2 if "d.jfif" in name else 0)
 
 
 def test_fingerprints(tmp_path):
@@ -176,9 +191,7 @@ def corrupt(root):
 
 def test_a_corrupt_image_is_named(tmp_path):
     broken = corrupt(tmp_path)
-    with pytest.raises(
-        ValueError, match=r"\(and 2 more\) cannot be decoded as JPEG or PNG.*--skip_corrupt_images"
-    ) as e:
+    with pytest.raises(ValueError, match=r"\(and 2 more\) cannot be decoded as JPEG, PNG.*--skip_corrupt_images") as e:
         load(tmp_path)
     assert str(e.value).partition(" (and")[0] in broken
 
@@ -221,9 +234,15 @@ def wrong(root, what):
         return save(root / "one.png")
     if what == "split":
         make(root / "train", count=4)
-    elif what in ("more", "fewer"):
+    elif what == "more":
         make(root / "train", count=6, classes=("cat", "dog", "owl"))
-        make(root / "test", count=6, classes=("cat", "dog", "owl", "emu") if what == "more" else ("cat", "dog"))
+        make(root / "test", count=6, classes=("cat", "dog", "owl", "emu"))
+    elif what == "unsorted":
+        make(root / "train", count=4)
+        save(root / "test" / "1.png")
+    elif what == "one folder":
+        make(root / "photos", count=4)
+        save(root / "__MACOSX" / "photos" / "cat" / "1.png")
     elif what in ("no class", "no image"):
         save(root / "picture.png")
         for name in ("cat", "dog") if what == "no image" else ():
@@ -234,8 +253,9 @@ def wrong(root, what):
         save(root / "dog" / "b.png")
     else:
         make(root, count=4, classes=("cat",) if what == "one class" else ("cat", "dog"))
-        if what == "empty":
-            (root / "owl").mkdir()
+        for name in ("a.heic", "b.HEIC", "c.tif") if what == "heic" else ():
+            (root / "owl").mkdir(exist_ok=True)
+            (root / "owl" / name).write_bytes(b"")
     return root
 
 
@@ -245,13 +265,18 @@ def wrong(root, what):
         ("missing", "train", "nowhere does not exist; write folder:PATH"),
         ("file", "train", "one.png is a file; write folder:PATH"),
         ("no class", "train", "holds no folders; images are looked for in .*CLASS/IMAGE"),
-        ("no image", "train", r"holds no images \(.jpg, .jpeg, .png\) in its class folders"),
-        ("one class", "train", "holds one class, cat; a classifier needs two or more folders"),
-        ("empty", "train", r"owl holds no images \(.jpg, .jpeg, .png\); add some or remove the folder"),
+        ("no image", "train", r"holds no images \(.jpg, .*\) in its class folders"),
+        ("one class", "train", "holds one class, cat; a classifier needs two or more"),
+        ("one folder", "train", r"holds one class, photos; did you mean folder:.*/photos\?"),
+        ("heic", "train", "owl holds no image that is read, only 2 .heic, 1 .tif; convert them to JPEG"),
         ("few", "test", "has only 2 images, too few to split by chance; sort them into train/ and test/"),
-        ("split", "test", "unknown split of folder:.* 'test'; there is train"),
-        ("more", "test", "test has emu besides; it must have the class folders of .*train"),
-        ("fewer", "test", "test lacks owl; it must have the class folders of .*train"),
+        (
+            "split",
+            "test",
+            r"has train and no test; write folder:.*/train, of which a tenth is held out, or take slices",
+        ),
+        ("more", "test", "test has emu besides; it must have no other class folders than .*train"),
+        ("unsorted", "test", "test holds images and no class folders; sort them into those of .*train"),
         ("more", "train[x]", r"split is 'train\[x\]'; a slice is written as train\[:90%\]"),
         ("more", "train[5:5]", r"split 'train\[5:5\]' of folder:.* is empty"),
         ("more", "nothing", "unknown split of folder:.* 'nothing'"),

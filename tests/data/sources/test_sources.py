@@ -1,36 +1,25 @@
 """Sources in memory and by index, against what TFDS itself reads."""
 
 import io
+import re
 import shutil
 import socket
+import urllib.error
 
 import numpy as np
 import pytest
 import tensorflow as tf
 import tensorflow_datasets as tfds
 from PIL import Image
+from tfds_made import MadeBuilder, draw
 
 from zoo.data.digits import Digits
 from zoo.data.sources import Feature, InMemorySource, load_source
 from zoo.data.sources.tfds_source import ArrayRecordSource
+from zoo.errors import RequestError
 
 
-class _Made(tfds.core.GeneratorBasedBuilder):
-    """What the builders of these tests share; TFDS looks for metadata files unless the info is made here."""
-
-    VERSION = tfds.core.Version("1.0.0")
-    SKIP_REGISTERING = True
-
-    def _info(self):
-        return tfds.core.DatasetInfo(
-            builder=self, features=tfds.features.FeaturesDict(self.features()), supervised_keys=self.SUPERVISED
-        )
-
-    def _split_generators(self, dl_manager):
-        return {split: self._generate_examples(split) for split in ("train", "test")}
-
-
-class Snapshots(_Made):
+class Snapshots(MadeBuilder):
     """Photographs of varying size with all sorts of features, some of which cannot be batched."""
 
     VERSION = tfds.core.Version("1.2.3")
@@ -74,10 +63,8 @@ def tiles():
     return np.random.default_rng(0).integers(0, 256, (30, 8, 8, 1), dtype=np.uint8)
 
 
-class Tiles(_Made):
+class Tiles(MadeBuilder):
     """Images of one size."""
-
-    SUPERVISED = None
 
     def features(self):
         return {
@@ -92,10 +79,8 @@ class Tiles(_Made):
             yield number, {"image": image, "number": number, "left": 0, "right": 1}
 
 
-class Words(_Made):
+class Words(MadeBuilder):
     """A dataset without images."""
-
-    SUPERVISED = None
 
     def features(self):
         return {"words": tfds.features.Text(), "label": tfds.features.ClassLabel(num_classes=2)}
@@ -308,7 +293,7 @@ def test_a_set_that_is_fetched_by_hand_says_where_to_put_it(tmp_path):
 def test_a_builder_that_fails_leaves_nothing_that_breaks_the_next_try(tmp_path, monkeypatch):
     def broken(self, split):
         yield from ()
-        raise OSError("the server hung up")
+        raise ConnectionError("the server hung up")
 
     with monkeypatch.context() as patch:
         patch.setattr(Tiles, "_generate_examples", broken)
@@ -317,9 +302,62 @@ def test_a_builder_that_fails_leaves_nothing_that_breaks_the_next_try(tmp_path, 
     assert load_source(f"{__name__}:Tiles", "train", str(tmp_path)).num_examples == 30
 
 
+@pytest.mark.parametrize("split", ["val.1", "x y", "val+1"])
+def test_a_split_that_tfds_cannot_read_back_is_named(tmp_path, monkeypatch, split):
+    examples = [{"image": tile} for tile in tiles()]
+    name = draw(monkeypatch, {"image": tfds.features.Image(shape=(8, 8, 1))}, {"train": examples, split: examples})
+    assert load_source(name, "train", str(tmp_path)).num_examples == 30
+    for asked in (split, f"{split}[:50%]"):
+        with pytest.raises(
+            RequestError, match=rf"split {re.escape(repr(split))} of .* cannot be read by TFDS"
+        ) as caught:
+            load_source(name, asked, str(tmp_path))
+        assert len(str(caught.value)) < 160
+
+
+def test_a_builder_that_raises_is_quoted(tmp_path, monkeypatch):
+    def broken(self, split):
+        yield from ()
+        raise KeyError("column")
+
+    monkeypatch.setattr(Tiles, "_generate_examples", broken)
+    with pytest.raises(RequestError, match=r"Tiles cannot be prepared in .*: KeyError: .*column") as caught:
+        load_source(f"{__name__}:Tiles", "train", str(tmp_path))
+    assert "network" not in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_an_error_that_follows_from_one_of_the_network_is_one(tmp_path, monkeypatch):
+    def unreached(self, split):
+        yield from ()
+        try:
+            raise urllib.error.URLError("no route")
+        except urllib.error.URLError as error:
+            raise RuntimeError("nothing came") from error
+
+    monkeypatch.setattr(Tiles, "_generate_examples", unreached)
+    with pytest.raises(RequestError, match=r"nothing came.*on a machine with a network run `tfds build"):
+        load_source(f"{__name__}:Tiles", "train", str(tmp_path))
+
+
+def test_a_builder_whose_description_raises_is_quoted(tmp_path, monkeypatch):
+    monkeypatch.setattr(Tiles, "features", lambda self: {}["image"])
+    with pytest.raises(RequestError, match=r"Tiles'; it cannot be opened: KeyError: .*image"):
+        load_source(f"{__name__}:Tiles", "train", str(tmp_path))
+
+
+def test_a_module_that_raises_is_quoted(tmp_path, monkeypatch):
+    (tmp_path / "raising_builders.py").write_text("1 / 0")
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(RequestError, match="Builder cannot be imported: ZeroDivisionError: division by zero"):
+        load_source("raising_builders:Builder", "train", str(tmp_path / "data"))
+
+
 @pytest.mark.parametrize(
     ("name", "message"),
     [
+        ("1", "unknown dataset '1'; there is any name of TensorFlow Datasets"),
+        ("é", "unknown dataset 'é'; there is any name of TensorFlow Datasets"),
         ("cifar11", "unknown dataset 'cifar11'; did you mean cifar10"),
         ("", "unknown dataset ''; there is any name"),
         ("folder:", "dataset is 'folder:'; write folder:PATH"),
@@ -330,9 +368,9 @@ def test_a_builder_that_fails_leaves_nothing_that_breaks_the_next_try(tmp_path, 
         ("imagenet_resized/31x31", "unknown config of imagenet_resized '31x31'; did you mean 32x32"),
         ("mnist:9.9.9", "it cannot be opened: Dataset mnist cannot be loaded at version 9.9.9, only: 3.0.1"),
         ("digits:9.9.9", "it cannot be opened: Dataset digits cannot be loaded at version 9.9.9, only: 1.0.0"),
-        ("no_such_package:Builder", "Builder cannot be imported: No module named 'no_such_package'"),
+        ("no_such_package:Builder", "Builder cannot be imported: ModuleNotFoundError: No module named"),
         ("pathlib:Path", "Path is no TFDS builder"),
-        (f"{__name__}:Words", r"has no feature that is an 8-bit image; it has words \(Text\), label \(ClassLabel\)"),
+        (f"{__name__}:Words", r"has no feature that is an image; it has words \(Text\), label \(ClassLabel\)"),
     ],
 )
 def test_wrong_names(tmp_path, name, message):

@@ -15,7 +15,8 @@ from zoo.places.strategy import make_strategy
 from zoo.runs.checkpoints import state_sha256
 from zoo.tasks.base import Label
 from zoo.tasks.classification import ClassificationObjective
-from zoo.training.engines.tensorflow.engine import Engine, ranked, uses_xla
+from zoo.training.engines.tensorflow.engine import Engine, uses_xla
+from zoo.training.engines.tensorflow.variables import ranked
 from zoo.training.optimizers import decayed, make_optimizer
 
 RNG = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Cards of the model families and the regions of the README, from registry, recipes, records and graphs.
+"""Cards of the model families and the regions of README and docs/, from registry, recipes, records and graphs.
 
 A page is written by hand but for its regions: what stands between `<!-- NAME -->` and `<!-- end of NAME -->` is made
 here, everything else is left alone. A family without a card gets one of regions only. The figure of a card is a file
@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo import registry
-from zoo.analysis.docs import readme, tables
+from zoo.analysis.docs import readme, tables, two_styles
 from zoo.analysis.docs.subjects import families, measured_text, recipes_by_family
 from zoo.analysis.nets import diagram, graph
 from zoo.analysis.nets.facts import facts
@@ -27,17 +27,9 @@ from zoo.runs.files import write_atomically, writing
 
 ROOT = recipe_files.ROOT
 CARDS = ROOT / "docs" / "models"
-README = ROOT / "README.md"
 REGION = re.compile(
     r"(?P<begin><!-- (?P<name>[a-z]+)(?:: (?P<asked>.*))? -->\n)(?:.*\n)*?(?P<end><!-- end of (?P=name) -->)"
 )
-# Region of the README -> what makes it.
-README_REGIONS = {
-    "families": readme.family_table,
-    "measured": readme.measured_table,
-    "published": readme.published_table,
-    "benchmarks": readme.benchmarks_table,
-}
 # The card of a family that nobody has written about.
 TEMPLATE = """# {family}
 
@@ -76,17 +68,19 @@ MOST_BOXES = 40
 
 
 def pages(seen: Collection[str] | None = None) -> dict[Path, str]:
-    """What the cards, their figures and the README should hold; reads files, writes none.
+    """What the cards, their figures and the pages of `readme.PAGES` should hold; reads files, writes none.
 
     Args:
         seen: the families of which a model is built, for its figure and what its graph says; the cards of the others
-            keep these two as they are. None: all of them.
+            keep these two as they are, and so does the README's picture without its two. None: all of them.
 
     Raises:
         RequestError: a page lacks a region, or there is a file of no family, or the repository is not here.
     """
-    if not README.is_file():
-        raise RequestError(f"there is no README.md in {ROOT}; work in a clone, after pip install -e .")
+    written = {ROOT / page: makers for page, makers in readme.PAGES.items()}
+    for path in written:
+        if not path.is_file():
+            raise RequestError(f"there is no {_shown(path)} in {ROOT}; work in a clone, after pip install -e .")
     models_of, recipes = families(), recipes_by_family()
     cards = {f"{family}{suffix}" for family in models_of for suffix in (".md", ".svg")}
     strange = sorted(file.name for file in CARDS.glob("*") if file.name not in cards)
@@ -96,7 +90,9 @@ def pages(seen: Collection[str] | None = None) -> dict[Path, str]:
     for family, models in models_of.items():
         made |= card(family, models, recipes.get(family, []), seen is None or family in seen)
     made |= {path: text for path, text in registry.index_to_write().items() if path.is_relative_to(ROOT)}
-    return made | {README: filled(README, README.read_text(encoding="utf-8"), README_REGIONS)}
+    if seen is None or {*two_styles.FAMILIES} <= {*seen}:
+        made[ROOT / two_styles.FILE] = two_styles.drawn()
+    return made | {path: filled(path, path.read_text(encoding="utf-8"), makers) for path, makers in written.items()}
 
 
 def stale(seen: Collection[str] | None = None) -> list[str]:
@@ -225,14 +221,14 @@ def style_text(info: ModelInfo, name: str, graph_facts: dict[str, Any]) -> str:
         verdict = "a Sequential can express it, since each layer takes what the one before it gives and nothing else"
     else:
         verdict = f"no Sequential could express it, because {_code(graph_facts['reason'])}"
-    counts = [f"{graph_facts['depth']} layers with weights on the longest path"]
+    counts = [f"{tables.counted(graph_facts['depth'], 'layer')} with weights on the longest path"]
     counts += [
-        f"{count} {'merge' if count == 1 else 'merges'}{'' if kind == 'other' else f' ({kind})'}"
+        f"{tables.counted(count, 'merge')}{'' if kind == 'other' else f' ({kind})'}"
         for kind, count in graph_facts["merges"].items()
         if count
     ]
     skips = graph_facts["skip_connections"]
-    counts += [f"{skips} skip {'connection' if skips == 1 else 'connections'}"] if skips else []
+    counts += [tables.counted(skips, "skip connection")] if skips else []
     counts += [f"`{layer['name']}` called {layer['calls']} times" for layer in graph_facts["shared_layers"]]
     return (
         f"**{style}**: {why}\n\n`python -m zoo inspect {name}` finds it out from the graph: {verdict}. "

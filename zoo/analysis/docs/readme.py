@@ -1,5 +1,6 @@
-"""The tables of the README, from registry, recipes and records."""
+"""The tables of the README and of the pages of docs/, from registry, config, recipes and records."""
 
+import dataclasses
 import json
 import re
 
@@ -8,9 +9,11 @@ from zoo.analysis.docs import tables
 from zoo.analysis.docs.subjects import families, measured_text, recipes_by_tier
 from zoo.baselines.agreement import seconds_text
 from zoo.baselines.records import RESULTS, read_records
+from zoo.config import FIELDS
+from zoo.config.augmentations import written_augmentations
 
 BENCHMARKS = RESULTS / "benchmarks.json"
-# Of benchmarks.json: whom the README compares the zoo with; docs/benchmarks.md has all of them.
+# Of benchmarks.json: whom docs/speed.md compares the zoo with; docs/benchmarks.md has all of them.
 PEERS = ("keras", "torch", "jax")
 
 
@@ -72,3 +75,46 @@ def benchmarks_table() -> str:
         rows.append((work["title"], rate, *slower, fraction))
     faster = (f"times faster than {tables.SIDES[peer]}" for peer in PEERS)
     return tables.markdown_text(("work", "zoo, images/s", *faster, "of matmul"), rows, right=(1,))
+
+
+def options_table() -> str:
+    """Every field of the config with its default, a table for each group."""
+    groups: dict[str, list[tuple[str, ...]]] = {}
+    group = ""
+    for name, field in FIELDS.items():
+        group = field.metadata["group"] or group
+        groups.setdefault(group, []).append((f"`--{name}`", _default(field), _meaning(field)))
+    tables_of_groups = (
+        f"### {group}\n\n{tables.markdown_text(('option', 'default', 'what it is'), rows)}"
+        for group, rows in groups.items()
+    )
+    return "\n\n".join(tables_of_groups)
+
+
+def _default(field: dataclasses.Field) -> str:
+    """What a field is unless it is given; nothing where it is empty."""
+    return "" if field.default in ("", dataclasses.MISSING) else f"`{field.default}`"
+
+
+def _meaning(field: dataclasses.Field) -> str:
+    """What `--help` says of a field, and what it may be."""
+    text, choices = field.metadata["help"], field.metadata["choices"] or ()
+    if all(choice in text for choice in choices):
+        return text
+    return f"{text}; one of {', '.join(f'`{choice}`' for choice in choices)}"
+
+
+def augmentations_table() -> str:
+    """Every augmentation as it is written."""
+    rows = [(f"`{written}`", says) for written, says in written_augmentations().items()]
+    return tables.markdown_text(("as it is written", "strength"), rows)
+
+
+# Page, from the top of the repository -> its regions, and what makes each.
+PAGES = {
+    "README.md": {"families": family_table, "measured": measured_table},
+    "docs/training.md": {"options": options_table},
+    "docs/data.md": {"augmentations": augmentations_table},
+    "docs/reproducing.md": {"published": published_table},
+    "docs/speed.md": {"benchmarks": benchmarks_table},
+}

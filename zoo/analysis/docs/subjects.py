@@ -1,6 +1,7 @@
 """What documents are about: the families of models, and the recipes with what they were measured at."""
 
 from zoo import registry
+from zoo.analysis.docs import tables
 from zoo.baselines import recipes as recipe_files
 from zoo.baselines.bands import bands_of, metrics_of
 from zoo.baselines.recipes import TIERS, Recipe
@@ -42,4 +43,4 @@ def measured_text(recipe: Recipe) -> str:
         return ""
     bands = bands_of(records, metrics_of(recipe, records))
     figures = [f"{metric} {band.mean:.4f} ± {band.deviation:.4f}" for metric, band in bands.items()]
-    return f"{', '.join(figures)} ({len(records)} seeds)"
+    return f"{', '.join(figures)} ({tables.counted(len(records), 'seed')})"

@@ -16,6 +16,11 @@ SIDES = {
 NO_SUCH_SIDE = "there is none for this work"
 
 
+def counted(count: int, what: str) -> str:
+    """`1 layer`, `2 layers`, for words whose plural is an s."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 def number(value: float | None) -> str:
     """Three digits that count; `-` for none."""
     if value is None:

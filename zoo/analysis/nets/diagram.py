@@ -15,7 +15,9 @@ from typing import Any
 import keras
 from keras import layers
 
-from zoo.analysis.nets import complexity, graph, structure
+from zoo.analysis.nets import complexity, folding, graph, structure
+from zoo.analysis.nets.box import FONT, LETTER, LINE, Box
+from zoo.analysis.nets.folding import Repeat
 from zoo.analysis.nets.graph import Call, Tensor
 
 # Layers that stay in the box above them.
@@ -45,60 +47,32 @@ WORDS = {
     "ZeroPadding2D": "zero padding",
 }
 ACTIVATIONS = {"relu": "ReLU"}
-# Sizes in pixels of the picture; a letter's width is an estimate for sans-serif of FONT.
-FONT, LETTER, LINE, MARGIN, GAP_ACROSS, GAP_DOWN, PASSING = 12, 6.6, 16, 14, 18, 24, 16
+# Sizes in pixels of the picture.
+MARGIN, GAP_ACROSS, GAP_DOWN = 14, 18, 24
+# Of the frame around what is repeated, from the boxes inside.
+FRAME = 10
 STYLE = """
   .paper { fill: #ffffff; } text { fill: #1f2328; } path { stroke: #6e7781; }
   .plain { fill: #f6f8fa; stroke: #8c959f; } .end { fill: none; stroke: none; }
   .weights { fill: #d6e8f7; stroke: #0072b2; } .joins { fill: #fbe3cf; stroke: #d55e00; }
+  .frame { stroke: #6e7781; } .note { fill: #57606a; }
   @media (prefers-color-scheme: dark) {
     .paper { fill: #0d1117; } text { fill: #e6edf3; } path { stroke: #8b949e; }
     .plain { fill: #161b22; stroke: #6e7681; } .weights { fill: #0f2f47; stroke: #56b4e9; }
-    .joins { fill: #43260f; stroke: #e69f00; }
+    .joins { fill: #43260f; stroke: #e69f00; } .frame { stroke: #8b949e; } .note { fill: #9ea7b3; }
   }
 """
 
 
-@dataclasses.dataclass(eq=False)
-class Box:
-    """A box of the drawing; one without lines of text is where a line passes a row.
-
-    Attributes:
-        lines: of text.
-        kind: `weights`, `joins`, `plain`, or `end` for the shapes that stand at both ends.
-        sources: the boxes that it takes its tensors from, in order.
-        x: of its middle.
-        row: from the top.
-        top: where it begins.
-        bottom: where it ends.
-    """
-
-    lines: list[str]
-    kind: str
-    sources: list["Box"]
-    x: float = 0.0
-    row: int = 0
-    top: float = 0.0
-    bottom: float = 0.0
-
-    @property
-    def width(self) -> float:
-        """In pixels."""
-        return max((LETTER * len(line) for line in self.lines), default=0.0) + (20 if self.lines else PASSING)
-
-    @property
-    def height(self) -> float:
-        """In pixels."""
-        return LINE * len(self.lines) + 8 if self.lines else 0.0
-
-
-def draw(model: keras.Model, piece: str = "") -> str:
+def draw(model: keras.Model, piece: str = "", *, fold: bool = False) -> str:
     """Draws a model, or a piece of it, as an SVG that stands for itself, in light and in dark.
 
     Args:
         model: with a graph.
         piece: a regular expression that the names of the piece's layers begin with; what lies between two of them
             belongs to it too. Empty: the whole model.
+        fold: draw what is repeated several times in a row once, in a frame that says how often, and say at the right
+            what size the tensors have where one alone leads on.
 
     Raises:
         ValueError: the model has no graph, or no layer of it has such a name.
@@ -106,8 +80,10 @@ def draw(model: keras.Model, piece: str = "") -> str:
     boxes = boxes_of(model, piece)
     if not boxes:
         raise ValueError(f"no layer of {model.name} has a name that begins with {piece!r}")
-    rows = arranged(boxes)
-    return _svg(rows, f"{piece or 'all'} of {model.name}")
+    repeats: list[Repeat] = []
+    if fold:
+        boxes, repeats = folding.folded(boxes)
+    return _svg(arranged(boxes), repeats, f"{piece or 'all'} of {model.name}")
 
 
 def boxes_of(model: keras.Model, piece: str = "") -> list[Box]:
@@ -136,6 +112,7 @@ def boxes_of(model: keras.Model, piece: str = "") -> list[Box]:
             nested |= {inside: box} if inside else {}
             boxes.append(box)
         made |= dict.fromkeys(call.outputs, box)
+        box.size = graph.shape_text(call.outputs[0].shape)
     within = set(chosen)
     for tensor in [tensor for call in chosen for tensor in call.outputs]:
         if tensor.is_output or any(taker not in within for taker in takers[tensor]):
@@ -301,10 +278,9 @@ def _distance(one: Box, other: Box) -> float:
     return (one.width + other.width) / 2 + GAP_ACROSS
 
 
-def _svg(rows: list[list[Box]], title: str) -> str:
+def _svg(rows: list[list[Box]], repeats: list[Repeat], title: str) -> str:
     boxes = [box for row in rows for box in row]
-    left = min(box.x - box.width / 2 for box in boxes) - MARGIN
-    width = max(box.x + box.width / 2 for box in boxes) + MARGIN - left
+    left = min(box.x - box.width / 2 for box in boxes) - MARGIN - (FRAME if repeats else 0)
     tops, deep, y = [], [max(box.height for box in row) for row in rows], MARGIN
     for height in deep:
         tops.append(y)
@@ -314,6 +290,10 @@ def _svg(rows: list[list[Box]], title: str) -> str:
         height = box.height if box.lines else deep[box.row]
         box.top = tops[box.row] + (deep[box.row] - height) / 2
         box.bottom = box.top + height
+    frames = [_frame(repeat, rows) for repeat in repeats]
+    right = max([box.x + box.width / 2 for box in boxes] + [frame.right for frame in frames])
+    notes = [(right + FRAME, (box.top + box.bottom) / 2, box.note) for box in boxes if box.note]
+    width = max([right, *(x + LETTER * len(text) for x, _, text in notes)]) + MARGIN
     size = f"{width:.0f} {y - GAP_DOWN + MARGIN:.0f}"
     wide, high = size.split()
     return "\n".join(
@@ -323,11 +303,41 @@ def _svg(rows: list[list[Box]], title: str) -> str:
             f"<title>{html.escape(title)}</title>",
             f"<style>{STYLE}</style>",
             '<rect class="paper" width="100%" height="100%" rx="8"/>',
+            *(frame.shape for frame in frames),
             f'<path d="{"".join(line for box in boxes for line in _lines(box))}" fill="none" stroke-width="1.2"/>',
             *(shape for box in boxes for shape in _shapes(box)),
+            *(_note(x, y, text) for x, y, text in [*(frame.note for frame in frames), *notes]),
             "</svg>\n",
         ]
     )
+
+
+@dataclasses.dataclass(frozen=True)
+class _Frame:
+    """The frame around what is repeated: its SVG, where it and its note end, and the note's place and text."""
+
+    shape: str
+    right: float
+    note: tuple[float, float, str]
+
+
+def _frame(repeat: Repeat, rows: list[list[Box]]) -> _Frame:
+    inside = [box for row in {box.row for box in repeat.boxes} for box in rows[row]]
+    left, right = (
+        min(box.x - box.width / 2 for box in inside) - FRAME,
+        max(box.x + box.width / 2 for box in inside) + FRAME,
+    )
+    top, bottom = min(box.top for box in inside) - FRAME, max(box.bottom for box in inside) + FRAME
+    shape = (
+        f'<rect class="frame" x="{left:.0f}" y="{top:.0f}" width="{right - left:.0f}" height="{bottom - top:.0f}" '
+        'rx="8" fill="none" stroke-dasharray="5 3"/>'
+    )
+    text = f"{repeat.times} times"
+    return _Frame(shape, right + 6 + LETTER * len(text), (right + 6, (top + bottom) / 2, text))
+
+
+def _note(x: float, y: float, text: str) -> str:
+    return f'<text class="note" x="{x:.0f}" y="{y + 4:.0f}" text-anchor="start">{html.escape(text)}</text>'
 
 
 def _lines(box: Box) -> list[str]:

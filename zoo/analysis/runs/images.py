@@ -18,6 +18,7 @@ from zoo.data.transform import ImageTransform, Sizing, sized
 from zoo.errors import RequestError, RunError
 from zoo.runs.records import Run
 from zoo.tasks.known import task_of
+from zoo.tasks.labels import label_options
 from zoo.training.data import MEMORY_GIB
 
 # The fields that decide which data a config opens; each is a flag of `show-data` too.
@@ -69,7 +70,7 @@ def open_images(run: Run, *, data_dir: str | None = None, memory_gib: float = ME
     memory_bytes = int(memory_gib * 2**30)
     options = {"memory_bytes": memory_bytes, "skip_corrupt": config.skip_corrupt_images, "for_a_few": True}
     try:
-        stored = load_source(config.dataset, config.eval_split, data_dir, **options)
+        stored = load_source(config.dataset, config.eval_split, data_dir, **options, **label_options(config))
         if not same_examples(stored, run.run.get("dataset", {})):
             return Images(None, f"{config.eval_split} of {config.dataset} holds other examples than in the run.")
         source = sized(stored, Sizing.of(config), memory_bytes=0)

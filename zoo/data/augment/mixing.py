@@ -5,6 +5,7 @@ any even share of a batch gives the same on its own. How much is drawn for each 
 """
 
 import functools
+from collections.abc import Callable, Sequence
 
 import numpy as np
 import tensorflow as tf
@@ -63,6 +64,30 @@ def cutmix(images: tf.Tensor, keys: tf.Tensor, alpha: float) -> tuple[tf.Tensor,
     mixed = paste(images, _neighbours(images), rectangle(images, top, left, bottom, right))
     # Not divided: a graph would be optimised to this, and differ in the last bit from the same outside of one.
     return mixed, 1 - area * (1 / (height * width))
+
+
+def by_turns(
+    mixings: Sequence[Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]],
+    images: tf.Tensor,
+    keys: tf.Tensor,
+    batch_keys: tf.Tensor,
+) -> tuple[tf.Tensor, tf.Tensor]:
+    """Each batch is mixed in one of several ways, each of them as likely.
+
+    Args:
+        mixings: `(images, keys) -> (images, share)`, as those above do.
+        images: float32 (n, height, width, channels), of any number of batches, of each an even number.
+        keys: uint64 (n,).
+        batch_keys: uint64 (n,), the same for all examples of a batch.
+
+    Returns:
+        The images, and what the example's own label weighs, float32 (n,).
+    """
+    turns = random_integers(batch_keys, 0, len(mixings))
+    rows = tf.dynamic_partition(tf.range(tf.size(keys)), turns, len(mixings))
+    parts = [mix(tf.gather(images, row), tf.gather(keys, row)) for mix, row in zip(mixings, rows, strict=True)]
+    mixed, shares = (tf.dynamic_stitch(rows, list(values)) for values in zip(*parts, strict=True))
+    return tf.ensure_shape(mixed, images.shape), shares
 
 
 def random_beta(keys: tf.Tensor, draw: int, alpha: float) -> tf.Tensor:

@@ -12,9 +12,10 @@ operations, they are sorted by operation first.
 | `color_jitter:0.4` | pixels, uint8 | `tones.color_jitter` |
 | `randaugment:2:9` | pixels, uint8 | `randaugment` |
 | `cutout:8`, `random_erasing:0.5` | pixels, uint8 | `erasing` |
-| `mixup:0.2`, `cutmix:1` | last, one of them: mixes examples, float32 | `mixing` |
+| `mixup:0.2`, `cutmix:1` | last: mixes examples, float32; of both, each batch takes one | `mixing` |
 """
 
+import functools
 from collections.abc import Callable, Sequence
 
 import tensorflow as tf
@@ -27,8 +28,9 @@ from zoo.errors import RequestError
 
 # (images (n, height, width, channels), keys uint64 (n,)) -> images of the same shape and dtype.
 Augmentation = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
-# (float32 (n, height, width, channels), keys uint64 (n,)) -> (such images, weight of the own label float32 (n,)).
-Mixing = Callable[[tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
+# (float32 (n, height, width, channels), keys uint64 (n,), keys of their batches uint64 (n,))
+# -> (such images, weight of the own label float32 (n,)).
+Mixing = Callable[[tf.Tensor, tf.Tensor, tf.Tensor], tuple[tf.Tensor, tf.Tensor]]
 
 # What is measured in pixels must be smaller than the image; the place of that number.
 _IN_PIXELS = {"pad_crop": 0, "cutout": 0, "affine": 3}
@@ -102,11 +104,25 @@ def random_crop_area(text: str) -> float | None:
 def make_mixing(text: str) -> Mixing | None:
     """What mixes each example with its neighbour; None where the text names nothing that does.
 
+    Of mixup and cutmix together each batch takes one, both as often, which the batch's key decides: timm's way
+    (`Mixup` with `switch_prob=0.5`). What it takes does what it would do alone at its place in the text.
+
     Returns:
-        Takes float32 images (n, height, width, channels), n even, and keys uint64 (n,), and gives the images and how
-        much each example's own label weighs, float32 (n,). The neighbour of position i is i XOR 1.
+        Takes float32 images (n, height, width, channels), n even, and keys and batch keys, uint64 (n,), and gives the
+        images and how much each example's own label weighs, float32 (n,). The neighbour of position i is i XOR 1, of
+        the same batch.
     """
-    for number, (name, strengths) in enumerate(parse_augmentations(text)):
-        if name in _MIXING:
-            return lambda images, keys: _MIXING[name](images, derive(keys, 2 * number), *strengths)
-    return None
+    mixings = [
+        functools.partial(_mix, number, name, strengths)
+        for number, (name, strengths) in enumerate(parse_augmentations(text))
+        if name in _MIXING
+    ]
+    if len(mixings) < 2:
+        return (lambda images, keys, batch_keys: mixings[0](images, keys)) if mixings else None
+    return functools.partial(mixing.by_turns, mixings)
+
+
+def _mix(
+    number: int, name: str, strengths: Sequence[float], images: tf.Tensor, keys: tf.Tensor
+) -> tuple[tf.Tensor, tf.Tensor]:
+    return _MIXING[name](images, derive(keys, 2 * number), *strengths)

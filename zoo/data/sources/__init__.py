@@ -1,5 +1,7 @@
 """From a dataset's name to an `ExampleSource`: random access to the examples of one split."""
 
+from collections.abc import Collection
+
 from zoo.data.sources import folder, synthetic, tfds_source
 from zoo.data.sources.example_source import Description, ExampleSource, Feature, InMemorySource, fetch_examples
 from zoo.data.sources.tfds_builders import NotPreparedError
@@ -31,6 +33,8 @@ def load_source(
     memory_bytes: int = DEFAULT_MEMORY_BYTES,
     skip_corrupt: bool = False,
     for_a_few: bool = False,
+    labels: Collection[str] = (),
+    classes_of: str = "",
 ) -> ExampleSource:
     """Prepares a dataset where that was not done yet, and opens one of its splits.
 
@@ -48,11 +52,16 @@ def load_source(
         skip_corrupt: leave out the images of a folder that cannot be decoded, see `folder`.
         for_a_few: only a few of the examples will be asked for. Then nothing is prepared, and what can be read by index
             is, however small it is; the fingerprint is that of the files where they are read by index.
+        labels: what is learned; empty: the dataset's own label. Of those that a TFDS dataset holds as whole numbers or
+            strings, the classes are the values that are in `classes_of`, numbers sorted by value and strings by code
+            point; finding them is a pass over the split.
+        classes_of: the training split; empty: such labels are not learned.
 
     Raises:
         NotPreparedError: it is not prepared, and was not to be.
-        RequestError: there is no such dataset, split or folder, it cannot be prepared or read, it has no images, or the
-            slice is empty; the message is one line that says what to change.
+        RequestError: there is no such dataset, split or folder, it cannot be prepared or read, it has no images, the
+            slice is empty, or it has values of a label that `classes_of` has not; the message is one line that says
+            what to change.
     """
     if memory_bytes < 0:
         raise RequestError(f"memory_bytes is {memory_bytes}; it must be at least 0")
@@ -61,7 +70,8 @@ def load_source(
         return folder.load(name, split, memory_bytes=0 if for_a_few else memory_bytes, skip_corrupt=skip_corrupt)
     if kind == "synthetic":
         return synthetic.load(name, split)
-    return tfds_source.load(name, split, data_dir, memory_bytes=memory_bytes, embedded=EMBEDDED, for_a_few=for_a_few)
+    options = {"memory_bytes": memory_bytes, "for_a_few": for_a_few, "labels": labels, "classes_of": classes_of}
+    return tfds_source.load(name, split, data_dir, embedded=EMBEDDED, **options)
 
 
 def describe_source(name: str, split: str, data_dir: str | None = None) -> Description:

@@ -4,7 +4,7 @@ import dataclasses
 import hashlib
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import tensorflow as tf
@@ -56,6 +56,7 @@ class ExampleSource(Protocol):
         num_examples: how many there are.
         features: what an example holds, by name; the image is called `image` whatever the dataset calls it.
         default_label: the class label that a classifier learns unless told otherwise; None if there is none.
+        columns_at_hand: whether a label of all examples costs nothing; otherwise `column` goes through all their files.
     """
 
     name: str
@@ -64,6 +65,7 @@ class ExampleSource(Protocol):
     num_examples: int
     features: dict[str, Feature]
     default_label: str | None
+    columns_at_hand: bool
 
     def fetch(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """The examples at `indices`, int64 of shape (n,), as tensors of shape (n, ...); works in a graph."""
@@ -84,7 +86,10 @@ class InMemorySource:
         default_label: see `ExampleSource`; default: `label` if there is one.
         image_shape: of the decoded image, where images are encoded.
         fingerprint: of the examples as they were stored; default: computed from the arrays.
+        names: see `example_names`.
     """
+
+    columns_at_hand = True
 
     def __init__(
         self,
@@ -96,9 +101,11 @@ class InMemorySource:
         default_label: str | None = None,
         image_shape: tuple[int | None, ...] = (None, None, 3),
         fingerprint: str = "",
+        names: Sequence[str] | np.ndarray | None = None,
     ):
         class_names = class_names or {}
         self.name = name
+        self.names = names
         self.version = version
         self._tensors = {key: _as_tensor(array) for key, array in arrays.items()}
         self.num_examples = int(next(iter(self._tensors.values())).shape[0])
@@ -162,6 +169,15 @@ def fingerprint_kind(fingerprint: str) -> str:
     return fingerprint.rpartition(":")[0]
 
 
+def example_names(source: ExampleSource) -> np.ndarray | None:
+    """What the examples of a split are called, str (num_examples,); None where only their index tells them apart.
+
+    An image of a folder is called by its file's path relative to the folder, without characters that cannot be printed.
+    """
+    names = getattr(getattr(source, "stored", source), "names", None)
+    return None if names is None else np.array(names, np.str_)
+
+
 def first_damaged(source: ExampleSource, indices: np.ndarray) -> str | None:
     """The file of the first of some examples that cannot be decoded; None where all can, or are no files."""
     stored = getattr(source, "stored", source)
@@ -172,6 +188,13 @@ def check_feature(name: str, source: ExampleSource) -> None:
     """Raises a `RequestError` with the features there are, unless the source has one of this name."""
     if name not in source.features:
         raise unknown(f"feature of {source.name}", name, source.features)
+
+
+def most_frequent(values: np.ndarray) -> tuple[Any, int]:
+    """The value that occurs most often, and how often; of several the largest."""
+    different, counts = np.unique(values, return_counts=True)
+    place = len(counts) - 1 - int(np.argmax(counts[::-1]))
+    return different[place], int(counts[place])
 
 
 def empty_array(shape: tuple[int, ...], dtype: str) -> np.ndarray:

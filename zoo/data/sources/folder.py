@@ -1,62 +1,54 @@
 """Folders of images, one folder per class: `folder:PATH`.
 
 Either PATH holds the class folders, and about a tenth of the images, chosen by a hash of class and file name, is the
-test split: it stays the same when images are added. Or PATH holds `train/` and `test/` (or `validation/`, `val/`) with
-the same class folders in each. A class folder may have folders within. Files are JPEG and PNG by their suffix, of
-any mode: grey, alpha, palette, CMYK and 16 bit all come as 8-bit RGB. Hidden files and others are passed over.
+test split: it stays the same when images are added. Or PATH holds folders of splits with the same class folders in
+each: `train` or `training`, `test` or `testing`, and `val`, `valid`, `validation` or `dev`, in any case. A split is
+asked for by its folder's name or another one of its kind; where there is no `test`, it is the validation split. What
+could be read in two ways is refused. A class folder may have folders within.
+
+Files are JPEG, PNG, BMP, GIF and WebP by their suffix, of any mode: grey, alpha, palette, CMYK and 16 bit all come as
+8-bit RGB, turned as their EXIF data say. Other images are passed over with a warning, as are folders without images;
+hidden files, what systems leave (`__MACOSX`, `@eaDir`, `lost+found`) and other files without one. Links are followed,
+but not back to a folder that they lie in.
 
 The order is that of the hash: it mixes the classes, so that a slice such as `train[:90%]` holds all of them.
 """
 
 import hashlib
 import os
-import sys
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 import tensorflow as tf
 
-from zoo.data.images import PNG_SIGNATURE
+from zoo.data import images
 from zoo.data.sources.example_source import ExampleSource, Feature, InMemorySource, check_feature
+from zoo.data.sources.folder_files import ImageFile, list_images, printable
+from zoo.data.sources.folder_layout import check_classes, find_classes, find_splits, kind_of, listed, split_folder
 from zoo.data.sources.reading import (
     READ_AT_ONCE,
     empty_split,
     progress_bar,
     read_encoded,
-    split_error,
     split_names,
     split_ranges,
 )
-from zoo.errors import RequestError
+from zoo.errors import RequestError, warn
 
-SUFFIXES = (".jpg", ".jpeg", ".png")
 CHANNELS = 3
 _READ_TOGETHER = 8
-# Where the folder has splits, the folders that stand for each.
-_SPLIT_FOLDERS = {
-    "train": ("train",),
-    "test": ("test", "validation", "val"),
-    "validation": ("validation", "val"),
-    "val": ("val", "validation"),
-}
 # Share of the images that is held out where the folder has no splits, of the 2**32 values of the hash.
 _TEST_BELOW = 2**32 // 10
-
-
-class _File(NamedTuple):
-    """An image: its path, the number of its class, its size in bytes, and the hash that orders and splits."""
-
-    path: str
-    label: int
-    size: int
-    key: bytes
 
 
 class FolderSource:
     """Images that are read from their files when they are asked for; see `ExampleSource`."""
 
-    def __init__(self, name: str, files: list[_File], class_names: tuple[str, ...], root: Path):
+    columns_at_hand = True
+
+    def __init__(self, name: str, files: list[ImageFile], class_names: tuple[str, ...], root: Path):
         self.name = name
         self.version = ""
         self.num_examples = len(files)
@@ -67,13 +59,14 @@ class FolderSource:
         self.default_label = "label"
         digest = hashlib.sha256()
         for file in files:
-            digest.update(f"{Path(file.path).relative_to(root).as_posix()}\0{file.size}\n".encode())
+            digest.update(os.fsencode(_relative(file, root)) + f"\0{file.size}\n".encode())
         self.fingerprint = f"files:{digest.hexdigest()}"
+        self.names = _names(files, root)
         self._paths = [file.path for file in files]
         self._labels = np.array([file.label for file in files], np.int64)
         with tf.device("CPU:0"):
             self._label_tensor = tf.constant(self._labels)
-            self._path_tensor = tf.constant(self._paths)
+            self._path_tensor = tf.constant([os.fsencode(path) for path in self._paths])
 
     def fetch(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """The examples at `indices`, int64 (n,): `image` strings (n,), the files' bytes, and `label` int64 (n,)."""
@@ -99,7 +92,7 @@ class FolderSource:
             paths = [self._paths[index] for index in indices[start : start + READ_AT_ONCE]]
             readable = _readable(paths)
             if not readable.all():
-                return paths[int(np.argmin(readable))]
+                return printable(paths[int(np.argmin(readable))])
         return None
 
 
@@ -111,118 +104,132 @@ def load(name: str, split: str, *, memory_bytes: int, skip_corrupt: bool = False
 
     Args:
         name: `folder:PATH`.
-        split: `train`, `test`, with `validation` and `val` where there are such folders; or a slice.
+        split: `train`, `test`, with `validation` and its other names where there is such a folder; or a slice.
         memory_bytes: how much may be held in memory.
         skip_corrupt: leave out images that cannot be decoded, with one line on standard error.
 
     Raises:
-        RequestError: there is no such folder, split or image, fewer than two classes, a class without images, an image
-            that cannot be decoded, or test classes that are not those of training.
+        RequestError: there is no such folder, split or image, the folder could be read in two ways, fewer than two
+            classes, a class without images that can be decoded, or test classes that training has not.
     """
     path = name.partition(":")[2]
     if not path:
         raise RequestError(f"dataset is {name!r}; write folder:PATH")
-    root = Path(path).expanduser()
+    name, root = printable(name), Path(path).expanduser()
     try:
-        class_names, files = _list_split(name, root, split)
+        classes, files = _list_split(name, root, split)
     except OSError as error:
-        raise RequestError(f"{error.filename or root} cannot be read: {error.strerror}") from error
-    if sum(file.size for file in files) > memory_bytes:
-        if skip_corrupt:
-            files = _without_corrupt(name, files, class_names, skip_corrupt)
+        raise RequestError(f"{printable(error.filename or root)} cannot be read: {error.strerror}") from error
+    class_names = tuple(map(printable, classes))
+    in_memory = sum(file.size for file in files) <= memory_bytes
+    if in_memory or skip_corrupt:
+        is_training = any(kind_of(key) == "train" for key in split_names(split))
+        files = _without_corrupt(name, files, class_names, skip_corrupt, is_training)
+    elif broken := [file.path for file in files if file.size < 0]:
+        raise corrupt_image(broken[0], len(broken))
+    if not in_memory:
         return FolderSource(name, files, class_names, root)
-    files = _without_corrupt(name, files, class_names, skip_corrupt)
-    tensors = read_encoded(_batches(files), len(files), name)
-    return InMemorySource(tensors, name=name, class_names={"label": class_names}, image_shape=(None, None, CHANNELS))
+    return InMemorySource(
+        read_encoded(_batches(files), len(files), name),
+        name=name,
+        class_names={"label": class_names},
+        image_shape=(None, None, CHANNELS),
+        names=_names(files, root),
+    )
 
 
-def _list_split(name: str, root: Path, split: str) -> tuple[tuple[str, ...], list[_File]]:
-    """The classes, and the files of a split or slice in their order."""
+def _list_split(name: str, root: Path, split: str) -> tuple[tuple[str, ...], list[ImageFile]]:
+    """The class folders, and the files of a split or slice in their order."""
     if not root.is_dir():
-        raise RequestError(f"folder {root} {'is a file' if root.exists() else 'does not exist'}; write folder:PATH")
-    train = root / "train"
-    if train.is_dir() and _folders(train):
-        found = {
-            key: next((root / one for one in names if (root / one).is_dir()), None)
-            for key, names in _SPLIT_FOLDERS.items()
-        }
-        folders = {key: folder for key, folder in found.items() if folder}
-        class_names = _class_names(train)
-        by_split = {}
-        for key in split_names(split):
-            if key not in folders:
-                raise split_error(name, split, {path.name for path in folders.values()})
-            _check_same_classes(train, class_names, folders[key])
-            by_split[key] = _list_files(folders[key], class_names)
+        problem = "is a file" if root.exists() else "does not exist"
+        raise RequestError(f"folder {printable(root)} {problem}; write folder:PATH")
+    splits, others = find_splits(root)
+    if splits:
+        classes, by_split = _list_folders(name, split, splits)
+        if others and any(kind_of(key) == "train" for key in by_split):
+            warn(f"{printable(root)} holds splits, so other folders with images are passed over: {listed(others)}")
     else:
-        class_names = _class_names(root)
-        files = _list_files(root, class_names)
-        held_out = [int.from_bytes(file.key[:4], "big") < _TEST_BELOW for file in files]
-        by_split = {
-            "train": [file for file, out in zip(files, held_out, strict=True) if not out],
-            "test": [file for file, out in zip(files, held_out, strict=True) if out],
-        }
-        if not all(by_split.get(key, files) for key in split_names(split)):
-            raise RequestError(
-                f"{root} has only {len(files)} images, too few to split by chance; sort them into train/ and test/"
-            )
+        classes, by_split = _held_out(root, split)
     ranges = split_ranges(name, split, {key: len(files) for key, files in by_split.items()})
-    return class_names, [file for key, start, stop in ranges for file in by_split[key][start:stop]]
+    for key in split_names(split):
+        shown = {file.label for file in by_split[key]}
+        missing = [one for label, one in enumerate(classes) if label not in shown]
+        if missing:
+            warn(f"split {key} of {name} has no images of {listed(missing)}")
+    return classes, [file for key, start, stop in ranges for file in by_split[key][start:stop]]
 
 
-def _folders(folder: Path) -> list[str]:
-    return sorted(entry.name for entry in os.scandir(folder) if entry.is_dir() and not entry.name.startswith("."))
+def _list_folders(
+    name: str, split: str, splits: Mapping[str, Path]
+) -> tuple[tuple[str, ...], dict[str, list[ImageFile]]]:
+    """The class folders, those of training, and the files of each split that is asked for, in folders of their own."""
+    train = split_folder(name, split, "train", splits)
+    asked = {key: split_folder(name, split, key, splits) for key in split_names(split)}
+    classes = find_classes(train, say=train in asked.values())
+    by_split = {}
+    for key, folder in asked.items():
+        if folder != train:
+            check_classes(train, classes, folder)
+        by_split[key], others = list_images(folder, classes)
+        _report_others(folder, classes, by_split[key], others, folder == train)
+    return classes, by_split
 
 
-def _class_names(folder: Path) -> tuple[str, ...]:
-    names = _folders(folder)
-    if not names:
-        raise RequestError(f"{folder} holds no folders; images are looked for in {folder / 'CLASS' / 'IMAGE'}")
-    if len(names) == 1:
-        raise RequestError(f"{folder} holds one class, {names[0]}; a classifier needs two or more folders")
-    return tuple(names)
-
-
-def _check_same_classes(train: Path, class_names: tuple[str, ...], folder: Path) -> None:
-    missing = sorted(set(class_names) - set(_folders(folder)))
-    more = sorted(set(_folders(folder)) - set(class_names))
-    if missing or more:
-        differences = [f"lacks {_listed(missing)}"] if missing else []
-        differences += [f"has {_listed(more)} besides"] if more else []
-        raise RequestError(f"{folder} {' and '.join(differences)}; it must have the class folders of {train}")
-
-
-def _list_files(folder: Path, class_names: tuple[str, ...]) -> list[_File]:
-    """The images below a folder of class folders, ordered by hash."""
-    files = [file for label, name in enumerate(class_names) for file in _list_class(folder, folder / name, label)]
-    used = {file.label for file in files}
-    if not files:
-        raise RequestError(f"{folder} holds no images ({', '.join(SUFFIXES)}) in its class folders")
-    empty = [name for label, name in enumerate(class_names) if label not in used]
-    if empty:
+def _held_out(root: Path, split: str) -> tuple[tuple[str, ...], dict[str, list[ImageFile]]]:
+    """The class folders, and the files of both splits where they are told apart by hash."""
+    asked = split_names(split)
+    # Both splits list the same files; what is passed over is said once.
+    with_training = any(kind_of(key) == "train" for key in asked)
+    classes = find_classes(root, say=with_training)
+    files, others = list_images(root, classes)
+    if with_training:
+        _report_others(root, classes, files, others, True)
+    held_out = [int.from_bytes(file.key[:4], "big") < _TEST_BELOW for file in files]
+    by_split = {
+        "train": [file for file, out in zip(files, held_out, strict=True) if not out],
+        "test": [file for file, out in zip(files, held_out, strict=True) if out],
+    }
+    by_split |= {key: by_split["train" if kind_of(key) == "train" else "test"] for key in asked if kind_of(key)}
+    if not all(by_split.get(key, files) for key in asked):
         raise RequestError(
-            f"{folder / empty[0]} holds no images ({', '.join(SUFFIXES)}); add some or remove the folder"
+            f"{printable(root)} has only {len(files)} images, too few to split by chance; "
+            "sort them into train/ and test/"
         )
-    return sorted(files, key=lambda file: file.key)
+    return classes, by_split
 
 
-def _list_class(folder: Path, class_folder: Path, label: int) -> list[_File]:
-    files = []
-    for place, _, names in os.walk(class_folder, followlinks=True, onerror=_raise):
-        for name in names:
-            if name.lower().endswith(SUFFIXES) and not name.startswith("."):
-                path = os.path.join(place, name)
-                relative = Path(path).relative_to(folder).as_posix()
-                key = hashlib.sha256(os.fsencode(relative)).digest()
-                files.append(_File(path, label, os.stat(path).st_size, key))
-    return files
+def _report_others(
+    folder: Path, classes: Sequence[str], files: list[ImageFile], others: Sequence[Counter[str]], is_training: bool
+) -> None:
+    """Warns of images of kinds that are not decoded.
+
+    Raises:
+        RequestError: a class has nothing else to train on.
+    """
+    shown = {file.label for file in files}
+    for label, counts in enumerate(others):
+        if is_training and counts and label not in shown:
+            name = printable(folder / classes[label])
+            raise RequestError(f"{name} holds no image that is read, only {_counted(counts)}; convert them to JPEG")
+    if total := sum(others, Counter()):
+        warn(f"{total.total()} files of {printable(folder)} are passed over: {_counted(total)}; convert them to JPEG")
 
 
-def _raise(error: OSError) -> None:
-    raise error
+def _counted(suffixes: Counter[str]) -> str:
+    return ", ".join(f"{count} {suffix}" for suffix, count in suffixes.most_common())
 
 
-def _without_corrupt(name: str, files: list[_File], class_names: tuple[str, ...], skip: bool) -> list[_File]:
+def _relative(file: ImageFile, root: Path) -> str:
+    return Path(file.path).relative_to(root).as_posix()
+
+
+def _names(files: list[ImageFile], root: Path) -> list[str]:
+    return [printable(_relative(file, root)) for file in files]
+
+
+def _without_corrupt(
+    name: str, files: list[ImageFile], class_names: tuple[str, ...], skip: bool, is_training: bool
+) -> list[ImageFile]:
     """The files that can be decoded; one that cannot is an error, unless skipped."""
     readable = _readable([file.path for file in files], f"checking {name}")
     if readable.all():
@@ -231,15 +238,17 @@ def _without_corrupt(name: str, files: list[_File], class_names: tuple[str, ...]
     if not skip:
         raise corrupt_image(first, count)
     kept = [file for file, good in zip(files, readable, strict=True) if good]
-    print(
-        f"warning: {count} of {len(files)} images of {name} cannot be decoded and are left out; the first is {first}",
-        file=sys.stderr,
+    warn(
+        f"{count} of {len(files)} images of {name} cannot be decoded and are left out; the first is {printable(first)}"
     )
     if not kept:
         raise empty_split(name, "of readable images")
     emptied = sorted({file.label for file in files} - {file.label for file in kept})
     if emptied:
-        raise RequestError(f"no image of class {class_names[emptied[0]]} of {name} can be decoded; remove the folder")
+        problem = f"no image of class {class_names[emptied[0]]} of {name} can be decoded"
+        if is_training:
+            raise RequestError(f"{problem}; remove the folder")
+        warn(problem)
     return kept
 
 
@@ -251,24 +260,22 @@ def corrupt_image(path: str, count: int = 1) -> RequestError:
         count: how many there are.
     """
     more = f" (and {count - 1} more)" if count > 1 else ""
+    is_broken_link = os.path.islink(path) and not os.path.exists(path)
+    problem = "is a broken link" if is_broken_link else "cannot be decoded as JPEG, PNG, BMP, GIF or WebP"
     return RequestError(
-        f"{path}{more} cannot be decoded as JPEG or PNG; mend or remove it, or leave such images out with "
-        "--skip_corrupt_images"
+        f"{printable(path)}{more} {problem}; mend or remove it, or leave such images out with --skip_corrupt_images"
     )
 
 
 def _readable(paths: list[str], description: str | None = None) -> np.ndarray:
-    """Whether each file is a JPEG or a PNG that can be decoded, bool (n,)."""
+    """Whether each file is an image that can be decoded, bool (n,)."""
 
     @tf.autograph.experimental.do_not_convert
     def decoded(number, path):
-        content = tf.io.read_file(path)
-        # TensorFlow would read a BMP or a GIF too, whatever its suffix.
-        known = tf.io.is_jpeg(content) | (tf.strings.substr(content, 0, len(PNG_SIGNATURE)) == PNG_SIGNATURE)
-        with tf.control_dependencies([tf.debugging.assert_equal(known, True, "neither JPEG nor PNG")]):
-            image = tf.io.decode_image(content, channels=CHANNELS, expand_animations=False)
-        return number, tf.size(image)
+        return number, tf.size(images.decode_one(tf.io.read_file(path), CHANNELS))
 
+    # Paths are bytes: their names need not be UTF-8.
+    paths = [os.fsencode(path) for path in paths]
     dataset = tf.data.Dataset.from_tensor_slices((np.arange(len(paths)), paths))
     dataset = dataset.map(decoded, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True)
     # Its errors are what is looked for, so nothing is logged.
@@ -281,8 +288,8 @@ def _readable(paths: list[str], description: str | None = None) -> np.ndarray:
     return readable
 
 
-def _batches(files: list[_File]) -> tf.data.Dataset:
-    paths, labels = [file.path for file in files], np.array([file.label for file in files], np.int64)
+def _batches(files: list[ImageFile]) -> tf.data.Dataset:
+    paths, labels = [os.fsencode(file.path) for file in files], np.array([file.label for file in files], np.int64)
 
     @tf.autograph.experimental.do_not_convert
     def read(path, label):
@@ -290,8 +297,3 @@ def _batches(files: list[_File]) -> tf.data.Dataset:
 
     dataset = tf.data.Dataset.from_tensor_slices((paths, labels))
     return dataset.map(read, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True).batch(READ_AT_ONCE)
-
-
-def _listed(names: list[str]) -> str:
-    shown = ", ".join(names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown

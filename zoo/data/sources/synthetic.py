@@ -17,6 +17,8 @@ USAGE = "synthetic[:HEIGHTxWIDTHxCHANNELS,classes=N,examples=N], every part may 
 # Draw 0 of an example's key is its label, those from 1 on are its pixels.
 _LABEL, _PIXELS = 0, 1
 _BYTES_PER_HASH = 8
+# Labels of so many examples are made in less than a second.
+_MOST_AT_HAND = 2**22
 # Labels of this many examples are made at once when all are asked for.
 _LABELS_AT_ONCE = 2**20
 
@@ -45,6 +47,7 @@ class SyntheticSource:
             "label": Feature((), "int64", tuple(str(number) for number in range(options.classes))),
         }
         self.default_label = "label"
+        self.columns_at_hand = self.num_examples <= _MOST_AT_HAND
         content = f"synthetic {VERSION} {options.shape} {options.classes} {split} {start}:{stop}"
         self.fingerprint = hashlib.sha256(content.encode()).hexdigest()
         self._options = options

@@ -19,6 +19,8 @@ _NAME = re.compile(r"(?P<name>\w+)(/(?P<config>[\w.+\-]+))?(:(?P<version>[\d*]+\
 _MODULE = re.compile(r"(?P<module>[A-Za-z_][\w.]*):(?P<builder>[A-Za-z_]\w*)(?P<rest>.*)")
 # A host that does not answer for so long counts as out of reach.
 _CONNECT_SECONDS = 5.0
+# Packages and modules whose errors are of a connection.
+_NETWORK_MODULES = frozenset({"http", "requests", "socket", "ssl", "urllib", "urllib3"})
 
 
 class NotPreparedError(RequestError):
@@ -72,8 +74,9 @@ def find(name: str, data_dir: str | None, embedded: Mapping[str, str]) -> Datase
         raise _no_such_dataset(name, embedded)
     try:
         cls = getattr(importlib.import_module(match["module"]), match["builder"])
-    except (ImportError, AttributeError) as error:
-        raise RequestError(f"dataset is {name!r}; {match['builder']} cannot be imported: {error}") from error
+    except Exception as error:
+        # Whatever a module of the user's may raise while it is run.
+        raise RequestError(f"dataset is {name!r}; {match['builder']} cannot be imported: {_cause(error)}") from error
     if not hasattr(cls, "download_and_prepare"):
         raise RequestError(f"dataset is {name!r}; {match['builder']} is no TFDS builder")
     return _from_class(name, cls, rest, data_dir, embedded=False)
@@ -91,15 +94,20 @@ def _from_tfds(name: str, match: re.Match, data_dir: str | None, embedded: Mappi
     import tensorflow_datasets as tfds
 
     try:
-        _check_config(name, tfds.builder_cls(match["name"]), match["config"])
+        cls = tfds.builder_cls(match["name"])
     except tfds.core.DatasetNotFoundError as error:
         # Files that were prepared elsewhere are enough; then there is a builder without code.
         try:
             tfds.builder(name, data_dir=data_dir)
         except (ValueError, OSError):
             raise _no_such_dataset(name, embedded) from error
+    except ValueError as error:
+        # A word that can be no name of TFDS', such as 1.
+        raise _no_such_dataset(name, embedded) from error
     except ImportError as error:
         raise RequestError(f"dataset {name} needs a package that is not installed: {error}") from error
+    else:
+        _check_config(name, cls, match["config"])
     return Dataset(name, lambda: tfds.builder(name, data_dir=data_dir), _root(data_dir), False, name)
 
 
@@ -126,9 +134,9 @@ def opened(dataset: Dataset) -> Any:
     """A builder of the dataset, prepared or not; a `ValueError` if its name or version will not do."""
     try:
         return dataset.make()
-    except (AssertionError, ValueError, TypeError, ImportError, OSError) as error:
-        # TFDS names the dataset and its arguments first, then what is wrong.
-        reason = _one_line(error).rpartition('}": ')[2]
+    except Exception as error:
+        # Whatever a builder's code may raise. TFDS names the dataset and its arguments first, then what is wrong.
+        reason = _cause(error).rpartition('}": ')[2]
         raise RequestError(f"dataset is {dataset.name!r}; it cannot be opened: {reason}") from error
 
 
@@ -160,7 +168,7 @@ def prepared(dataset: Dataset, builder: Any) -> Any:
         return builder
     if not dataset.embedded and _out_of_reach(dataset, builder):
         raise _not_prepared(dataset, builder, "no network")
-    manual = dataset.root / "downloads" / "manual"
+    manual = _manual(dataset)
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS and not (manual.is_dir() and any(manual.iterdir())):
         raise _not_prepared(dataset, builder, "no archives")
     # The embedded ones take seconds, and nothing of it belongs into a log.
@@ -175,6 +183,8 @@ def prepared(dataset: Dataset, builder: Any) -> Any:
         # sees what it has made.
         builder = opened(dataset)
         if not builder.data_path.exists():
+            if dataset.embedded or not _is_of_network(error):
+                raise _failed(dataset, builder, error) from error
             raise _not_prepared(dataset, builder, _one_line(error)) from error
     finally:
         if quiet:
@@ -204,13 +214,11 @@ def _answers(host: str, port: int) -> bool:
 def _not_prepared(dataset: Dataset, builder: Any, reason: str) -> RequestError:
     """One line: what is missing, where it was looked for, and the command that prepares it."""
     root, command = dataset.root, dataset.build_command
-    if dataset.embedded:
-        return RequestError(f"{builder.name} cannot be prepared in {root}: {reason}")
     if builder.MANUAL_DOWNLOAD_INSTRUCTIONS:
         instructions = " ".join(builder.MANUAL_DOWNLOAD_INSTRUCTIONS.split())
         return RequestError(
             f"{dataset.name} is not prepared in {root}, and its archives must be fetched by hand: put them into "
-            f"{root / 'downloads' / 'manual'}, then run `{command}`; {instructions[:300]}"
+            f"{_manual(dataset)}, then run `{command}`; {instructions[:300]}"
         )
     return RequestError(
         f"{dataset.name} is not prepared in {root} and cannot be ({reason[:300]}); "
@@ -218,10 +226,38 @@ def _not_prepared(dataset: Dataset, builder: Any, reason: str) -> RequestError:
     )
 
 
+def _failed(dataset: Dataset, builder: Any, error: Exception) -> RequestError:
+    """One line: what the code of a builder raised, and where archives are looked for if it needs some."""
+    archives = f"; its archives are looked for in {_manual(dataset)}" if builder.MANUAL_DOWNLOAD_INSTRUCTIONS else ""
+    return RequestError(f"{dataset.name} cannot be prepared in {dataset.root}: {_cause(error)[:300]}{archives}")
+
+
+def _is_of_network(error: BaseException | None) -> bool:
+    """Whether an error, or one that it follows from, is of a connection or a download."""
+    while error is not None:
+        module = type(error).__module__
+        if isinstance(error, (ConnectionError, TimeoutError)) or module.partition(".")[0] in _NETWORK_MODULES:
+            return True
+        if module.startswith("tensorflow_datasets.core.download"):
+            return True
+        error = error.__cause__ or (None if error.__suppress_context__ else error.__context__)
+    return False
+
+
+def _manual(dataset: Dataset) -> Path:
+    return dataset.root / "downloads" / "manual"
+
+
 def _root(data_dir: str | None) -> Path:
     import tensorflow_datasets as tfds
 
     return Path(data_dir or tfds.core.constants.DATA_DIR).expanduser()
+
+
+def _cause(error: BaseException) -> str:
+    """The type of an error and what it says; an assertion's type says nothing more."""
+    kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+    return f"{kind}{_one_line(error)}"
 
 
 def _one_line(error: BaseException) -> str:

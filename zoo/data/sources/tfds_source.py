@@ -2,86 +2,58 @@
 
 A split that fits into memory is read once. A larger one is read by index from array_record files, the only format of
 TFDS with random access that needs nothing else; its images stay encoded, so that the pipeline can decode what it
-crops. Either way example i is the i-th record of the split's files.
+crops. Either way example i is the i-th record of the split's files. Images that a dataset holds as plain tensors, and
+labels that are whole numbers or strings, are read too: see `tfds_schema` and `tfds_values`.
 """
 
 import hashlib
-from collections.abc import Mapping
+import re
+from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import tensorflow as tf
 
-from zoo.data.sources import tfds_builders
-from zoo.data.sources.example_source import Description, ExampleSource, Feature, InMemorySource, check_feature
+from zoo.data.sources import tfds_builders, tfds_values
+from zoo.data.sources.example_source import Description, ExampleSource, InMemorySource, check_feature
 from zoo.data.sources.reading import (
     READ_AT_ONCE,
     empty_split,
     fetched_by_numpy,
-    progress_bar,
     read_decoded,
     read_encoded,
     split_error,
 )
-from zoo.errors import RequestError
+from zoo.data.sources.tfds_schema import Schema, find_image, make_schema
+from zoo.errors import RequestError, unknown
 
-# What tf.train.Example stores each element type as; others (float64, strings) are not batched here.
-_STORED_AS = {
-    **dict.fromkeys(("bool", "uint8", "int8", "uint16", "int16", "uint32", "int32", "int64"), tf.int64),
-    "float32": tf.float32,
-}
-
-
-class _Schema(NamedTuple):
-    """What is read of each example.
-
-    Attributes:
-        features: by name, the image as `image`, encoded.
-        keys: what the dataset calls each.
-        default_label: see `ExampleSource`.
-    """
-
-    features: dict[str, Feature]
-    keys: dict[str, str]
-    default_label: str | None
-
-    @tf.autograph.experimental.do_not_convert
-    def parse(self, records: tf.Tensor) -> dict[str, tf.Tensor]:
-        """Serialized examples (n,) to features (n, ...), a whole batch at once; the image stays encoded."""
-        specs = {
-            self.keys[name]: tf.io.FixedLenFeature((), tf.string)
-            if feature.encoded
-            else tf.io.FixedLenFeature(feature.shape, _STORED_AS[feature.dtype])
-            for name, feature in self.features.items()
-        }
-        parsed = tf.io.parse_example(records, specs)
-        return {
-            name: parsed[self.keys[name]] if feature.encoded else tf.cast(parsed[self.keys[name]], feature.dtype)
-            for name, feature in self.features.items()
-        }
-
-    def only(self, name: str) -> "_Schema":
-        """The schema of one feature."""
-        return _Schema({name: self.features[name]}, {name: self.keys[name]}, None)
+# What TFDS takes for the name of a split.
+_SPLIT = re.compile(r"[\w\-]+")
 
 
 class ArrayRecordSource:
     """A split of a prepared TFDS dataset that is read by index from its array_record files; see `ExampleSource`."""
 
-    def __init__(self, name: str, builder: Any, split: str, schema: _Schema):
+    columns_at_hand = False
+
+    def __init__(self, name: str, builder: Any, split: str, schema: Schema):
         self.name = name
         self.version = str(builder.version)
         self.features = schema.features
         self.default_label = schema.default_label
         self._schema = schema
         self._records = _open_records(builder, split)
+        self._split = split
         self.num_examples = len(self._records)
         self.fingerprint = _files_fingerprint(builder.info.splits[split].file_instructions)
+        with tf.device("CPU:0"):
+            self._columns = {key: tf.constant(column) for key, column in schema.columns.items()}
 
     def fetch(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
-        """The examples at `indices`, int64 (n,); the image as encoded bytes, strings (n,)."""
-        return self._schema.parse(fetched_by_numpy(self._records.__getitems__, indices))
+        """The examples at `indices`, int64 (n,); an encoded image as its bytes, strings (n,)."""
+        columns = {key: tf.gather(column, indices) for key, column in self._columns.items()}
+        return self._schema.parse(fetched_by_numpy(self._records.__getitems__, indices)) | columns
 
     def column(self, name: str) -> np.ndarray:
         """See `ExampleSource`; one pass over the split's files.
@@ -90,14 +62,10 @@ class ArrayRecordSource:
             RequestError: there is no such feature.
         """
         check_feature(name, self)
-        parse = tf.function(self._schema.only(name).parse)
-        parts = []
-        with progress_bar(self.num_examples, f"reading {name} of {self.name}", " examples") as bar:
-            for start in range(0, self.num_examples, READ_AT_ONCE):
-                indices = list(range(start, min(start + READ_AT_ONCE, self.num_examples)))
-                parts.append(parse(tf.constant(self._records.__getitems__(indices)))[name].numpy())
-                bar.update(len(indices))
-        return np.concatenate(parts)
+        if name in self._schema.columns:
+            return self._schema.columns[name]
+        records = tfds_values.Records(self._split, _batches_of(self._records), self.num_examples)
+        return tfds_values.read_column(self.name, records, self._schema, name)
 
 
 def describe(name: str, data_dir: str | None, *, embedded: Mapping[str, str]) -> Description:
@@ -111,8 +79,8 @@ def describe(name: str, data_dir: str | None, *, embedded: Mapping[str, str]) ->
     Raises:
         RequestError: there is no such dataset, or it has no images.
     """
-    schema = _schema(name, tfds_builders.opened(tfds_builders.find(name, data_dir, embedded)))
-    return Description(name, schema.features, schema.default_label)
+    schema = make_schema(name, tfds_builders.opened(tfds_builders.find(name, data_dir, embedded)).info)
+    return Description(name, {**schema.features, **schema.plain}, schema.default_label)
 
 
 def load(
@@ -123,6 +91,8 @@ def load(
     memory_bytes: int,
     embedded: Mapping[str, str],
     for_a_few: bool = False,
+    labels: Collection[str] = (),
+    classes_of: str = "",
 ) -> ExampleSource:
     """Prepares a dataset where that was not done yet, and opens one of its splits.
 
@@ -133,6 +103,8 @@ def load(
         memory_bytes: how much may be held in memory.
         embedded: name to `module:Builder` of the datasets that come with the zoo.
         for_a_few: see `zoo.data.sources.load_source`.
+        labels: likewise.
+        classes_of: likewise.
 
     Raises:
         RequestError: see `zoo.data.sources.load_source`.
@@ -140,42 +112,78 @@ def load(
     dataset = tfds_builders.find(name, data_dir, embedded)
     builder = tfds_builders.opened(dataset)
     # Known without the data, and nobody wants to download a set for nothing.
-    _image_key(name, builder.info)
+    find_image(name, builder.info)
     builder = tfds_builders.found(dataset, builder) if for_a_few else tfds_builders.prepared(dataset, builder)
     if not builder.info.splits:
         raise _damaged(name, builder)
     with_index = _prefer_array_record(builder)
-    try:
-        info = builder.info.splits[split]
-        num_examples = info.num_examples
-    except (ValueError, KeyError) as error:
-        raise split_error(name, split, builder.info.splits) from error
+    num_examples, instructions = _split_files(name, builder, split)
     if num_examples <= 0:
         raise empty_split(name, split)
-    schema = _schema(name, builder)
+    schema = make_schema(name, builder.info)
     try:
-        stored_bytes = _stored_bytes(info.file_instructions)
-        too_large = min(stored_bytes, _decoded_bytes(schema, num_examples)) > memory_bytes
-        if with_index and (too_large or for_a_few):
-            return ArrayRecordSource(name, builder, split, schema)
-        if too_large:
+        stored_bytes, decoded_bytes = _stored_bytes(instructions), _decoded_bytes(schema, num_examples)
+        # Plain tensors are held as uint8 or not at all.
+        least = min(stored_bytes, decoded_bytes) if schema.features["image"].encoded else decoded_bytes
+        if least > memory_bytes and not with_index:
             raise _too_large(name, builder, split, stored_bytes, memory_bytes, dataset)
+        if schema.image.is_float:
+            if least > memory_bytes and not for_a_few:
+                raise tfds_values.not_in_memory(name, split, decoded_bytes, memory_bytes)
+            schema = tfds_values.with_scale(name, schema, _all_records(name, builder))
+        if classes_of:
+            schema = _with_classes(name, builder, schema, labels, split, classes_of)
+        if with_index and (least > memory_bytes or for_a_few):
+            return ArrayRecordSource(name, builder, split, schema)
         return _read(name, builder, split, schema, memory_bytes)
     except (tf.errors.OpError, OSError) as error:
         raise _damaged(name, builder) from error
 
 
-def _read(name: str, builder: Any, split: str, schema: _Schema, memory_bytes: int) -> InMemorySource:
+def _with_classes(
+    name: str, builder: Any, schema: Schema, labels: Collection[str], split: str, classes_of: str
+) -> Schema:
+    """The schema in which those of the labels that are plain ones are of classes, see `tfds_values.with_classes`."""
+    known = {**schema.features, **schema.plain}
+    for label in labels:
+        if label not in known:
+            raise unknown("feature in labels", label, known)
+    plain = [label for label in labels or [schema.default_label] if label in schema.plain]
+    if not plain:
+        return schema
+    records = [_records(name, builder, one) for one in (classes_of, split)]
+    for label in plain:
+        schema = tfds_values.with_classes(name, schema, label, *records)
+    return schema
+
+
+def _split_files(name: str, builder: Any, split: str) -> tuple[int, list[Any]]:
+    """How many examples a split or slice has, and the parts of files that hold them."""
+    splits = builder.info.splits
+    try:
+        return splits[split].num_examples, splits[split].file_instructions
+    except (ValueError, KeyError, AssertionError) as error:
+        odd = [one for one in splits if split.startswith(one) and not _SPLIT.fullmatch(one)]
+        if odd:
+            raise RequestError(
+                f"split {odd[0]!r} of {name} cannot be read by TFDS, which takes letters, digits, _ and -; rename it "
+                "in the builder"
+            ) from error
+        raise split_error(name, split, splits) from error
+
+
+def _read(name: str, builder: Any, split: str, schema: Schema, memory_bytes: int) -> InMemorySource:
     """Reads a split whole: decoded if that fits and the images are no JPEG, else with encoded images."""
     num_examples = builder.info.splits[split].num_examples
     batches = _record_batches(builder, split).map(schema.parse, num_parallel_calls=tf.data.AUTOTUNE)
-    first = next(batches.take(1).as_numpy_iterator())["image"][0]
-    if _decoded_bytes(schema, num_examples) <= memory_bytes and not tf.io.is_jpeg(first):
-        tensors = read_decoded(batches, schema.features, num_examples, name)
+    encoded = schema.features["image"].encoded
+    is_jpeg = encoded and tf.io.is_jpeg(next(batches.take(1).as_numpy_iterator())["image"][0])
+    if _decoded_bytes(schema, num_examples) <= memory_bytes and not is_jpeg:
+        tensors = read_decoded(batches, schema.parsed, num_examples, name)
     else:
         tensors = read_encoded(batches, num_examples, name)
     return InMemorySource(
-        tensors,
+        {**tensors, **schema.columns},
         name=name,
         version=str(builder.version),
         class_names={key: feature.class_names for key, feature in schema.features.items()},
@@ -188,10 +196,7 @@ def _record_batches(builder: Any, split: str) -> tf.data.Dataset:
     """The split's serialized examples in the order of its files, string tensors of up to READ_AT_ONCE."""
     instructions = builder.info.splits[split].file_instructions
     if builder.info.file_format.value == "array_record":
-        records = _open_records(builder, split)
-        indices = tf.data.Dataset.range(len(records)).batch(READ_AT_ONCE)
-        fetch = tf.autograph.experimental.do_not_convert(lambda some: fetched_by_numpy(records.__getitems__, some))
-        return indices.map(fetch)
+        return _batches_of(_open_records(builder, split))
     parts = ([str(i.filename) for i in instructions], [i.skip for i in instructions], [i.take for i in instructions])
     files = tf.data.Dataset.from_tensor_slices(tuple(np.array(part) for part in parts))
 
@@ -204,6 +209,24 @@ def _record_batches(builder: Any, split: str) -> tf.data.Dataset:
     options.experimental_optimization.apply_default_optimizations = False
     options.autotune.enabled = False
     return files.flat_map(records_of).batch(READ_AT_ONCE).with_options(options)
+
+
+def _batches_of(records: Any) -> tf.data.Dataset:
+    """The same of the records of array_record files."""
+    indices = tf.data.Dataset.range(len(records)).batch(READ_AT_ONCE)
+    fetch = tf.autograph.experimental.do_not_convert(lambda some: fetched_by_numpy(records.__getitems__, some))
+    return indices.map(fetch)
+
+
+def _records(name: str, builder: Any, split: str) -> tfds_values.Records:
+    num_examples, _ = _split_files(name, builder, split)
+    return tfds_values.Records(split, _record_batches(builder, split), num_examples)
+
+
+def _all_records(name: str, builder: Any) -> list[tfds_values.Records]:
+    """Those of each split; of one that TFDS cannot read there are none."""
+    readable = [split for split, info in builder.info.splits.items() if info.num_examples and _SPLIT.fullmatch(split)]
+    return [_records(name, builder, split) for split in readable]
 
 
 def _open_records(builder: Any, split: str) -> Any:
@@ -231,7 +254,7 @@ def _stored_bytes(instructions) -> int:
     return int(sum(sizes))
 
 
-def _decoded_bytes(schema: _Schema, num_examples: int) -> float:
+def _decoded_bytes(schema: Schema, num_examples: int) -> float:
     """What the decoded examples take in memory; infinite if their sizes differ."""
     if None in schema.features["image"].shape:
         return float("inf")
@@ -247,65 +270,12 @@ def _files_fingerprint(instructions) -> str:
     return f"files:{digest.hexdigest()}"
 
 
-def _image_key(name: str, info: Any) -> str:
-    """What the dataset calls its image: `image`, the supervised input, or the first there is."""
-    import tensorflow_datasets as tfds
-
-    images = [
-        key
-        for key, feature in info.features.items()
-        if isinstance(feature, tfds.features.Image) and np.dtype(feature.np_dtype) == np.uint8
-    ]
-    if not images:
-        there = ", ".join(f"{key} ({type(feature).__name__})" for key, feature in info.features.items())
-        raise RequestError(f"{name} has no feature that is an 8-bit image; it has {there}; choose another dataset")
-    return next((key for key in ("image", _supervised(info)[0]) if key in images), images[0])
-
-
-def _supervised(info: Any) -> tuple[Any, Any]:
-    """Input and target as the dataset's author names them; they may be nested, or there are none."""
-    return info.supervised_keys[:2] if isinstance(info.supervised_keys, tuple) else (None, None)
-
-
-def _schema(name: str, builder: Any) -> _Schema:
-    """The features of a dataset that can be batched."""
-    import tensorflow_datasets as tfds
-
-    info = builder.info
-    image = _image_key(name, info)
-    shape = (*info.features[image].shape[:2], info.features[image].shape[2] or 3)
-    features, keys = {"image": Feature(shape, "uint8", encoded=True)}, {"image": image}
-    for key, feature in info.features.items():
-        if key != "image" and _can_be_batched(feature):
-            names = feature.names if isinstance(feature, tfds.features.ClassLabel) else None
-            tensor = feature.get_tensor_info()
-            features[key] = Feature(tensor.shape, np.dtype(tensor.np_dtype).name, tuple(names or ()))
-            keys[key] = key
-    labels = [key for key, feature in info.features.items() if isinstance(feature, tfds.features.ClassLabel)]
-    wanted = [key for key in ("label", _supervised(info)[1]) if isinstance(key, str) and key in labels]
-    return _Schema(features, keys, wanted[0] if wanted else labels[0] if len(labels) == 1 else None)
-
-
-def _can_be_batched(feature: Any) -> bool:
-    """Whether it is a number or a label, or an array of one shape for all examples that is stored plainly."""
-    import tensorflow_datasets as tfds
-
-    if isinstance(feature, (tfds.features.Image, tfds.features.Sequence, tfds.features.FeaturesDict)):
-        return False
-    tensor, stored = feature.get_tensor_info(), feature.get_serialized_info()
-    if not isinstance(tensor, tfds.features.TensorInfo) or not isinstance(stored, tfds.features.TensorInfo):
-        return False
-    same = tensor.shape == stored.shape and tensor.np_dtype == stored.np_dtype
-    return same and None not in tensor.shape and np.dtype(tensor.np_dtype).name in _STORED_AS
-
-
 def _too_large(
     name: str, builder: Any, split: str, stored_bytes: int, memory_bytes: int, dataset: tfds_builders.Dataset
 ) -> RequestError:
     return RequestError(
-        f"{split} of {name} takes {stored_bytes / 2**30:.2g} GiB, more than the {memory_bytes / 2**30:.2g} GiB of "
-        f"memory it may take, and {builder.data_path} is stored as tfrecord, which cannot be read by index; "
-        f"run `{dataset.build_command} --overwrite`"
+        f"{split} of {name} takes {stored_bytes / 2**30:.2g} GiB, memory_gib is {memory_bytes / 2**30:.2g}, and its "
+        f"tfrecord files cannot be read by index; run `{dataset.build_command} --overwrite`"
     )
 
 

@@ -149,7 +149,7 @@ def googlenet(
     name = "googlenet"
     aux_heads = aux_heads and num_classes > 0 and not features
     plain, with_heads = (4, 9) if small_stem else (32, 65)
-    check_image_shape(name, input_shape, smallest=with_heads if aux_heads else plain)
+    check_image_shape(name, input_shape, smallest=with_heads if aux_heads else plain, open_size=not aux_heads)
     check_fractions(name, dropout=dropout)
     conv = functools.partial(conv_relu, batch_norm=batch_norm)
     module = functools.partial(inception, conv=conv)

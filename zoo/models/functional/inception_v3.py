@@ -199,7 +199,7 @@ def inception_v3(
     """
     name = "inception_v3"
     aux_heads = aux_heads and num_classes > 0 and not features
-    check_image_shape(name, input_shape, smallest=107 if aux_heads else 75)
+    check_image_shape(name, input_shape, smallest=107 if aux_heads else 75, open_size=not aux_heads)
     check_fractions(name, bn_momentum=bn_momentum, dropout=dropout)
     conv = ConvBn(scale=bn_scale, momentum=bn_momentum)
     image = keras.Input(input_shape, name="image")

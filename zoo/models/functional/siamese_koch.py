@@ -39,7 +39,7 @@ def siamese_koch(input_shape: tuple[int, ...], num_classes: int | None) -> keras
     Raises:
         RequestError: the shape is no image's of that size.
     """
-    check_image_shape("siamese_koch", input_shape, smallest=65)
+    check_image_shape("siamese_koch", input_shape, smallest=65, open_size=False)
     # One path, so the twin is a Sequential; the pair is not.
     twin = keras.Sequential([keras.Input(input_shape, name="image")], name="tower")
     for i, (filters, size) in enumerate(((64, 10), (128, 7), (128, 4), (256, 4)), 1):  # 96, 42, 18, 6

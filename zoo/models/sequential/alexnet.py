@@ -41,7 +41,7 @@ def alexnet(
     Raises:
         RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
-    check_image_shape("alexnet", input_shape, smallest=63)
+    check_image_shape("alexnet", input_shape, smallest=63, open_size=features)
     check_fractions("alexnet", dropout=dropout)
 
     def conv(filters: int, size: int, name: str, *, bias: float, strides: int = 1, padding: str = "same"):

@@ -35,19 +35,21 @@ def lenet5(input_shape: tuple[int, ...], num_classes: int, *, features: bool = F
     Raises:
         RequestError: the shape is no image's of that size.
     """
-    check_image_shape("lenet5", input_shape, smallest=16)
+    check_image_shape("lenet5", input_shape, smallest=16, open_size=features)
     layers = [
         keras.Input(input_shape, name="image"),
         keras.layers.Conv2D(6, 5, activation="tanh", name="c1"),  # 28 x 28 x 6
         keras.layers.AveragePooling2D(2, name="s2"),  # 14 x 14 x 6
         c3 := keras.layers.Conv2D(16, 5, activation="tanh", name="c3"),  # 10 x 10 x 16
         s4 := keras.layers.AveragePooling2D(2, name="s4"),  # 5 x 5 x 16
+    ]
+    if features:
+        return sequential_features(layers, {2: c3, 4: s4}, "lenet5")
+    layers += [
         keras.layers.Flatten(name="flatten"),
         keras.layers.Dense(120, activation="tanh", name="c5"),
         keras.layers.Dense(84, activation="tanh", name="f6"),
     ]
-    if features:
-        return sequential_features(layers, {2: c3, 4: s4}, "lenet5")
     if num_classes:
         layers.append(keras.layers.Dense(num_classes, dtype="float32", name="logits"))
     return keras.Sequential(layers, name="lenet5")

@@ -49,6 +49,7 @@ def mlp(
     check_choice("activation", activation, ACTIVATIONS)
     check_whole_numbers("hidden_sizes", hidden_sizes, least=1)
     check_fractions("mlp", dropout=dropout)
+    check_value(None not in input_shape, "input_shape of mlp", input_shape, "its weights depend on all sizes")
     # A net of no layers at all is none that Keras could build.
     something = bool(hidden_sizes) or num_classes > 0 or len(input_shape) > 1
     check_value(something, "hidden_sizes", hidden_sizes, "with num_classes=0 a vector needs at least one hidden layer")

@@ -57,7 +57,7 @@ def simple_cnn(
     check_value(len(filters) > 0, "filters", filters, "it must have at least one entry")
     check_whole_number("hidden_units", hidden_units, least=1)
     check_fractions("simple_cnn", dropout=dropout)
-    check_image_shape("simple_cnn", input_shape, smallest=2 ** len(filters))
+    check_image_shape("simple_cnn", input_shape, smallest=2 ** len(filters), open_size=features)
     layers = [keras.Input(input_shape, name="image")]
     stages = {}
     for i, channels in enumerate(filters, 1):

@@ -50,7 +50,7 @@ def vgg(
     Raises:
         RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
-    check_image_shape(name, input_shape, smallest=32)
+    check_image_shape(name, input_shape, smallest=32, open_size=features)
     check_fractions(name, dropout=dropout)
     layers = [keras.Input(input_shape, name="image")]
     stages = {}

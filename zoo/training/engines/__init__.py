@@ -6,7 +6,7 @@ another library can stand beside TensorFlow's.
 
 import contextlib
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -55,6 +55,12 @@ class Engine(Protocol):
     def averaged(self) -> contextlib.AbstractContextManager[None]:
         """The model has its averaged weights inside, where there are any."""
 
+    def recompute_statistics(self, blocks: Iterable[Block]) -> None:
+        """Sets mean and variance of every batch normalisation to those over all steps of some training blocks.
+
+        Nothing else changes, and what is raised while the blocks are made leaves everything as it was.
+        """
+
     def state(self) -> dict[str, np.ndarray]:
         """Every variable there is: weights, statistics, dropout seeds, optimizer, averages; in a fixed order."""
 
@@ -84,6 +90,7 @@ class Backend(Protocol):
     Attributes:
         replicas: how many copies of the model train, over all workers together.
         strategy_name: one of `zoo.places.place.STRATEGIES` but `auto`.
+        description: in words, what it trains on: `1 CPU`.
         workers: the processes of the job.
         compiles_everything: whether XLA compiles every step whoever asks, as on a TPU.
         has_gpu: whether there is a GPU, on which steps then run.
@@ -92,6 +99,7 @@ class Backend(Protocol):
 
     replicas: int
     strategy_name: str
+    description: str
     workers: "Workers"
     compiles_everything: bool
     has_gpu: bool

@@ -49,6 +49,11 @@ class TensorFlowBackend:
         self.has_gpu = bool(tf.config.list_physical_devices("GPU"))
 
     @property
+    def description(self) -> str:
+        """See `zoo.places.strategy.describe`."""
+        return devices.describe(self.strategy)
+
+    @property
     def gpus(self) -> list[dict[str, str]]:
         """See `zoo.places.strategy.gpus`."""
         return devices.gpus()

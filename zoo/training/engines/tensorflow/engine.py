@@ -1,9 +1,7 @@
 """The compiled part: runs a block of training steps, runs a block of evaluation, lists every variable."""
 
 import contextlib
-import itertools
-import re
-from collections.abc import Callable, Collection, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from typing import Any
 
 import keras
@@ -12,8 +10,10 @@ import tensorflow as tf
 
 from zoo.layers import has_convolutions, synchronizes
 from zoo.tasks.base import Objective
-from zoo.training.engines.tensorflow.compiling import compiled, looped
+from zoo.training.engines.tensorflow.compiling import compiled, looped, steps_of
 from zoo.training.engines.tensorflow.gradients import Gradients
+from zoo.training.engines.tensorflow.population import PopulationStatistics
+from zoo.training.engines.tensorflow.variables import Variables
 
 Block = dict[str, tf.Tensor]
 
@@ -84,6 +84,15 @@ class Engine:
             jit=self.jit and not one,
             **of_gradients,
         )
+        self._population = PopulationStatistics(
+            model,
+            lambda batch: objective.call(model, batch, training=True),
+            strategy=strategy,
+            batch_of=self._batch,
+            parts_per_step=of_gradients.get("accumulate_steps", 1),
+            jit=self.jit and one,
+        )
+        self._variables = Variables(model, [*optimizer.variables, *self._averages])
         self._train_block = compiled(self._train_block_of, jit=self.jit and one)
         self._evaluate_block = compiled(self._evaluate_block_of, jit=self.jit and one)
 
@@ -124,7 +133,7 @@ class Engine:
 
     def state(self) -> dict[str, np.ndarray]:
         """Every variable there is: weights, statistics, dropout seeds, optimizer, averages; in a fixed order."""
-        return {name: variable.numpy() for name, variable in self._variables()}
+        return self._variables.state()
 
     def restore(self, state: dict[str, np.ndarray]) -> None:
         """Sets every variable.
@@ -132,19 +141,15 @@ class Engine:
         Raises:
             ValueError: the state is not one of this model and optimizer.
         """
-        variables = self._variables()
-        expected = [(tuple(v.shape), v.dtype) for _, v in variables]
-        if expected != [(value.shape, value.dtype.name) for value in state.values()]:
-            raise ValueError("the saved variables are not those of this model and optimizer")
-        count = len(self._model.variables)
-        check_names([*state][:count], [name for name, _ in variables][:count])
-        for (_, variable), value in zip(variables, state.values(), strict=True):
-            variable.assign(value)
+        self._variables.restore(state)
 
-    def _variables(self) -> list[tuple[str, keras.Variable]]:
-        # Keras numbers unnamed layers by process, so a path alone does not identify a variable; the place does too.
-        variables = [*self._model.variables, *self._optimizer.variables, *self._averages]
-        return [(f"{number:04d}/{variable.path}", variable) for number, variable in enumerate(variables)]
+    def recompute_statistics(self, blocks: Iterable[Block]) -> None:
+        """Takes the statistics of batch normalisation anew, see `PopulationStatistics`.
+
+        Args:
+            blocks: of training.
+        """
+        self._population.recompute(blocks)
 
     def _train_block_of(self, block: Block) -> tf.Tensor:
         def one_step(step, means):
@@ -154,7 +159,7 @@ class Engine:
                 self._average()
             return means.write(step, sums / self._batch_size)
 
-        steps = self._steps(block)
+        steps = steps_of(self._strategy, block)
         means = tf.TensorArray(tf.float32, size=steps, element_shape=[len(self._names)])
         # The loop encloses `strategy.run`: a loop within it cannot merge gradients across replicas.
         means = looped(steps, one_step, means)
@@ -210,10 +215,6 @@ class Engine:
         batch = {name: value[step] for name, value in block.items()}
         return {name: self._normalize(value) if name in self._image_names else value for name, value in batch.items()}
 
-    def _steps(self, block: Block) -> tf.Tensor:
-        """How many steps the block has, read off the first replica's part of one of its tensors."""
-        return tf.shape(self._parts(next(iter(block.values())))[0])[0]
-
     def _parts(self, value: tf.Tensor) -> tuple[tf.Tensor, ...]:
         return self._strategy.experimental_local_results(value)
 
@@ -228,28 +229,3 @@ def uses_xla(model: keras.Model, jit: str) -> bool:
 def _statistics(model: keras.Model) -> list[keras.Variable]:
     """What layers learn of the batches they see: moving means and variances."""
     return [variable for variable in model.non_trainable_variables if variable.dtype.startswith("float")]
-
-
-def check_names(saved: list[str], here: list[str]) -> None:
-    """Raises a `ValueError` where variables, named `number/path`, are not the same in the same places.
-
-    Layers that Keras named are told apart by kind alone: two of one kind that changed places look the same.
-    """
-    saved, here = ([name.partition("/")[2] for name in names] for names in (saved, here))
-    for was, now, *ranks in zip(saved, here, ranked(saved), ranked(here), strict=True):
-        if ranks[0] != ranks[1]:
-            raise ValueError(f"{was} was saved where this model has {now}")
-
-
-def ranked(paths: list[str]) -> list[str]:
-    """Paths of variables, so written that they can be compared between processes.
-
-    Keras numbers unnamed layers by what else the process has built: `dense_3` and `dense_4` here may be `dense` and
-    `dense_1` there. In place of its number a name gets its rank among those of the same name.
-    """
-    parts = [[re.fullmatch(r"(.*?)(?:_(\d+))?", part) for part in path.split("/")] for path in paths]
-    numbers: dict[str, set[int]] = {}
-    for part in itertools.chain.from_iterable(parts):
-        numbers.setdefault(part[1], set()).add(int(part[2] or 0))
-    ranks = {name: {number: rank for rank, number in enumerate(sorted(known))} for name, known in numbers.items()}
-    return ["/".join(f"{part[1]}#{ranks[part[1]][int(part[2] or 0)]}" for part in path) for path in parts]

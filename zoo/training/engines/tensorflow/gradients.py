@@ -4,7 +4,7 @@ import keras
 import tensorflow as tf
 
 from zoo.tasks.base import Objective
-from zoo.training.engines.tensorflow.compiling import compiled, looped
+from zoo.training.engines.tensorflow.compiling import compiled, looped, parts_of
 
 Batch = dict[str, tf.Tensor]
 
@@ -59,7 +59,7 @@ class Gradients:
     def _accumulated_gradients_of(self, batch: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
         """What `_gradients_of` gives, from parts of the batch that go through the model one after the other."""
         count = self._parts_per_step
-        parts = {name: tf.reshape(value, [count, -1, *value.shape[1:]]) for name, value in batch.items()}
+        parts = parts_of(batch, count)
 
         def one_part(number, so_far):
             gradients, sums = so_far

@@ -36,6 +36,5 @@ def memory_shortage_named(config: ExperimentConfig, last_good: Callable[[], str]
         raise RunError(
             f"the device has too little memory for batch_size={config.batch_size}"
             + (f" in {config.accumulate_steps} parts" if config.accumulate_steps > 1 else "")
-            + f"; --accumulate_steps={parts} takes a batch in {parts} parts with about half of it, a smaller "
-            f"batch_size needs less too, and so does --precision=bfloat16{kept}"
+            + f"; --accumulate_steps={parts} takes about half, a smaller batch or bfloat16 less too{kept}"
         ) from error

@@ -1,0 +1,60 @@
+"""What a run is about to do, in a few lines for a person, so that a mistake is seen before it has cost anything."""
+
+import math
+
+import numpy as np
+
+from zoo.tasks.labels import class_counts
+from zoo.training.experiment import Experiment
+
+# Classes are named while they fit into so many characters.
+_WIDTH = 66
+
+
+def summary(experiment: Experiment, workdir: str) -> list[tuple[str, str]]:
+    """Rows of a name and what is to be said of it."""
+    config, data, backend = experiment.config, experiment.data, experiment.backend
+    parameters = sum(math.prod(variable.shape) for variable in experiment.model.trainable_variables)
+    train, evaluation = data.train.num_examples, data.evaluation.num_examples
+    steps = experiment.steps_per_epoch
+    return [
+        ("model", f"{config.model}, {parameters:,} trainable parameters"),
+        ("data", f"{config.dataset}: {config.train_split} {train:,}, {config.eval_split} {evaluation:,} examples"),
+        *_classes(experiment),
+        ("images", " x ".join(map(str, data.image_shape)) + (f", {config.augment}" if config.augment else "")),
+        ("steps", f"{experiment.total_steps:,}: {config.epochs} epochs of {steps:,}, batch_size {config.batch_size}"),
+        ("runs on", f"{backend.description}, {config.precision}"),
+        ("writes to", workdir),
+    ]
+
+
+def _classes(experiment: Experiment) -> list[tuple[str, str]]:
+    """A row for each label of classes: how many there are, and how many examples each has in both splits."""
+    config, data = experiment.config, experiment.data
+    rows = []
+    for label in data.task.labels:
+        if not label.num_classes:
+            continue
+        splits = {config.train_split: data.train, config.eval_split: data.evaluation}
+        counts = {
+            split: numbers
+            for split, source in splits.items()
+            if (numbers := class_counts(source, label.name, label.num_classes)) is not None
+        }
+        names = data.train.features[label.name].class_names
+        name = "classes" if len(data.task.labels) == 1 else label.name
+        rows.append((name, f"{label.num_classes:,}{_counted(counts, names)}"))
+    return rows
+
+
+def _counted(counts: dict[str, np.ndarray], names: tuple[str, ...]) -> str:
+    """How many examples classes have: of each, where there are few, else the fewest and the most."""
+    if not counts:
+        return ""
+    # Of what the model leaves out there is nothing to say.
+    each = zip(names, *(numbers.tolist() for numbers in counts.values()), strict=False)
+    named = ", ".join(f"{name} {' + '.join(map(str, numbers))}" for name, *numbers in each)
+    if len(named) <= _WIDTH:
+        return f": {named} ({' + '.join(counts)})"
+    ranges = [f"{numbers.min():,} to {numbers.max():,} examples each in {split}" for split, numbers in counts.items()]
+    return f"; {', '.join(ranges)}"
