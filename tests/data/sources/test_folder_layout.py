@@ -155,14 +155,22 @@ def test_a_folder_beside_the_splits_is_passed_over_with_a_warning(tmp_path, caps
     assert warnings_of(capsys) == [f"{tmp_path} holds splits, so other folders with images are passed over: unlabeled"]
 
 
-def test_a_class_without_images_in_the_test_split_is_a_warning(tmp_path, capsys):
+def test_a_class_without_images_in_the_test_split_is_a_class(tmp_path):
     fill(tmp_path / "train", "abc")
     fill(tmp_path / "test", "ab")
-    for there in (False, True):
-        if there:
-            (tmp_path / "test" / "c").mkdir()
-        assert load(tmp_path, "test").features["label"].class_names == ("a", "b", "c")
-        assert warnings_of(capsys) == [f"split test of folder:{tmp_path} has no images of c"]
+    assert load(tmp_path, "test").features["label"].class_names == ("a", "b", "c")
+    (tmp_path / "test" / "c").mkdir()
+    assert load(tmp_path, "test").features["label"].class_names == ("a", "b", "c")
+
+
+def test_a_class_of_which_all_images_are_held_out_is_a_warning(tmp_path, capsys):
+    fill(tmp_path / "photos", count=40)
+    held_out = sorted(name for name in names(tmp_path / "photos", "test") if name.startswith("a/"))[0]
+    for file in (tmp_path / "photos" / "a").iterdir():
+        if file.name not in held_out:
+            file.unlink()
+    assert load(tmp_path / "photos").features["label"].class_names == AB
+    assert warnings_of(capsys) == [f"split train of folder:{tmp_path / 'photos'} has no images of a"]
 
 
 def test_what_is_passed_over_is_said_in_one_line_each(tmp_path, capsys):

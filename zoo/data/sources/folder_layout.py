@@ -129,7 +129,7 @@ def find_classes(folder: Path, say: bool) -> tuple[str, ...]:
 
 
 def check_classes(train: Path, classes: tuple[str, ...], folder: Path) -> None:
-    """Refuses a split other than training with images of other classes; warns of classes that it has no images of."""
+    """Refuses a split other than training that has no class folders, or images of classes that training has not."""
     shown = printable(folder)
     own = [name for name in folders(folder) if holds_images(folder / name)]
     if not own and loose_images(folder):
