@@ -2,6 +2,7 @@
 
 import itertools
 import json
+import math
 import os
 import re
 import signal
@@ -235,7 +236,11 @@ def test_when_every_checkpoint_is_damaged_it_says_so(command, tmp_path):
 def test_a_loss_that_overflows_ends_with_status_1(command):
     status, _, err = command(*SMALL, "--optimizer=sgd", "--learning_rate=1e30", "--checkpoint_every_steps=1")
     assert status == 1
-    assert re.search(r"error: the loss became (nan|inf) at step \d+; the last good state is that of ", err)
+    found = re.search(r"error: the loss became (nan|inf) at step (\d+); the last good state is that of ", err)
+    *before, last = [json.loads(line) for line in (only_run() / "metrics.jsonl").read_text().splitlines()]
+    assert (last["split"], last["step"], str(last["loss"])) == ("train", int(found[2]), found[1])
+    assert [row["step"] for row in before] == [last["step"] - 1]
+    assert math.isfinite(before[0]["loss"])
 
 
 @pytest.mark.parametrize("starts", [1, pytest.param(2, marks=pytest.mark.slow)])

@@ -115,7 +115,7 @@ class Console:
         }
         self._show_in_bar()
         if row["split"] == "train":
-            self._rate = row["images_per_second"]
+            self._rate = row.get("images_per_second", 0.0)
             return
         epoch = f"epoch {row['epoch']:g}"
         if self._terminal:

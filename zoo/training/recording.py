@@ -110,19 +110,29 @@ class Recorder:
             RunError: the loss is no number.
         """
         bad = np.flatnonzero(~np.isfinite(metrics["loss"]))
-        if bad.size:
-            raise RunError(
-                f"the loss became {metrics['loss'][bad[0]]} at step {step + int(bad[0]) + 1}; the last good state is "
-                f"that of {self.saver.last_good()}; a lower learning_rate or grad_clip_norm may help"
-            )
+        good_end = step + int(bad[0]) if bad.size else end
         progress = self.saver.progress
         for name, values in metrics.items():
-            progress.sums[name] = progress.sums.get(name, 0.0) + float(values.sum(dtype=np.float64))
+            good = values[: good_end - step]
+            progress.sums[name] = progress.sums.get(name, 0.0) + float(good.sum(dtype=np.float64))
         progress.train_seconds += seconds
         if compiled:
             progress.timed_steps += end - step
             progress.timed_seconds += seconds
-        self.saver.step = end
+        self.saver.step = good_end
+        if bad.size:
+            self._fail({name: float(values[good_end - step]) for name, values in metrics.items()})
+
+    def _fail(self, metrics: dict[str, float]) -> None:
+        """Ends the run at a step whose loss is no number: its curve up to there is what one will look at."""
+        if self.saver.step > self.saver.progress.logged_step:
+            self.write_training_row()
+        self.saver.step += 1
+        self._write("train", metrics)
+        raise RunError(
+            f"the loss became {metrics['loss']} at step {self.saver.step}; the last good state is that of "
+            f"{self.saver.last_good()}; a lower learning_rate or grad_clip_norm may help"
+        )
 
     def write_training_row(self) -> None:
         """Writes the means over the steps since the last such row."""
