@@ -7,10 +7,12 @@ import sys
 from pathlib import Path
 
 import keras
+import numpy as np
 import pytest
 
 import zoo
 from zoo import frameworks
+from zoo.layers import BatchNormalization, GroupedConv2D
 
 ROOT = Path(__file__).parents[1]
 # Of the environment of this process, which the tests share, none of these shall reach those that are started here.
@@ -37,10 +39,10 @@ def test_a_dtype_policy_is_a_users_wish(set_keras_otherwise):
     assert model.outputs[0].dtype == "float32"
 
 
-def run(code, **environment):
+def run(code, cwd=ROOT, **environment):
     kept = {name: value for name, value in os.environ.items() if name not in SETTINGS}
     return subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, env=kept | environment, capture_output=True, text=True, timeout=300
+        [sys.executable, "-c", code], cwd=cwd, env=kept | environment, capture_output=True, text=True, timeout=300
     )
 
 
@@ -119,3 +121,53 @@ def test_what_fails_for_another_reason_is_shown_with_what_was_held_back(capfd):
     with frameworks._stderr_held_back():
         os.write(2, b"oneDNN is on\n")
     assert capfd.readouterr().err == ""
+
+
+PLAIN_KERAS = """
+import sys
+import keras, numpy
+
+examples = numpy.load("examples.npy")
+
+def outputs(name, **arguments):
+    model = keras.saving.load_model(f"{name}.keras", **arguments)
+    assert "zoo" not in sys.modules or not arguments
+    return model(examples)
+
+class GroupedConv2D(keras.layers.Conv2D):
+    pass
+
+own = {"zoo>BatchNormalization": keras.layers.BatchNormalization, "zoo>GroupedConv2D": GroupedConv2D}
+try:
+    outputs("resnet20")
+except TypeError as error:
+    print(str(error)[:1000])
+for name in ("resnet20", "grouped"):
+    found = outputs(name, custom_objects=own)
+    numpy.save(f"{name}-plain.npy", found)
+import zoo.layers
+numpy.save("resnet20-zoo.npy", outputs("resnet20"))
+"""
+
+
+@pytest.mark.slow
+def test_plain_keras_says_where_the_layers_of_a_saved_model_are(tmp_path):
+    """It imports nothing that a file names. With the layers imported, or with its own in their place, it reads it."""
+    examples = np.random.default_rng(0).normal(size=(2, 32, 32, 3)).astype(np.float32)
+    np.save(tmp_path / "examples.npy", examples)
+    image = keras.Input((32, 32, 3), name="image")
+    convolved = keras.layers.Conv2D(8, 3, strides=4)(image)
+    grouped = keras.Model(image, GroupedConv2D(4, 3, groups=2)(BatchNormalization()(convolved)))
+    models = {"resnet20": zoo.build_model("resnet20", num_classes=5), "grouped": grouped}
+    for name, model in models.items():
+        model.save(tmp_path / f"{name}.keras")
+    expected = {name: np.array(model(examples)) for name, model in models.items()}
+    done = run(PLAIN_KERAS, cwd=tmp_path, PYTHONPATH=str(ROOT))
+    assert done.returncode == 0, done.stderr
+    assert "Could not locate class 'BatchNormalization'" in done.stdout
+    assert "'module': 'zoo.layers'" in done.stdout
+    np.testing.assert_array_equal(np.load(tmp_path / "resnet20-zoo.npy"), expected["resnet20"])
+    for name, outputs in expected.items():
+        # By other operations, whose rounding is far below a thousandth of what the outputs differ by.
+        found = np.load(tmp_path / f"{name}-plain.npy")
+        np.testing.assert_allclose(found, outputs, rtol=1e-3, atol=1e-3 * outputs.std())

@@ -1,7 +1,14 @@
 """Layers that Keras lacks, or has in a form that costs time.
 
 They are registered with Keras under the package name `zoo`: a saved model that holds one loads with
-`zoo.load_model`, or with plain Keras after `import zoo.layers`.
+`zoo.load_model`, or with plain Keras after `import zoo.layers`. Without that import, and where the zoo is not
+installed, Keras says `Could not locate class 'BatchNormalization'`, and where to find it: `'module': 'zoo.layers'`. It
+imports no module that a file names but its own. Where there is no zoo, Keras' own layer of that name does the same:
+
+    custom_objects = {"zoo>BatchNormalization": keras.layers.BatchNormalization}
+    keras.saving.load_model("model.keras", custom_objects=custom_objects)
+
+and so does `class GroupedConv2D(keras.layers.Conv2D): pass`, whose name says where its weights are in the file.
 """
 
 import functools

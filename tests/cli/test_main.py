@@ -22,7 +22,7 @@ from zoo.runs.workdir import Workdir
 KEYS = (
     *("name", "family", "style", "task", "paper", "inputs", "outputs", "depth", "trainable_parameters"),
     *("total_parameters", "macs", "activations", "branches", "merges", "skip_connections", "shared_layers"),
-    *("uncounted_layers", "could_be_sequential", "reason"),
+    *("uncounted_layers", "could_be_sequential", "reason", "layers"),
 )
 # A user's own module. The counts of the triplet: conv 26 x 26 x 16 from 9 numbers, dense 2704 x 64, in three calls.
 NETS = """
@@ -90,6 +90,7 @@ def nets(tmp_path, monkeypatch):
     (tmp_path / "nets.py").write_text(NETS)
     (tmp_path / "imports_nothing.py").write_text("import nothing_of_the_kind")
     (tmp_path / "text.keras").write_text("no archive")
+    (tmp_path / "folder.svg").mkdir()
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     yield tmp_path
@@ -236,6 +237,45 @@ def test_inspect_is_honest_about_what_it_cannot_know(command, nets):
     assert facts_of(out)["not counted there"].strip() == "memory"
 
 
+def test_inspect_as_json_has_the_table(command, nets):
+    layers = json.loads(command("inspect", "nets:triplet", "--json")[1])["layers"]
+    assert layers[3] == {
+        "name": "tower/conv1",
+        "kind": "Conv2D",
+        "inputs": ["anchor"],
+        "output_shapes": [[26, 26, 16]],
+        "parameters": 160,
+    }
+    assert (layers[-1]["name"], layers[-1]["parameters"]) == ("tower (call 3)", None)
+    assert json.loads(command("inspect", "nets:subclassed", "--json")[1])["layers"] is None
+    (conv,) = json.loads(command("inspect", "nets:any_size", "--json")[1])["layers"][1:]
+    assert conv["output_shapes"] == [[None, None, 4]]
+
+
+def test_inspect_draws_any_net(command, nets):
+    status, out, err = command("inspect", "resnet20", "--summary", "--figure=net.svg")
+    assert (status, err, out.splitlines()[-1]) == (0, "", "net.svg")
+    assert "3 times" in (nets / "net.svg").read_text()
+    _, out, _ = command("inspect", "nets:triplet", "--json", "--figure=own.svg")
+    assert json.loads(out)["name"] == "my_triplet"
+    assert (nets / "own.svg").read_text().startswith("<svg ")
+
+
+def test_inspect_compares_two(command, nets):
+    status, out, err = command("inspect", "resnet20", "--diff=all_cnn_c")
+    assert (status, err) == (0, "")
+    assert re.search(r"^merges \(add\) +9 +0$", out, re.MULTILINE)
+    assert out.splitlines()[-1].startswith("all_cnn_c lacks what resnet20 has: ")
+    found = json.loads(command("inspect", "nets:tower", "--diff=mlp", "--json")[1])
+    assert [tuple(model) for model in found["models"]] == [KEYS, KEYS]
+    assert found["difference"] == "tower and mlp have connections of the same kinds."
+
+
+def test_inspect_leaves_sizes_open(command):
+    _, out, _ = command("inspect", "resnet20", "--input_shape=?x?x3", "--summary")
+    assert facts_of(out)["inputs"].strip() == "image (? x ? x 3)"
+
+
 def test_every_command_says_what_it_does(command):
     status, out, _ = command()
     assert (status, command("--help")[1]) == (0, out)
@@ -297,6 +337,11 @@ def test_a_command_is_one_file(command, monkeypatch):
         (["list", "nets:tower", "--style=functional"], "no model fits 'nets:tower functional'"),
         (["list", "none.keras"], "there is no file none.keras"),
         (["inspect", "none.keras"], "there is no file none.keras"),
+        (["inspect", "mlp", "--figure=net.png"], "figure is 'net.png'; it is drawn as SVG"),
+        (["inspect", "mlp", "--figure=none/net.svg"], "figure is 'none/net.svg', and there is no folder none"),
+        (["inspect", "mlp", "--figure=folder.svg"], "figure folder.svg cannot be written: Is a directory"),
+        (["inspect", "nets:subclassed", "--figure=net.svg"], "nets:subclassed cannot be drawn: no graph to read"),
+        (["inspect", "resnet20", "--diff=all_cnn"], "unknown model 'all_cnn'; did you mean all_cnn_c"),
         (["inspect", "text.keras"], "text.keras cannot be read as a Keras model: it is not the zip archive"),
         (["inspect", "no_module:f"], "there is no module no_module"),
         (["inspect", "imports_nothing:f"], "cannot be imported: ModuleNotFoundError: No module named 'nothing_of"),

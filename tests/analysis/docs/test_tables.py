@@ -27,6 +27,29 @@ def test_numbers_have_three_digits_that_count(value, text):
     assert tables.number(value) == text
 
 
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        (0.981234, "0.9812"),
+        (1.0, "1.0000"),
+        (0.0, "0.0000"),
+        (2e-5, "2e-05"),
+        (123456.0, "1.235e+05"),
+        (-0.5, "-0.5000"),
+    ],
+)
+def test_a_metric_has_four_digits(value, text):
+    assert tables.metric(value) == text
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (12.46, "12.5 s"), (119.6, "2 min 0 s"), (5999, "99 min 59 s"), (7265, "2 h 1 min")],
+)
+def test_a_duration_is_in_units_that_fit(seconds, text):
+    assert tables.duration(seconds) == text
+
+
 def test_a_spread_is_median_least_and_most():
     assert tables.spread({"median": 2.0, "least": 0.5, "most": 110.0}) == "2.00 (0.500 to 110)"
     assert tables.spread(None) == "-"

@@ -199,7 +199,7 @@ def test_rows_follow_the_computation():
     assert [row.name for row in rows] == ["vector", "one", "two", "add"]
     assert rows[3].inputs == ("two", "one")
     assert [row.parameters for row in rows] == [0, 20, 20, 0]
-    assert rows[1].output_shape == "4"
+    assert rows[1].output_shapes == ((4,),)
 
 
 def test_a_further_call_is_one_row_without_parameters():

@@ -57,6 +57,20 @@ def test_a_grid_beside_a_picture_may_be_narrower_than_its_cells():
     assert "min-width: 0;" in rule
 
 
+def test_an_example_is_named_by_its_file_or_its_number(tmp_path):
+    found = written(tmp_path, page.pictured(page.element("div"), "words", page.example("a/<b>.png")))
+    assert found.text["figcaption"] == "wordsa/<b>.png"
+    assert found.text["code"] == "a/<b>.png"
+    assert page.example("17") == "example 17"
+
+
+def test_a_figure_that_is_too_wide_for_a_phone_scrolls_and_can_have_the_focus():
+    narrow, wide = (page.plot(f'<svg viewBox="0 0 {points} 90">', "alt") for points in (259.2, 540))
+    assert "tabindex" not in narrow
+    assert 'class="scroll" tabindex="0"' in wide
+    assert 'style="--points: 540"' in wide
+
+
 def test_the_balance_of_tags_is_seen(tmp_path):
     with pytest.raises(AssertionError):
         written(tmp_path, page.Markup("<p>never closed"))

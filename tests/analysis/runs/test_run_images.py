@@ -7,6 +7,7 @@ import shlex
 import made
 import numpy as np
 import pytest
+from matplotlib import image as pictures
 
 from zoo.analysis.runs import images, label_sections, report
 from zoo.cli.commands import run_zoo
@@ -144,3 +145,14 @@ def test_a_damaged_image_is_one_line(tmp_path):
     found = images.open_images(records.Run("run", config, {}, {}, []))
     with pytest.raises(RequestError, match=r"^/.*/test/[ab]/0.png cannot be decoded$"):
         found.at([1])
+
+
+def test_images_of_a_folder_are_read_without_a_warning(tmp_path, caplog):
+    for split in ("train", "test"):
+        for name in ("a", "b"):
+            (tmp_path / split / name).mkdir(parents=True)
+            pictures.imsave(tmp_path / split / name / "0.png", np.zeros((8, 8, 3), "uint8"))
+    config = ExperimentConfig(dataset=f"folder:{tmp_path}", image_size=8)
+    found = images.open_images(records.Run("run", config, {}, {}, []))
+    assert found.at([0, 1])["image"].shape == (2, 8, 8, 3)
+    assert caplog.records == []

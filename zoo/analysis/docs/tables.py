@@ -37,9 +37,8 @@ def duration(seconds: float) -> str:
     """How long something took, in units in which people think of so much time."""
     if seconds < 100:
         return f"{seconds:.1f} s"
-    if seconds < 6000:
-        return f"{seconds // 60:.0f} min {seconds % 60:.0f} s"
-    return f"{seconds // 3600:.0f} h {seconds % 3600 // 60:.0f} min"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes < 100 else f"{minutes // 60} h {minutes % 60} min"
 
 
 def spread(ratio: dict[str, float] | None) -> str:

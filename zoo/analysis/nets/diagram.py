@@ -55,12 +55,16 @@ STYLE = """
   .paper { fill: #ffffff; } text { fill: #1f2328; } path { stroke: #6e7781; }
   .plain { fill: #f6f8fa; stroke: #8c959f; } .end { fill: none; stroke: none; }
   .weights { fill: #d6e8f7; stroke: #0072b2; } .joins { fill: #fbe3cf; stroke: #d55e00; }
-  .frame { stroke: #6e7781; } .note { fill: #57606a; }
   @media (prefers-color-scheme: dark) {
     .paper { fill: #0d1117; } text { fill: #e6edf3; } path { stroke: #8b949e; }
     .plain { fill: #161b22; stroke: #6e7681; } .weights { fill: #0f2f47; stroke: #56b4e9; }
-    .joins { fill: #43260f; stroke: #e69f00; } .frame { stroke: #8b949e; } .note { fill: #9ea7b3; }
+    .joins { fill: #43260f; stroke: #e69f00; }
   }
+"""
+# Of what a folded drawing has beside that.
+FOLDED_STYLE = """
+  .frame { stroke: #6e7781; } .note { fill: #57606a; }
+  @media (prefers-color-scheme: dark) { .frame { stroke: #8b949e; } .note { fill: #9ea7b3; } }
 """
 
 
@@ -144,9 +148,9 @@ def _box(call: Call, sources: list[Box]) -> Box:
         return Box([call.operation.name, graph.shape_text(call.outputs[0].shape)], "end", sources)
     kind = "weights" if complexity.has_kernel(call) else "joins" if structure.merge_kind(call) else "plain"
     box = Box([_words(call.operation)], kind, sources)
-    activation = getattr(getattr(call.operation, "activation", None), "__name__", "linear")
-    if activation != "linear" and not isinstance(call.operation, layers.Activation):
-        _add_follower(box, ACTIVATIONS.get(activation, activation))
+    activation = getattr(call.operation, "activation", None)
+    if activation not in (None, keras.activations.linear) and not isinstance(call.operation, layers.Activation):
+        _add_follower(box, _activation_words(activation))
     return box
 
 
@@ -170,7 +174,7 @@ def _words(operation: Any) -> str:
     kind = next((name for name in graph.keras_names(operation) if name in WORDS), type(operation).__name__)
     words = [WORDS.get(kind) or re.sub(r"(?<=[a-z])(?=[A-Z])", " ", kind).lower()]
     if isinstance(operation, layers.Activation):
-        return ACTIVATIONS.get(operation.activation.__name__, operation.activation.__name__)
+        return _activation_words(operation.activation)
     if hasattr(operation, "kernel_size"):
         words = [f"{_by(operation.kernel_size)} {words[0]}"]
         words += [f"{operation.filters:,}"] if hasattr(operation, "filters") else []
@@ -185,10 +189,16 @@ def _words(operation: Any) -> str:
         words = [f"{words[0]} {_once(sides, '-')}"]
     elif isinstance(operation, layers.Dropout):
         words = [f"{words[0]} {operation.rate:g}"]
-    elif isinstance(operation, layers.Rescaling):
+    elif isinstance(operation, layers.Rescaling) and isinstance(operation.scale, int | float):
         words = [f"times {operation.scale:g}"]
     strides = getattr(operation, "strides", (1, 1))
     return ", ".join([*words, *([f"stride {_once(strides, 'x')}"] if max(strides) > 1 else [])])
+
+
+def _activation_words(activation: Any) -> str:
+    """What a function or a layer is called that stands as the activation of a layer."""
+    name = getattr(activation, "__name__", type(activation).__name__)
+    return ACTIVATIONS.get(name, name)
 
 
 def _once(sizes: Sequence[int], between: str) -> str:
@@ -301,7 +311,7 @@ def _svg(rows: list[list[Box]], repeats: list[Repeat], title: str) -> str:
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{wide}" height="{high}" viewBox="0 0 {size}" '
             f'font-family="system-ui, sans-serif" font-size="{FONT}" text-anchor="middle">',
             f"<title>{html.escape(title)}</title>",
-            f"<style>{STYLE}</style>",
+            f"<style>{STYLE}{FOLDED_STYLE if frames or notes else ''}</style>",
             '<rect class="paper" width="100%" height="100%" rx="8"/>',
             *(frame.shape for frame in frames),
             f'<path d="{"".join(line for box in boxes for line in _lines(box))}" fill="none" stroke-width="1.2"/>',

@@ -76,14 +76,14 @@ class LayerRow:
         name: of the layer or operation.
         kind: its class.
         inputs: names of the layers it takes its inputs from, in order.
-        output_shape: without the batch; several outputs one after the other.
+        output_shapes: of each output, without the batch.
         parameters: trainable ones; None for a further call of a layer whose parameters have been counted.
     """
 
     name: str
     kind: str
     inputs: tuple[str, ...]
-    output_shape: str
+    output_shapes: tuple[tuple[int | None, ...], ...]
     parameters: int | None
 
 
@@ -255,7 +255,7 @@ def layer_rows(calls: list[Call]) -> list[LayerRow]:
                 name=label(shown),
                 kind=type(shown.operation).__name__,
                 inputs=tuple(label(tensor.source) for tensor in shown.inputs),
-                output_shape=", ".join(shape_text(tensor.shape) for tensor in shown.outputs),
+                output_shapes=tuple(tensor.shape for tensor in shown.outputs),
                 parameters=None if parameters and shown.number > 1 else parameters,
             )
     return list(rows.values())

@@ -130,10 +130,8 @@ def learning(
     """
     if not records:
         return [page.paragraph("There are no records; python -m zoo reproduce makes them.")]
-    text = (
-        "The mean over seeds, in a band from the least to the most. A model has one colour in all plots of this page."
-    )
-    parts = [page.paragraph(text)]
+    text = "The mean over seeds, in a band from the least to the most."
+    parts = [page.paragraph(f"{text} A model has the same colour and marker in all plots of this page.")]
     for name, runs in with_progress(list(records.items()), "drawing the learning curves"):
         curves, config = Curves(output, f"curve_{name}", name), runs[0].config
         for metric in ("loss", *(metric.partition("/")[2] for recipe, metric, _ in rows if recipe == name)):

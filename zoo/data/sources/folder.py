@@ -71,8 +71,9 @@ class FolderSource:
     def fetch(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """The examples at `indices`, int64 (n,): `image` strings (n,), the files' bytes, and `label` int64 (n,)."""
         paths = tf.gather(self._path_tensor, indices)
-        # Several at once, for folders that are far away.
-        contents = tf.map_fn(tf.io.read_file, paths, parallel_iterations=_READ_TOGETHER)
+        # Several at once, for folders that are far away; TensorFlow warns who asks for that outside of a graph.
+        parallel = None if tf.executing_eagerly() else _READ_TOGETHER
+        contents = tf.map_fn(tf.io.read_file, paths, parallel_iterations=parallel)
         return {"image": contents, "label": tf.gather(self._label_tensor, indices)}
 
     def column(self, name: str) -> np.ndarray:
