@@ -108,7 +108,7 @@ def without_turning() -> Iterator[None]:
     """Leaves photographs as they are stored: graphs that are made inside, and called inside."""
     with (
         mock.patch.object(headers, "exif_orientation", return_value=1),
-        mock.patch.object(images, "turned_squares", lambda images, orientations: images),
+        mock.patch.object(images, "turned", lambda images, orientations: images),
     ):
         yield
 

@@ -32,7 +32,7 @@ from collections.abc import Callable
 
 import tensorflow as tf
 
-from zoo.data.decoding import decode_window, plan, slice_window, turned, turned_squares
+from zoo.data.decoding import decode_window, plan, slice_window, turned
 from zoo.data.headers import read_headers
 from zoo.data.randomness import derive, random_integers, random_uniform, steady
 
@@ -130,25 +130,21 @@ def decode(images: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
     with tf.control_dependencies([same]):
         windows = _whole(headers[:, 0], headers[:, 1])
     # No whole image is larger than itself, so none is made smaller.
-    arguments = images, *plan(headers, windows, max(shape[:2]), ratios=(1,)), headers[:, 2]
-    cut = functools.partial(_decode_turned, channels=shape[-1])
-    return _each(lambda one: tf.ensure_shape(cut(*one), shape), arguments, shape)
+    arguments = images, *plan(headers, windows, max(shape[:2]), ratios=(1,))
+    # Before it is turned, an image has as many pixels and may have other sides.
+    stored = _each(lambda one: tf.reshape(decode_window(*one, shape[-1], ratios=(1,)), shape), arguments, shape)
+    return turned(stored, headers[:, 2])
 
 
 def decode_one(image: tf.Tensor, channels: int) -> tf.Tensor:
     """Decodes a single image of any size, a scalar string, to uint8 (height, width, channels)."""
     headers = read_headers(image[None])
+    height, width, orientation, _ = tf.unstack(headers[0])
     # Where there is no header, the decoder of JPEG would write to standard error.
-    with tf.control_dependencies([tf.debugging.assert_positive(headers[:, 0], "the image has no header")]):
+    with tf.control_dependencies([tf.debugging.assert_positive(height, "the image has no header")]):
         windows, how = plan(headers, _whole(headers[:, 0], headers[:, 1]), 1, ratios=(1,))
-    return _decode_turned(image, windows[0], how[0], headers[0, 2], channels)
-
-
-def _decode_turned(
-    content: tf.Tensor, window: tf.Tensor, how: tf.Tensor, orientation: tf.Tensor, channels: int
-) -> tf.Tensor:
-    """A part of an encoded image as it is shown, in its own size; `window` and `how`: see `plan`."""
-    return turned(decode_window(content, window, how, channels, ratios=(1,)), orientation)
+    stored = decode_window(image, windows[0], how[0], channels, ratios=(1,))
+    return turned(tf.reshape(stored, (1, height, width, channels)), orientation[None])[0]
 
 
 def header_sizes(images: tf.Tensor) -> tf.Tensor:
@@ -178,7 +174,7 @@ def _resized_windows(images: tf.Tensor, windows: Windows, size: int, channels: i
         arguments = images, windows(sizes[:, 0], sizes[:, 1])
         cut, channels = slice_window, images.shape[-1]
     resized = _each(lambda one: _resize(cut(*one), size, interpolation), arguments, (size, size, channels))
-    return turned_squares(resized, headers[:, 2]) if images.dtype == tf.string else resized
+    return turned(resized, headers[:, 2]) if images.dtype == tf.string else resized
 
 
 def _resize(images: tf.Tensor, size: int, interpolation: str) -> tf.Tensor:
