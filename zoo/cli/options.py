@@ -176,8 +176,10 @@ def help_text(command: ModuleType, program: str) -> str:
 
 def _flag(flag: Option | dataclasses.Field, text: str, choices: Sequence[str]) -> tuple[str, str]:
     """A flag as it is written, and what it says of itself, with what it may be where the text does not say so."""
-    if not set(choices) <= set(re.findall(r"\w+", text)):
-        text += f"; one of {', '.join(choices)}"
+    # An empty one is what a flag is that was not given.
+    named = [choice for choice in choices if choice]
+    if not set(named) <= set(re.findall(r"\w+", text)):
+        text += f"; one of {', '.join(named)}"
     shown = "" if flag.default in ("", None, dataclasses.MISSING) else f" [{flag.default}]"
     return f"--{flag.name}", f"{text}{shown}"
 
