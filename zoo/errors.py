@@ -31,6 +31,10 @@ class Interrupted(Exception):  # noqa: N818 - nothing went wrong
         self.exit_status = 128 + signal_number
 
 
+# So many names of what there is are told to who asks for something else.
+_MOST_NAMED = 12
+
+
 def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     """The error for a name that is not known, with the nearest names that are.
 
@@ -43,7 +47,9 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
         return RequestError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
-    return RequestError(f"unknown {kind} {name!r}; there is {', '.join(known) or 'none'}")
+    shown = ", ".join(known[:_MOST_NAMED]) or "none"
+    more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
+    return RequestError(f"unknown {kind} {name!r}; there is {shown}{more}")
 
 
 def warn(message: str) -> None:

@@ -17,8 +17,8 @@ def import_keras() -> None:
     """Imports Keras, and TensorFlow with it, without the lines that TensorFlow's libraries write to standard error.
 
     Most come from C++ before any log level applies, so the file descriptor is what must be turned away. If the import
-    fails they are shown after all. A Keras that is imported already, and what the environment says of the log level,
-    are left alone.
+    fails they are shown after all; where a person stops it they are not. A Keras that is imported already, and what the
+    environment says of the log level, are left alone.
 
     Raises:
         RequestError: the environment has a value for TensorFlow that it would pass over, or Keras' own settings, in the
@@ -91,7 +91,7 @@ def _stderr_held_back() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except BaseException:
+        except Exception:
             held.seek(0)
             os.write(saved, held.read())
             raise

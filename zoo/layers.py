@@ -249,17 +249,15 @@ class LocalResponseNormalization(keras.layers.Layer):
 
 
 def all_layers(model: keras.Model) -> list[keras.layers.Layer]:
-    """The layers of a model, those of nested models included."""
-    layers = []
-    for layer in model.layers:
-        layers += all_layers(layer) if isinstance(layer, keras.Model) else [layer]
-    return layers
+    """The layers of a model, each once: those of nested models and of layers that are made of others included."""
+    layers = dict.fromkeys(model._flatten_layers(include_self=False))
+    return [layer for layer in layers if not isinstance(layer, keras.Model)]
 
 
 def batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormalization]:
-    """The layers of a model that take statistics of batches in training, each once; those that are frozen do not."""
-    layers = dict.fromkeys(all_layers(model))
-    return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
+    """The layers of a model that take statistics of batches in training; those that are frozen do not."""
+    normalizing = (layer for layer in all_layers(model) if isinstance(layer, keras.layers.BatchNormalization))
+    return [layer for layer in normalizing if layer.trainable]
 
 
 def synchronizes(model: keras.Model) -> bool:

@@ -42,9 +42,11 @@ def _speak(doing: str, say: Callable[[str], None], counting: bool, done: threadi
     began = time.monotonic()
     if done.wait(PATIENCE):
         return
-    say(f"{doing} ...")
-    while counting and not done.wait(SECOND):
-        say(f"{doing} ... {time.monotonic() - began:.0f} s")
+    # Who reads it may have closed it.
+    with contextlib.suppress(OSError, ValueError):
+        say(f"{doing} ...")
+        while counting and not done.wait(SECOND):
+            say(f"{doing} ... {time.monotonic() - began:.0f} s")
 
 
 @contextlib.contextmanager
@@ -54,8 +56,8 @@ def _standard_error() -> Iterator[tuple[Callable[[str], None], bool]]:
     try:
         screen = os.dup(stream.fileno())
     except (OSError, ValueError, AttributeError):
-        # A notebook's has none.
-        yield lambda text: print(text, file=stream, flush=True), False
+        # A notebook's has no descriptor, and some processes have no standard error.
+        yield (lambda text: stream and print(text, file=stream, flush=True)), False
         return
     terminal, said = os.isatty(screen), []
 
@@ -72,6 +74,6 @@ def _standard_error() -> Iterator[tuple[Callable[[str], None], bool]]:
 
 
 def _write(screen: int, text: str) -> None:
-    # Who read it may have left, or a full disk holds it.
+    # A full disk may hold it.
     with contextlib.suppress(OSError):
         os.write(screen, text.encode())

@@ -65,7 +65,7 @@ hardware = {"cores": 2, "processor": "P", "vendor": "V", "family": 6, "model": i
             "instructions": "AVX2", "onednn": True, "environment": {"TF_ENABLE_ONEDNN_OPTS": "1"}, "gpus": []}
 run = {"versions": {"zoo": "1", "zoo_commit": "abc"}, "hardware": hardware, "command": sys.argv,
        "dataset": {"eval_examples": 360}}
-(workdir / "metrics.jsonl").write_text('{"step": 11, "accuracy": 0.5}\\n')
+(workdir / "metrics.jsonl").write_text('{"step": 11, "epoch": 1, "split": "test", "accuracy": 0.5}\\n')
 (workdir / "run.json").write_text(json.dumps(run))
 (workdir / "result.json").write_text(json.dumps(result))
 """

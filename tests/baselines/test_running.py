@@ -59,7 +59,7 @@ def test_update_writes_records_and_the_band_and_nothing_else(clone):
     assert record["run"]["command"] == ["train.py", "--config=configs/tiny.py", "--seed=1"]
     assert (record["config"], record["seed"], record["fields"]["seed"]) == ("tiny", 1, 1)
     assert record["result"]["metrics"] == {"test/accuracy": 0.92}
-    assert record["curve"] == [{"step": 11, "accuracy": 0.5}]
+    assert record["curve"] == [{"step": 11, "epoch": 1, "split": "test", "accuracy": 0.5}]
     assert str(clone.root) not in (clone.root / "results" / "tiny" / "1.json").read_text()
     # Again: nothing is run, nothing changes.
     files = {file: file.read_bytes() for file in [clone.config, *(clone.root / "results").rglob("*.json")]}

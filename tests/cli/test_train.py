@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from moments import INTRODUCTION
 
 from zoo.cli import console
 from zoo.cli.commands import run_train
@@ -170,22 +171,30 @@ def test_evaluate_takes_the_preprocessing_of_the_run_and_not_that_of_the_config_
     assert out.splitlines()[0].split() == trained.splitlines()[2].split()  # test/loss
 
 
-def test_evaluate_finds_the_run_of_the_same_flags_or_else_that_of_the_file_as_it_is(command, tmp_path):
+def test_evaluate_finds_the_run_of_the_same_flags_whatever_it_is_evaluated_on_and_no_other(command, tmp_path):
     (tmp_path / "small.py").write_text(
         "from zoo.config import ExperimentConfig\n"
         "def get_config():\n    return ExperimentConfig(model='mlp', epochs=1, batch_size=256, jit='off')\n"
     )
-    _, as_it_is, _ = command("--config=small.py")
-    _, changed, _ = command("--config=small.py", "--optimizer=sgd")
-    losses = [out.splitlines()[2].split() for out in (as_it_is, changed)]
-    assert losses[0] != losses[1]
-    asked = [
-        ["--config=small.py"],
-        ["--config=small.py", "--eval_split=test[:100%]"],
-        ["--config=small.py", "--optimizer=sgd"],
-    ]
-    found = [command("--mode=evaluate", *flags)[1].splitlines()[0].split()[1] for flags in asked]
-    assert found == [losses[0][1], losses[0][1], losses[1][1]]
+    as_it_is, changed = ["--config=small.py"], ["--config=small.py", "--optimizer=sgd"]
+    for flags in (as_it_is, changed):
+        trained = command(*flags)[1].splitlines()[2].split()  # test/loss
+        for more in ([], ["--eval_split=test[:100%]"], ["--batch_size=128", "--eval_split=test[:360]"]):
+            status, out, _ = command("--mode=evaluate", *flags, *more)
+            assert (status, out.splitlines()[0].split()[1]) == (0, trained[1])
+    assert re.search(r"^workdir +runs/small-[0-9a-f]{6}-0$", out, re.MULTILINE)
+    status, out, err = command("--mode=evaluate", *as_it_is, "--learning_rate=0.5")
+    assert (status, out) == (2, "")
+    assert re.match(r"error: there is no run of this config in runs/small-[0-9a-f]{6}-0; train first, or name its", err)
+
+
+def test_a_config_file_is_run_once(command, tmp_path):
+    (tmp_path / "small.py").write_text(
+        "from zoo.config import ExperimentConfig\n"
+        "print('once')\n"
+        "def get_config():\n    return ExperimentConfig(model='mlp', epochs=1, batch_size=256, jit='off')\n"
+    )
+    assert command("--config=small.py")[1].splitlines().count("once") == 1
 
 
 def test_no_command_meets_the_run_of_another_and_each_finds_its_own(command, tmp_path):
@@ -257,15 +266,14 @@ def test_in_a_process_of_its_own_it_is_quiet_and_stops_on_ctrl_c(tmp_path, data_
             text=True,
             env=env,
         )
-        lines = list(itertools.takewhile(lambda line: not line.startswith("writes to"), process.stderr))
+        lines = list(itertools.takewhile(lambda line: not line.startswith("epoch "), process.stderr))
         process.send_signal(signal.SIGINT)
         out, rest = process.communicate(timeout=120)
         assert process.returncode == 130
         assert out == ""
         lines += rest.splitlines(keepends=True)
         assert re.match(r"stopped at step \d+ of 4400000, which is saved; the same command goes on\n", lines.pop())
-        known = ("model ", "data ", "classes ", "images ", "steps ", "runs on ", "epoch ")
-        others = [line for line in lines if not line.startswith(known) and not line.endswith(" ...\n")]
+        others = [line for line in lines if not re.match(rf"{INTRODUCTION}|epoch ", line)]
         if start == 2:
             assert others.pop(0).startswith("going on from the checkpoint of step")
         assert others == ["\n", "stopping as soon as the state is saved; once more to stop at once\n"]

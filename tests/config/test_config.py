@@ -210,8 +210,7 @@ def test_a_module_that_a_program_has_from_there_itself_stays_one(tmp_path, monke
 @pytest.mark.parametrize(
     ("fields", "message"),
     [
-        ({"warmup_epochs": 2, "epochs": 2}, r"warmup_epochs is 2; it must be below epochs, 2"),
-        ({"warmup_epochs": 3.5, "epochs": 2}, r"warmup_epochs is 3.5; it must be below epochs, 2"),
+        ({"warmup_epochs": 3.5, "epochs": 2}, r"warmup_epochs is 3.5; it must be at most epochs, 2"),
         ({"augment": "flop:7"}, "unknown augmentation 'flop'; did you mean flip"),
         ({"augment": "pad_crop"}, "augment is 'pad_crop'; pad_crop takes a number of pixels, as pad_crop:4"),
         ({"augment": "random_resized_crop"}, "augment has random_resized_crop, which needs image_size"),

@@ -9,6 +9,9 @@ RUN = (
     "--batch_size=128", "--epochs=2", "--checkpoint_every_steps=6", "--log_every_steps=1", "--jit=off",
 )  # fmt: skip
 
+# The lines by which this run says what it is about to do, that it is short, and what takes long.
+INTRODUCTION = r"(model|data|classes|images|steps|runs on|writes to) |warning: \d+ steps are too few|.* \.\.\.$"
+
 
 class Killed(BaseException):
     """Stands for SIGKILL: nothing that the run does may catch it."""

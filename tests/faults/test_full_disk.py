@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kills import result, rows
-from moments import before_call
+from moments import INTRODUCTION, before_call
 
 from zoo.errors import RunError
 from zoo.runs.checkpoints import Checkpoints
@@ -23,7 +23,8 @@ from zoo.training.writers import JsonLines
 def the_error(capsys) -> str:
     """The line that says what went wrong; there is no other but those of progress."""
     *others, last = capsys.readouterr().err.splitlines()
-    assert all(re.match(r"epoch |going on from|warning: \S+tensorboard cannot be written", line) for line in others)
+    known = rf"{INTRODUCTION}|epoch |going on from|warning: \S+tensorboard cannot be written"
+    assert all(re.match(known, line) for line in others)
     assert last.startswith("error: ")
     assert "and start the same command again, which goes on from the newest checkpoint" in last
     return last

@@ -58,7 +58,7 @@ def test_fewer_are_refused_and_nothing_is_touched(start, workdir, capsys):
     capsys.readouterr()
     assert start(workdir, "--epochs=1") == 2
     errors = capsys.readouterr().err
-    assert errors.startswith("error: epochs is 1; the run in workdir")
+    assert errors.startswith("error: epochs is 1; the run in")
     assert "has 2, and none can be taken away" in errors
     assert errors.count("\n") == 1
     assert {path: path.read_bytes() for path in workdir.rglob("*") if path.is_file()} == before

@@ -227,7 +227,7 @@ def test_bad_input():
         zoo.build_model("multi_output", trunk_args=3)
     with pytest.raises(ValueError, match="num_classes is 10; multi_output sorts into no classes"):
         zoo.build_model("multi_output", num_classes=10)
-    with pytest.raises(ValueError, match=r"tower is 'multi_input' with tower_args \{\}, of 2 inputs"):
+    with pytest.raises(ValueError, match=r"tower 'multi_input' with \{\} has 2 inputs"):
         zoo.build_model("multi_input", tower="multi_input")
     with pytest.raises(ValueError, match="join is 'add'; it must be one of 'concatenate', 'film'"):
         zoo.build_model("multi_input", join="add")

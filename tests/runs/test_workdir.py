@@ -125,30 +125,38 @@ def test_damaged_preprocessing_is_named(tmp_path):
         Workdir(tmp_path).statistics()
 
 
-def test_the_default_workdir_says_what_the_run_is_and_has_a_digest_where_that_is_not_all(tmp_path):
-    file = tmp_path / "recipe.py"
-    file.write_text("from zoo.config import ExperimentConfig\ndef get_config():\n    return ExperimentConfig(l2=0.5)\n")
+def test_the_default_workdir_says_what_the_run_is_and_has_a_digest_where_that_is_not_all():
     recipe = ExperimentConfig(l2=0.5)
-    assert default_workdir(recipe, str(file)) == "runs/recipe-0"
-    assert default_workdir(dataclasses.replace(recipe, seed=7), str(file)) == "runs/recipe-7"
+    file = "configs/recipe.py", recipe
+    assert default_workdir(recipe, *file) == "runs/recipe-0"
+    assert default_workdir(dataclasses.replace(recipe, seed=7), *file) == "runs/recipe-7"
     others = [
-        default_workdir(dataclasses.replace(recipe, l2=0.25), str(file)),
-        default_workdir(dataclasses.replace(recipe, epochs=21), str(file)),
-        default_workdir(recipe, str(file), "mirrored:2"),
-        default_workdir(recipe, str(file), "mirrored:3"),
+        default_workdir(dataclasses.replace(recipe, l2=0.25), *file),
+        default_workdir(dataclasses.replace(recipe, epochs=21), *file),
+        default_workdir(recipe, *file, "mirrored:2"),
+        default_workdir(recipe, *file, "mirrored:3"),
     ]
     assert all(re.fullmatch(r"runs/recipe-[0-9a-f]{6}-0", other) for other in others)
     assert len({*others}) == len(others)
     photos = default_workdir(ExperimentConfig(dataset="folder:/data/my photos/"))
     assert re.fullmatch(r"runs/simple_cnn_my_photos-[0-9a-f]{6}-0", photos)
+    assert photos == default_workdir(ExperimentConfig(dataset="folder:/data/my photos"))
     assert photos != default_workdir(ExperimentConfig(dataset="folder:/other/my photos/"))
     long = default_workdir(ExperimentConfig(dataset="synthetic:64x64x3,classes=10,examples=" + "1" * 200, seed=3))
     assert len(long) < 80
     assert long.endswith("-3")
 
 
-def test_the_digest_is_the_same_whoever_computes_it_and_whatever_the_order_of_arguments():
+def test_the_digest_is_the_same_whoever_computes_it_and_however_the_arguments_are_written():
     # Written down: with another one nobody would find the runs again that were made before.
-    one = ExperimentConfig(model="mlp", model_args={"dropout": 0.5, "hidden_sizes": [8]}, seed=2)
-    other = ExperimentConfig(model="mlp", model_args={"hidden_sizes": [8], "dropout": 0.5}, seed=2)
-    assert default_workdir(one) == default_workdir(other) == "runs/mlp_digits-25ed3c-2"
+    one = ExperimentConfig(model="mlp", model_args={"dropout": 0, "hidden_sizes": [8]}, seed=2)
+    other = ExperimentConfig(model="mlp", model_args={"hidden_sizes": [8], "dropout": 0.0}, seed=2)
+    assert default_workdir(one) == default_workdir(other) == "runs/mlp_digits-47ab10-2"
+
+
+@pytest.mark.parametrize("workdir", ["photos", "photos/runs/a"])
+def test_a_run_is_not_written_among_the_images_that_it_reads(tmp_path, workdir):
+    config = ExperimentConfig(dataset=f"folder:{tmp_path / 'photos'}")
+    with pytest.raises(RequestError, match="among the images; name another with --workdir"):
+        Workdir(tmp_path / workdir).check(config)
+    Workdir(tmp_path / "photos-run").check(config)

@@ -131,7 +131,7 @@ def test_a_task_from_outside_is_one_class(brightness, tmp_path, data_dir):
         name: value for name, value in result["metrics"].items() if name.startswith("test/")
     }
     answers = np.load(tmp_path / "run" / "evaluation.npz")
-    assert sorted(answers) == ["bright", "loss"]
+    assert sorted(answers) == ["bright", "example", "loss"]
     assert json.loads((tmp_path / "run" / "run.json").read_text())["dataset"]["class_names"] == {"brightness": []}
     shown = plots.data_grid(own, open_data(own, data_dir=data_dir), 4, tmp_path / "data.png")
     assert shown == 4

@@ -91,6 +91,24 @@ def test_a_signal_at_the_last_evaluation_is_made_up_for_in_the_checkpoint_too(
     check_same(tmp_path / "run", data_dir, finished)
 
 
+def test_an_early_stop_at_an_evaluation_that_was_made_up_for_is_in_the_checkpoint_too(tmp_path, data_dir, monkeypatch):
+    # Nothing is better than the first evaluation, so that the run ends at the second one.
+    stopping = dataclasses.replace(SMALL, early_stop_metric="accuracy", early_stop_patience=1, epochs=5)
+    monkeypatch.setattr("zoo.training.progress.is_better", lambda metric, value, than: False)
+    whole = train_and_evaluate(stopping, str(tmp_path / "whole"), data_dir=data_dir)
+    assert (whole["steps"], whole["stopped_early"]) == (22, True)
+    with monkeypatch.context() as patch, signal_handled(signal.SIGINT):
+        before_call(patch, PopulationStatistics, "recompute", 2, lambda: os.kill(os.getpid(), signal.SIGINT))
+        blocks = Experiment.statistics_blocks
+        patch.setattr(Experiment, "statistics_blocks", lambda experiment: step_by_step(blocks(experiment)))
+        with pytest.raises(Interrupted, match="stopped at step 22 of 55, which is saved"):
+            train_and_evaluate(stopping, str(tmp_path / "run"), data_dir=data_dir)
+    resumed = train_and_evaluate(stopping, str(tmp_path / "run"), data_dir=data_dir)
+    assert resumed["state_sha256"] == whole["state_sha256"]
+    evaluated = evaluate(stopping, str(tmp_path / "run"), data_dir=data_dir)["metrics"]
+    assert evaluated == {name: value for name, value in whole["metrics"].items() if name.startswith("test")}
+
+
 @pytest.mark.slow
 def test_a_short_run_of_a_net_with_batch_norm_is_evaluated_as_it_was_trained(tmp_path, data_dir, capsys):
     """Moving statistics that have not settled make a net that has learned look as if it had not."""
@@ -105,7 +123,12 @@ def test_a_short_run_of_a_net_with_batch_norm_is_evaluated_as_it_was_trained(tmp
     assert abs(losses[11] - metrics["train/loss"]) < 1.0
 
 
-def test_a_net_without_batch_norm_is_refused(tmp_path, data_dir):
+def test_a_net_without_batch_norm_is_not_warned_of_and_refused_where_it_is_asked_for(tmp_path, data_dir, capsys):
+    short = dataclasses.replace(
+        SMALL, model_args={"hidden_sizes": [16]}, recompute_batch_norm=0, train_split="train[:256]"
+    )
+    assert train_and_evaluate(short, str(tmp_path / "short"), data_dir=data_dir)["steps"] == 4
+    assert "too few" not in capsys.readouterr().err
     config = dataclasses.replace(SMALL, model_args={"hidden_sizes": [16]})
     with pytest.raises(RequestError, match="recompute_batch_norm is 5; mlp has no batch normalisation, leave it out"):
         train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)

@@ -33,8 +33,8 @@ def test_few_classes_are_named_with_their_examples_and_of_many_the_fewest_and_th
             )
             assert rows[3]["classes"] == f"3: {named} (train + test)"
         else:
-            ranges = [f"{count.min()} to {count.max()} examples each in" for count in counts]
-            assert rows[30]["classes"] == f"30; {ranges[0]} train, {ranges[1]} test"
+            ranges = [f"{count.min()} to {count.max()}" for count in counts]
+            assert rows[30]["classes"] == f"30, each with {ranges[0]} of train, {ranges[1]} of test"
         examples = data.evaluation.num_examples
         assert rows[classes]["data"] == f"{config.dataset}: train 40, test {examples} examples"
     assert rows[3] | {"classes": "", "data": ""} == {
@@ -42,7 +42,7 @@ def test_few_classes_are_named_with_their_examples_and_of_many_the_fewest_and_th
         "data": "",
         "classes": "",
         "images": "8 x 8 x 1, flip",
-        "steps": "10: 2 epochs of 5, batch_size 8",
+        "steps": "10: 2 x 5 of 8 examples",
         "runs on": "1 CPU, float32",
         "writes to": "runs/x",
     }

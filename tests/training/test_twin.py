@@ -18,7 +18,7 @@ def test_python_and_command_line_do_the_same(tmp_path, data_dir, monkeypatch, ca
     assert console.run(run_train, [f"--data_dir={data_dir}", "--workdir=runs/command", *flags]) == 0
     commanded = json.loads((tmp_path / "runs" / "command" / "result.json").read_text())
     result = zoo.train(zoo.ExperimentConfig(**FIELDS), data_dir=data_dir)
-    assert result == json.loads((tmp_path / "runs" / "mlp_digits-3" / "result.json").read_text())
+    assert result == json.loads((next(tmp_path.glob("runs/mlp_digits-*-3")) / "result.json").read_text())
     assert result["state_sha256"] == commanded["state_sha256"]
     assert result["metrics"] == commanded["metrics"]
     # A finished run is not run again.
@@ -28,7 +28,8 @@ def test_python_and_command_line_do_the_same(tmp_path, data_dir, monkeypatch, ca
     assert console.run(run_train, ["--mode=evaluate", "--checkpoint=44", *where]) == 0
     shown = dict(line.split() for line in capsys.readouterr().out.splitlines())
     evaluated = zoo.evaluate("runs/command", checkpoint=44, data_dir=data_dir, eval_split="train[:64]")
-    assert shown.pop("step") == "44" == str(evaluated["step"])
+    assert (shown.pop("step"), shown.pop("workdir")) == ("44", "runs/command")
+    assert evaluated["step"] == 44
     assert shown == {name: f"{value:.4f}" for name, value in evaluated["metrics"].items()}
 
 

@@ -9,6 +9,7 @@ from types import ModuleType
 
 from zoo.cli import console, options
 from zoo.errors import unknown
+from zoo.version import __version__
 
 # Files of this folder that are no commands, but what commands are made of.
 _PARTS = ("commands", "console", "options")
@@ -43,6 +44,9 @@ def run_zoo(argv: Sequence[str]) -> None:
     """`python -m zoo`: the first word is the command."""
     if argv and not argv[0].startswith("-"):
         run_command(argv[0], f"python -m zoo {argv[0]}", argv[1:])
+        return
+    if argv[:1] == ["--version"]:
+        print(__version__)
         return
     if argv and argv[0] not in ("-h", "--help"):
         raise unknown("command", argv[0], command_names())

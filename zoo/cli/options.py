@@ -153,7 +153,8 @@ def _arguments(arguments: Sequence[Argument], program: str, given: list[str]) ->
         else:
             found[argument.name] = given.pop(0) if given else argument.default
     if given:
-        raise RequestError(f"what is {given[0]!r}? flags are written as --name=value; see {program} --help")
+        written = f"--config={given[0]}" if given[0].endswith(".py") else "--name=value"
+        raise RequestError(f"what is {given[0]!r}? flags are written as {written}; see {program} --help")
     return found
 
 

@@ -6,7 +6,6 @@ from typing import Any
 
 from zoo import baselines
 from zoo.analysis.runs.page import check_folder
-from zoo.analysis.runs.waiting import say
 from zoo.cli import console
 from zoo.cli.options import DATA_DIR, MEMORY_GIB, Argument, Option
 from zoo.config import load_config
@@ -31,7 +30,6 @@ def main(options: SimpleNamespace) -> None:
     check_folder(output)
     if records.holds_records(folder):
         recipes = known_recipes()
-        say("starts TensorFlow")
         console.import_tensorflow()
         from zoo.analysis.runs.overview import write_overview
 
@@ -40,7 +38,6 @@ def main(options: SimpleNamespace) -> None:
         run = records.read(folder)
         if run.unfinished:
             print(f"{run.name} is {run.unfinished}", flush=True)
-        say("starts TensorFlow")
         console.import_tensorflow()
         from zoo.analysis.runs.report import write_run
 

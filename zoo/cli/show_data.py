@@ -9,6 +9,7 @@ from types import SimpleNamespace
 from zoo.cli import console
 from zoo.cli.options import CONFIG, DATA_DIR, MEMORY_GIB, Option, config_of
 from zoo.errors import RequestError
+from zoo.waiting import said_if_slow
 
 ARGUMENTS = ()
 OPTIONS = (
@@ -30,7 +31,9 @@ def main(options: SimpleNamespace) -> None:
     from zoo.analysis.runs import plots
     from zoo.training.data import open_data
 
-    data = open_data(config, data_dir=options.data_dir or None, memory_gib=options.memory_gib)
-    shown = plots.data_grid(config, data, options.count, path)
+    with said_if_slow("reading the data"):
+        data = open_data(config, data_dir=options.data_dir or None, memory_gib=options.memory_gib)
+    with said_if_slow("drawing"):
+        shown = plots.data_grid(config, data, options.count, path)
     print("\n".join(plots.split_facts(config, data)))
     print(f"{path}: the first {shown} training examples, as the model gets them")

@@ -11,8 +11,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+from zoo.analysis.docs.tables import counted
 from zoo.cli import console
-from zoo.cli.options import CONFIG, DATA_DIR, MEMORY_GIB, Option, config_of, print_table
+from zoo.cli.options import CONFIG, DATA_DIR, MEMORY_GIB, Option, print_table
 from zoo.config import ExperimentConfig, load_config
 from zoo.errors import RequestError
 from zoo.places.joining import refused_together
@@ -73,8 +74,9 @@ def train(options: SimpleNamespace) -> None:
     if options.checkpoint:
         raise RequestError("--checkpoint goes with --mode=evaluate; a run always goes on from its newest checkpoint")
     place = place_of(options)
-    config = config_of(options)
-    workdir = options.workdir or default_workdir(config, options.config, place.name)
+    of_file = load_config(options.config) if options.config else None
+    config = options.fields(of_file or ExperimentConfig())
+    workdir = options.workdir or default_workdir(config, options.config, of_file, place.name)
     profile_steps = steps_to_profile(options.profile_steps)
     folder = Workdir(workdir)
     prepare_to_tell(place)
@@ -106,10 +108,10 @@ def result_rows(result: dict[str, Any], config: ExperimentConfig, workdir: str) 
     return {
         **shown(result["metrics"]),
         **best,
-        "steps": f"{result['steps']} ({result['epochs']} epochs, seed {result['seed']}){early}",
-        "seconds": f"{result['wall_seconds']:.1f}" + (f", {rate:,.0f} images/s" if rate else ""),
+        "steps": f"{result['steps']} ({counted(result['epochs'], 'epoch')}, seed {result['seed']}){early}",
+        "seconds": f"{result['wall_seconds']:.1f}" + (f", {rate:,.0f} images/s in training" if rate else ""),
         "state_sha256": result["state_sha256"],
-        "workdir": f"{workdir}: model.keras, metrics.jsonl, tensorboard/, result.json",
+        "workdir": workdir,
     }
 
 
@@ -125,7 +127,8 @@ def print_classes(workdir: str) -> None:
             shown = sorted(shown, key=lambda number: (support[number] == 0, recall[number]))[:WORST_CLASSES]
         of = f" ({WORST_CLASSES} of {len(names)} with the lowest recall)" if len(shown) < len(names) else ""
         print()
-        rows = [(names[i], f"{precision[i]:.4f}", f"{recall[i]:.4f}", f"{support[i]:,}") for i in shown]
+        recalls = [f"{share:.4f}" if count else "-" for share, count in zip(recall, support, strict=True)]
+        rows = [(names[i], f"{precision[i]:.4f}", recalls[i], f"{support[i]:,}") for i in shown]
         print_table([(f"{label}{of}", "precision", "recall", "examples"), *rows], right=(1, 2, 3))
 
 
@@ -133,11 +136,11 @@ def print_next(config: ExperimentConfig, workdir: str) -> None:
     """What is useful to do with a run."""
     folder = shlex.quote(workdir)
     rows = [
-        (f"python -m zoo report {folder}", "a page of its curves, confusions and mistakes"),
-        (f"python -m zoo compare {folder} RUN", "side by side with another run"),
+        ("a page of it", f"python -m zoo report {folder}"),
+        ("beside another", f"python -m zoo compare {folder} RUN"),
     ]
     if config.dataset.startswith("folder:") and task_name(config) == "classification" and not config.condition:
-        rows.append((f'zoo.predict("{workdir}", "new.jpg")', "what it says of another image, from Python"))
+        rows.append(("of a new photo", f'zoo.predict("{workdir}", "new.jpg")'))
     print()
     print_table(rows)
 
@@ -166,17 +169,28 @@ def evaluate(options: SimpleNamespace) -> None:
         memory_gib=options.memory_gib,
     )
     if place.is_chief:
-        print_table(list({**shown(result["metrics"]), "step": str(result["step"])}.items()))
+        print_table(list({**shown(result["metrics"]), "step": str(result["step"]), "workdir": workdir}.items()))
+
+
+# Fields that say how a run is evaluated, and no other run.
+OF_EVALUATION = ("eval_split", "batch_size")
 
 
 def workdir_to_evaluate(options: SimpleNamespace, place: Place) -> str:
-    """The default folder of the run that was trained with these flags, or else of the config file as it is."""
-    config = config_of(options)
-    trained_so = default_workdir(config, options.config, place.name)
-    if Workdir(trained_so).config() is not None:
-        return trained_so
-    as_it_is = dataclasses.replace(load_config(options.config), seed=config.seed)
-    return default_workdir(as_it_is, options.config)
+    """The default folder of the run that was trained with these flags, whatever it was evaluated on.
+
+    Raises:
+        RequestError: there is no such run.
+    """
+    of_file = load_config(options.config)
+    config = options.fields(of_file)
+    as_in_file = {name: getattr(of_file, name) for name in OF_EVALUATION}
+    asked = [config, dataclasses.replace(config, **as_in_file)]
+    folders = [default_workdir(one, options.config, of_file, place.name) for one in asked]
+    found = [folder for folder in folders if Workdir(folder).config() is not None]
+    if not found:
+        raise RequestError(f"there is no run of this config in {folders[-1]}; train first, or name its --workdir")
+    return found[0]
 
 
 def place_of(options: SimpleNamespace) -> Place:

@@ -212,10 +212,10 @@ class ExperimentConfig:
             raise RequestError(f"epsilon is {self.epsilon}; sgd has none")
         if self.nesterov and self.optimizer != "sgd":
             raise RequestError(f"nesterov goes with sgd; optimizer is {self.optimizer!r}")
-        if self.warmup_epochs >= self.epochs:
+        if self.warmup_epochs > self.epochs:
             raise RequestError(
-                f"warmup_epochs is {self.warmup_epochs:g}; it must be below epochs, {self.epochs}: a run that is all "
-                "warm-up never trains at its learning rate"
+                f"warmup_epochs is {self.warmup_epochs:g}; it must be at most epochs, {self.epochs}, or the run ends "
+                "before the warm-up does"
             )
         if self.batch_size % self.accumulate_steps:
             raise RequestError(
@@ -226,13 +226,14 @@ class ExperimentConfig:
     def recorded(cls, fields: Mapping[str, Any]) -> "ExperimentConfig":
         """The config of a run that was recorded, whose model or task may be one that is not known here.
 
-        They were when the run was made: by another package, say, that is not installed now.
+        They were when the run was made: by another package, say, that is not installed now. Its warm-up may be one that
+        is refused by now.
 
         Raises:
             RequestError: another field is wrong.
             TypeError: a field is unknown.
         """
-        names = {name: fields[name] for name in ("model", "task") if name in fields}
+        names = {name: fields[name] for name in ("model", "task", "warmup_epochs") if name in fields}
         config = cls(**{name: value for name, value in fields.items() if name not in names})
         for name, value in names.items():
             object.__setattr__(config, name, _checked(FIELDS[name], value))

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from zoo.config import ExperimentConfig, differences, load_config
+from zoo.config import ExperimentConfig, differences
 from zoo.errors import RequestError
 from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.files import remove_leftovers, write_json, writing
@@ -73,6 +73,7 @@ class Workdir:
         config. More `epochs` are no other config: the run goes on from its end.
         """
         _check_writable(self.path)
+        self._check_no_images(config)
         recorded = self.config()
         if recorded is None:
             if self.checkpoints.exists() or self.result() is not None:
@@ -87,6 +88,13 @@ class Workdir:
             raise RequestError(
                 f"workdir {self.path} holds a run with another {fields}; name another folder with --workdir"
             )
+
+    def _check_no_images(self, config: ExperimentConfig) -> None:
+        """Refuses to write among the images of a folder, where files of a run would become a class."""
+        kind, _, folder = config.dataset.partition(":")
+        images, path = Path(folder).resolve(), self.path.resolve()
+        if kind == "folder" and images in (path, *path.parents):
+            raise RequestError(f"workdir {self.path} lies in {folder}, among the images; name another with --workdir")
 
     def _check_extension(self, old: int, new: int) -> None:
         """Refuses to make a run shorter, and to go on from an end that is not there."""
@@ -221,7 +229,9 @@ def _check_writable(path: Path) -> None:
 _DIGEST, _NAME = 6, 60
 
 
-def default_workdir(config: ExperimentConfig, file: str = "", strategy: str = "one_device") -> str:
+def default_workdir(
+    config: ExperimentConfig, file: str = "", of_file: ExperimentConfig | None = None, strategy: str = "one_device"
+) -> str:
     """Where a run goes unless something else is said, so that a request finds its own run again and no other.
 
     What a config file says goes to `runs/<file>-<seed>`, whatever the seed. A file with fields changed goes to
@@ -230,18 +240,16 @@ def default_workdir(config: ExperimentConfig, file: str = "", strategy: str = "o
 
     Args:
         config: of the run.
-        file: the config file that it was made from; empty: there is none.
+        file: the config file that it was made from; empty: there is none. Two of one name have one folder.
+        of_file: what the file says.
         strategy: where it runs, as `--strategy` has it.
-
-    Raises:
-        RequestError: the file cannot be loaded.
     """
     dataset = config.dataset.rstrip("/")
     if dataset.startswith("folder:"):
         dataset = Path(dataset.removeprefix("folder:")).resolve().name
     name = Path(file).stem or f"{config.model}_{dataset}"
     parts = [re.sub(r"[^\w.,=-]+", "_", name)[:_NAME]]
-    as_it_is = file and dataclasses.replace(load_config(file), seed=config.seed) == config
+    as_it_is = of_file is not None and dataclasses.replace(of_file, seed=config.seed) == config
     if not as_it_is or strategy != "one_device":
         parts.append(_digest(config, strategy))
     return str(Path("runs", "-".join([*parts, str(config.seed)])))
@@ -249,9 +257,22 @@ def default_workdir(config: ExperimentConfig, file: str = "", strategy: str = "o
 
 def _digest(config: ExperimentConfig, strategy: str) -> str:
     """Of what makes a run another one, the seed aside. A field that is added with a default changes none."""
+    # What is equal to each other is written in one way: a path with a slash at its end or without, 0 and 0.0.
     changed = {name: value for name, (_, value) in differences(ExperimentConfig(), config).items() if name != "seed"}
-    text = json.dumps([changed, strategy], sort_keys=True)
+    kind, _, folder = config.dataset.partition(":")
+    if kind == "folder":
+        changed["dataset"] = f"folder:{os.path.normpath(folder)}"
+    text = json.dumps(_with_whole_numbers([changed, strategy]), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]
+
+
+def _with_whole_numbers(value: Any) -> Any:
+    """JSON in which whole numbers are no floats."""
+    if isinstance(value, dict):
+        return {name: _with_whole_numbers(part) for name, part in value.items()}
+    if isinstance(value, list):
+        return [_with_whole_numbers(part) for part in value]
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def now() -> str:

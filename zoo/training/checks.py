@@ -14,7 +14,7 @@ def check_batch(config: ExperimentConfig, num_examples: int, replicas: int) -> N
     """Refuses batches that the examples, the replicas or their parts do not allow."""
     size = config.batch_size
     if size > num_examples:
-        raise RequestError(f"batch_size is {size}; the training split has {num_examples} examples")
+        raise RequestError(f"batch_size is {size}; the training split has {num_examples} examples; lower batch_size")
     if size % replicas:
         raise RequestError(f"batch_size is {size}; it must be a multiple of the {replicas} replicas")
     if size // replicas % config.accumulate_steps:
@@ -64,9 +64,10 @@ def unsettled_momentum(config: ExperimentConfig, model: keras.Model, total_steps
     After n updates exp(-n (1 - momentum)) of the start is left: five hundredths where the exponent is 3. None where
     the statistics settle, or are taken anew.
     """
-    momentum = max((layer.momentum for layer in batch_normalizations(model)), default=0.0)
-    settled = (1 - momentum) * total_steps * config.accumulate_steps >= 3
-    return None if settled or config.recompute_batch_norm else momentum
+    momentum = max((layer.momentum for layer in batch_normalizations(model)), default=None)
+    if momentum is None or config.recompute_batch_norm:
+        return None
+    return None if (1 - momentum) * total_steps * config.accumulate_steps >= 3 else momentum
 
 
 def check_metrics(config: ExperimentConfig, objective: Objective) -> None:

@@ -21,8 +21,9 @@ from zoo.waiting import said_if_slow
 HEARTBEAT_SECONDS = 30.0
 
 
-# The rate comes last, since a narrow terminal shows what is before it.
-_BAR = "{{desc}} {{percentage:3.0f}}%|{{bar:10}}| {}  {{rate_fmt}}"
+_BAR, _RATE = "{{desc}} {{percentage:3.0f}}%|{{bar:10}}| {}", "  {{rate_fmt}}"
+# A terminal of fewer columns has no room for the rate.
+_WIDE = 100
 
 
 class Console:
@@ -97,13 +98,15 @@ class Console:
     def busy(self, doing: str) -> Iterator[None]:
         """Says what is being done inside if that takes long: each time in the bar, in lines once."""
         if self._terminal:
-            say = self._bar.set_description_str
-        elif doing in self._said:
-            say = _nothing
-        else:
-            say = self.note
+            description = self._bar.desc
+            with said_if_slow(doing, self._bar.set_description_str, counting=True):
+                yield
+            if self._bar.desc != description:
+                self._bar.set_description_str(description)
+            return
+        say = _nothing if doing in self._said else self.note
         self._said.add(doing)
-        with said_if_slow(doing, say, counting=self._terminal):
+        with said_if_slow(doing, say):
             yield
 
     def write(self, row: Mapping[str, Any]) -> None:
@@ -132,7 +135,8 @@ class Console:
 
     def _show_in_bar(self) -> None:
         metrics = "".join(f"  {name} {value}" for name, value in self._shown.get("train", {}).items())
-        self._bar.bar_format = _BAR.format(f"{self._left()}{metrics}".strip())
+        shown = f"{self._left()}{metrics}".strip()
+        self._bar.bar_format = (_BAR + _RATE * (_columns() >= _WIDE)).format(shown)
 
     def _silent_for_long(self) -> bool:
         return self._clock() - self._spoke >= HEARTBEAT_SECONDS

@@ -95,6 +95,8 @@ class _Run:
         recorder, experiment = self._recorder, self._experiment
         plan, lengths_seen = experiment.block_plan(), set()
         if self._stalled():
+            # What was evaluated just now may not be saved yet.
+            recorder.saver.save()
             return
         ready = time.perf_counter()
         # Strict, so that pipeline and loop cannot disagree on how many blocks there are.
@@ -112,7 +114,7 @@ class _Run:
             recorder.add_block(step, end, metrics, seconds, compiled=end - step in lengths_seen)
             lengths_seen.add(end - step)
             self._profiler.after(end)
-            recorder.console.advance(end - step, step // experiment.steps_per_epoch + 1)
+            recorder.console.advance(end - step, (end - 1) // experiment.steps_per_epoch + 1)
             self._do_what_is_due(step, end)
             if self._stalled() and end < experiment.total_steps:
                 recorder.console.note(f"stopped early at step {end}: {self._config.early_stop_metric} got no better")

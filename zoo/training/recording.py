@@ -13,12 +13,11 @@ from zoo.runs.files import replacing
 from zoo.runs.provenance import kind
 from zoo.runs.rows import truncate_rows
 from zoo.runs.workdir import now
-from zoo.training.checks import unsettled_momentum
 from zoo.training.console import Console, Silent
 from zoo.training.experiment import Experiment
 from zoo.training.saving import Saver
 from zoo.training.shared import SharedWorkdir
-from zoo.training.summary import summary
+from zoo.training.summary import introduction
 from zoo.training.writers import JsonLines, TensorBoard, Writer
 
 
@@ -72,7 +71,8 @@ class Recorder:
         rows = opened(JsonLines(self.folder.metrics))
         events = opened(TensorBoard(self.folder.tensorboard, first_step, warn=warn))
         self._writers = [rows, events, self.console]
-        self._introduce()
+        for line in introduction(self._experiment, str(self.folder.path)):
+            self.console.note(line)
         if first_step:
             self.console.note(f"going on from the checkpoint of step {first_step} in {self.folder.path}")
         for part in self.folder.run().get("extended", []):
@@ -80,21 +80,6 @@ class Recorder:
                 self.console.note(
                     f"the run had {part['from']} epochs; its schedule is that of {part['to']} from here on"
                 )
-
-    def _introduce(self) -> None:
-        """Says what is going to be run, and what a person should know of it first."""
-        experiment, total_steps = self._experiment, self._experiment.total_steps
-        for name, text in summary(experiment, str(self.folder.path)):
-            self.console.note(f"{name:<10} {text}")
-        # A task of another package may have none.
-        for warning in getattr(experiment.data.task, "warnings", ()):
-            self.console.note(f"warning: {warning}")
-        momentum = unsettled_momentum(self._config, experiment.model, total_steps)
-        if momentum is not None:
-            self.console.note(
-                f"warning: {total_steps} steps are too few for the moving statistics of batch normalisation (momentum "
-                f"{momentum:g}); --recompute_batch_norm=20 takes them anew"
-            )
 
     def add_block(self, step: int, end: int, metrics: dict[str, np.ndarray], seconds: float, *, compiled: bool) -> None:
         """Adds the steps from `step` up to `end` to the sums.
@@ -207,9 +192,11 @@ class Recorder:
         one_kind = _of_one_kind(before, here, self._config.cpu_threads)
         if self.saver.step:
             if not _same_examples(before.get("dataset", here["dataset"]), here["dataset"]):
+                of_folder = self._config.dataset.startswith("folder:")
+                remedy = "put back what was there" if of_folder else "name the --data_dir it began with"
                 raise RequestError(
-                    f"the run in {self.folder.path} began with other examples of {self._config.dataset}; "
-                    "name the --data_dir it began with, or another --workdir"
+                    f"the run in {self.folder.path} began with other examples of {self._config.dataset}; {remedy}, or "
+                    "name another --workdir"
                 )
             names = ["versions", "replicas", "strategy", *([] if one_kind else ["hardware"])]
             changed = [name for name in names if before.get(name) != here[name]]

@@ -5,10 +5,25 @@ import math
 import numpy as np
 
 from zoo.tasks.labels import class_counts
+from zoo.training.checks import unsettled_momentum
 from zoo.training.experiment import Experiment
 
 # Classes are named while they fit into so many characters.
 _WIDTH = 66
+
+
+def introduction(experiment: Experiment, workdir: str) -> list[str]:
+    """The lines of the summary, and of what a person should know of the run first."""
+    lines = [f"{name:<10} {text}" for name, text in summary(experiment, workdir)]
+    # A task of another package may have no warnings.
+    lines += [f"warning: {warning}" for warning in getattr(experiment.data.task, "warnings", ())]
+    momentum = unsettled_momentum(experiment.config, experiment.model, experiment.total_steps)
+    if momentum is not None:
+        lines.append(
+            f"warning: {experiment.total_steps} steps are too few for the moving statistics of batch normalisation "
+            f"(momentum {momentum:g}); --recompute_batch_norm=20 takes them anew"
+        )
+    return lines
 
 
 def summary(experiment: Experiment, workdir: str) -> list[tuple[str, str]]:
@@ -17,12 +32,15 @@ def summary(experiment: Experiment, workdir: str) -> list[tuple[str, str]]:
     parameters = sum(math.prod(variable.shape) for variable in experiment.model.trainable_variables)
     train, evaluation = data.train.num_examples, data.evaluation.num_examples
     steps = experiment.steps_per_epoch
+    visited = steps * config.batch_size
+    left = f", {visited:,} of {train:,} an epoch" if visited < train else ""
+    cropped = f"center_crop {config.center_crop:g}" if config.center_crop else ""
     return [
         ("model", f"{config.model}, {parameters:,} trainable parameters"),
         ("data", f"{config.dataset}: {config.train_split} {train:,}, {config.eval_split} {evaluation:,} examples"),
         *_classes(experiment),
-        ("images", " x ".join(map(str, data.image_shape)) + (f", {config.augment}" if config.augment else "")),
-        ("steps", f"{experiment.total_steps:,}: {config.epochs} epochs of {steps:,}, batch_size {config.batch_size}"),
+        ("images", ", ".join(filter(None, [" x ".join(map(str, data.image_shape)), cropped, config.augment]))),
+        ("steps", f"{experiment.total_steps:,}: {config.epochs} x {steps:,} of {config.batch_size} examples{left}"),
         ("runs on", f"{backend.description}, {config.precision}"),
         ("writes to", workdir),
     ]
@@ -56,5 +74,5 @@ def _counted(counts: dict[str, np.ndarray], names: tuple[str, ...]) -> str:
     named = ", ".join(f"{name} {' + '.join(map(str, numbers))}" for name, *numbers in each)
     if len(named) <= _WIDTH:
         return f": {named} ({' + '.join(counts)})"
-    ranges = [f"{numbers.min():,} to {numbers.max():,} examples each in {split}" for split, numbers in counts.items()]
-    return f"; {', '.join(ranges)}"
+    ranges = [f"{numbers.min():,} to {numbers.max():,} of {split}" for split, numbers in counts.items()]
+    return f", each with {', '.join(ranges)}"

@@ -21,7 +21,7 @@ def answers(
     memory_gib: float = MEMORY_GIB,
     **fields: Any,
 ) -> dict[str, np.ndarray]:
-    """The answers to every example of the evaluation split, in order.
+    """The answers to every example of the evaluation split, in order, and which example each is of.
 
     On the machine of the run, and under its strategy, they are those of `evaluation.npz` to the bit.
 
@@ -33,7 +33,7 @@ def answers(
         **fields: of the run's config that shall be others, such as `eval_split`.
 
     Returns:
-        By name, see the objective of the task; (n,) each.
+        By name, see the objective of the task and `Experiment.examples_evaluated`; (n,) each.
 
     Raises:
         RequestError: the data are not there, or are none for this model.
@@ -54,4 +54,5 @@ def answers(
         raise RequestError(f"the model was trained for other classes of {label} than {experiment.data.train.name} has")
     backend = experiment.backend
     with backend.workers.worker_loss_named(), backend.memory_shortage_named(experiment.config):
-        return answers_to(experiment, experiment.evaluation_blocks())
+        found = answers_to(experiment, experiment.evaluation_blocks())
+    return {**found, **experiment.examples_evaluated()}

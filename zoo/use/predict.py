@@ -5,7 +5,7 @@ TensorFlow is imported when it is asked.
 
 import dataclasses
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -79,7 +79,11 @@ def _listed(images: Path | np.ndarray | Sequence[Path | np.ndarray]) -> list[Pat
         return [images]
     if isinstance(images, np.ndarray):
         return [images] if images.ndim == 3 else list(images)
-    return list(images)
+    chosen = list(images) if isinstance(images, Iterable) and not isinstance(images, bytes) else [images]
+    for number, image in enumerate(chosen):
+        if not isinstance(image, str | os.PathLike | np.ndarray):
+            raise RequestError(f"image {number} is {image!r}; it must be a path, or uint8 pixels in an array")
+    return chosen
 
 
 def _levels(image: Path | np.ndarray, number: int, trained: Trained, shape: tuple[int, ...]) -> np.ndarray:
@@ -91,15 +95,20 @@ def _levels(image: Path | np.ndarray, number: int, trained: Trained, shape: tupl
     wanted = (None, None, shape[-1]) if sizing.size else shape
     size = " x ".join("any" if side is None else str(side) for side in wanted)
     if isinstance(image, np.ndarray):
-        fits = image.ndim == 3 and all(side in (None, has) for side, has in zip(wanted, image.shape, strict=True))
-        if image.dtype != np.uint8 or not fits:
+        fits = (
+            image.ndim == 3
+            and image.size
+            and all(side in (None, has) for side, has in zip(wanted, image.shape, strict=True))
+        )
+        if image.dtype != np.uint8 or not fits or not image.size:
             raise RequestError(f"image {number} is {image.dtype} {image.shape}; it must be uint8, {size}")
         return sizing(tf.constant(image[None]), wanted)[0].numpy()
     try:
         with open(image, "rb") as file:
             content = file.read()
-    except OSError as error:
-        raise RequestError(f"{os.fspath(image)} cannot be read: {error.strerror}") from error
+    except (OSError, ValueError) as error:
+        # A name may hold what no file's can.
+        raise RequestError(f"{os.fspath(image)} cannot be read: {getattr(error, 'strerror', None) or error}") from error
     try:
         return sizing(tf.constant([content]), wanted)[0].numpy()
     except tf.errors.ResourceExhaustedError:

@@ -106,7 +106,20 @@ def test_on_two_replicas_each_normalises_its_share_and_both_end_with_the_same(sy
             np.testing.assert_array_equal(*replicas)
 
 
-def test_a_shared_tower_and_a_frozen_layer():
+class ConvBn(keras.layers.Layer):
+    """A layer made of others, as people write them."""
+
+    def __init__(self):
+        super().__init__()
+        self.inner = keras.layers.BatchNormalization(name="inner")
+
+    def call(self, inputs, training=None):
+        return self.inner(inputs, training=training)
+
+
+def test_a_shared_tower_a_frozen_layer_and_one_within_another():
+    inputs = keras.Input((4,))
+    assert [layer.name for layer in batch_normalizations(keras.Model(inputs, ConvBn()(inputs)))] == ["inner"]
     tower = keras.Sequential([keras.Input((4,)), BatchNormalization(name="one"), BatchNormalization(name="two")])
     left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
     model = keras.Model([left, right], keras.ops.norm(tower(left) - tower(right), axis=1, keepdims=True))

@@ -100,9 +100,12 @@ def _text(value: Any) -> str:
         return f"{value:.6g}"
     if value is None or value == "":
         return "-"
-    if isinstance(value, str) and re.fullmatch("[0-9a-f]{64}", value):
-        return value[:12]  # of a digest
-    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict | list) else str(value)
+    if isinstance(value, str):
+        # Of digests and commits the first digits, whatever says of what they are.
+        return re.sub("[0-9a-f]{40,}", lambda digest: digest[0][:12], value)
+    if isinstance(value, list):
+        return ", ".join(map(_text, value)) or "none"
+    return json.dumps(value, ensure_ascii=False) if isinstance(value, dict) else str(value)
 
 
 def _equals(values: list[Any]) -> list[str]:

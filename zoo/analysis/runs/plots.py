@@ -48,13 +48,14 @@ def training_examples(
         inputs: of the model, see `model_inputs`.
     """
     batches = data.train_batches(inputs)
-    # The order is the same for any batch size, and two neighbours are what mixing needs.
-    batch_size = min(2, batches.num_examples)
+    # How a batch is mixed hangs on its number, so batches are those of training.
+    batch_size = min(config.batch_size, batches.num_examples)
     steps = min(-(-count // batch_size), batches.num_examples // batch_size)
-    plan = pipeline.BlockPlan.of(steps, steps, steps)
-    blocks = pipeline.training_blocks(batches, batch_size=batch_size, seed=config.seed, plan=plan)
-    (block,) = blocks.as_numpy_iterator()
-    return {name: value.reshape(-1, *value.shape[2:])[:count] for name, value in block.items()}
+    plan = pipeline.BlockPlan.of(steps, steps, 1)
+    blocks = [
+        *pipeline.training_blocks(batches, batch_size=batch_size, seed=config.seed, plan=plan).as_numpy_iterator()
+    ]
+    return {name: np.concatenate([block[name][0] for block in blocks])[:count] for name in blocks[0]}
 
 
 def data_grid(config: ExperimentConfig, data: Data, count: int, path: Path) -> int:
