@@ -123,7 +123,7 @@ def test_a_shared_tower_a_frozen_layer_and_one_within_another():
     tower = keras.Sequential([keras.Input((4,)), BatchNormalization(name="one"), BatchNormalization(name="two")])
     left, right = keras.Input((4,), name="left"), keras.Input((4,), name="right")
     model = keras.Model([left, right], keras.ops.norm(tower(left) - tower(right), axis=1, keepdims=True))
-    assert [layer.name for layer in batch_normalizations(model)] == ["one", "two"]
+    assert {layer.name for layer in batch_normalizations(model)} == {"one", "two"}
     tower.get_layer("two").trainable = False
     assert [layer.name for layer in batch_normalizations(model)] == ["one"]
     assert batch_normalizations(zoo.build_model("mlp", (8, 8, 1), 10)) == []
