@@ -45,6 +45,9 @@ ASPECT = 4 / 3
 # After so many crops that do not fit, the central one is taken; torchvision's number.
 ATTEMPTS = 10
 
+# What is said of an image that has another size than its dataset declares.
+OTHER_SIZE = "an image has another size than the dataset declares; set image_size"
+
 # (heights, widths), int32 (n,) each -> the part of each image to be taken, int32 (n, 4): top, left, height, width.
 Windows = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
@@ -130,10 +133,10 @@ def random_resized_crop(
 def decode(images: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
     """Decodes images that have one size, string (n,), to uint8 (n, *shape), as they are stored.
 
-    Another size raises `tf.errors.InvalidArgumentError` where the result is used.
+    Another size raises `tf.errors.InvalidArgumentError` with `OTHER_SIZE` where the result is used.
     """
     headers = read_headers(images, turn=False)
-    same = tf.debugging.assert_equal(headers[:, :2], tf.constant([shape[:2]]), "images differ in size")
+    same = tf.debugging.assert_equal(headers[:, :2], tf.constant([shape[:2]]), OTHER_SIZE)
     with tf.control_dependencies([same]):
         windows = _whole(headers[:, 0], headers[:, 1])
     # No whole image is larger than itself, so none is made smaller.

@@ -173,7 +173,8 @@ def image_chunks(source: ExampleSource, doing: str) -> Iterator[tuple[int, np.nd
             raise
         except tf.errors.OpError as error:
             indices = np.arange(done, min(done + CHUNK, source.num_examples))
-            raise UnreadableChunkError(indices, error.message) from error
+            message = images.OTHER_SIZE if images.OTHER_SIZE in error.message else error.message
+            raise UnreadableChunkError(indices, message) from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -306,6 +306,16 @@ def test_images_of_a_declared_size_are_not_turned(monkeypatch, tmp_path, encodin
             np.testing.assert_array_equal(small, sizing(stored, (20, 30, 3)))
 
 
+def test_an_image_of_another_size_than_declared_is_one_line(monkeypatch, tmp_path):
+    for number, shape in enumerate([(20, 30, 3)] * 3 + [(30, 20, 3)]):
+        Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / f"{number}.jpeg")
+    examples = [{"image": str(tmp_path / f"{n}.jpeg"), "label": n % 2} for n in range(4)]
+    features = {"image": F.Image(shape=(20, 30, 3)), "label": F.ClassLabel(num_classes=2)}
+    name = draw(monkeypatch, features, {"train": examples, "test": examples})
+    with pytest.raises(RequestError, match=f"^{name} cannot be read: {images.OTHER_SIZE}$"):
+        open_data(ExperimentConfig(dataset=name, jit="off"), data_dir=str(tmp_path))
+
+
 def test_training_crops_of_a_declared_size_are_not_turned(monkeypatch, tmp_path):
     exif = Image.Exif()
     exif[0x0112] = 6
