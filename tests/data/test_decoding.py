@@ -51,8 +51,21 @@ def test_images_are_turned_as_they_are_shown(kind, orientation):
     content = tagged(PICTURE, kind, orientation)
     expected = shown(pixels(encoded(Image.fromarray(PICTURE), kind)), orientation)
     assert images.header_sizes(tf.constant([content])).numpy().tolist() == [list(expected.shape[:2])]
-    np.testing.assert_array_equal(pixels(content, expected.shape), expected)
     np.testing.assert_array_equal(images.decode_one(tf.constant(content), 3), expected)
+
+
+@pytest.mark.parametrize("orientation", ALL)
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP"])
+def test_images_of_one_declared_size_are_as_they_are_stored(kind, orientation):
+    content, upright = tagged(PICTURE, kind, orientation), encoded(Image.fromarray(PICTURE), kind)
+    np.testing.assert_array_equal(pixels(content), pixels(upright))
+    ways = [
+        lambda of: images.squeeze(of, 12, 3, turn=False),
+        lambda of: images.center_crop(of, 12, 3, 0.6, turn=False),
+        lambda of: images.random_resized_crop(of, keys(1), 12, 3, turn=False),
+    ]
+    for way in ways:
+        np.testing.assert_array_equal(way(tf.constant([content])), way(tf.constant([upright])))
 
 
 # Rounding may differ where interpolation takes rows before columns.
@@ -98,20 +111,45 @@ def test_a_batch_of_all_orientations_is_turned_one_by_one_in_a_graph():
 
 def tiff(order, *, kind=3, value=6, tag=ORIENTATION, directory=8, count=1):
     """EXIF data of one entry, as a camera of this byte order writes them."""
-    packed = struct.pack(f"{order}HHI", tag, kind, 1) + struct.pack(f"{order}{'I' if kind == 4 else 'Hxx'}", value)
+    form = {1: "Bxxx", 4: "I"}.get(kind, "Hxx")
+    packed = struct.pack(f"{order}HHI", tag, kind, 1) + struct.pack(order + form, value)
     start = {"<": b"II*\0", ">": b"MM\0*"}[order] + struct.pack(f"{order}I", directory)
     return start + struct.pack(f"{order}H", count) + packed
 
 
 @pytest.mark.parametrize("order", ["<", ">"])
-@pytest.mark.parametrize("kind", [3, 4])
-def test_both_byte_orders_are_read(order, kind):
+@pytest.mark.parametrize("kind", [1, 3, 4])
+def test_both_byte_orders_and_all_whole_numbers_are_read(order, kind):
     data = tiff(order, kind=kind)
     assert headers.exif_orientation(data) == headers.exif_orientation(b"Exif\0\0" + data) == 6
     plain = encoded(Image.fromarray(PICTURE), "JPEG")
-    segment = b"Exif\0\0" + data
-    content = plain[:2] + b"\xff\xe1" + struct.pack(">H", 2 + len(segment)) + segment + plain[2:]
-    np.testing.assert_array_equal(pixels(content, (34, 21, 3)), shown(pixels(plain), 6))
+    content = with_segments(plain, b"Exif\0\0" + data)
+    np.testing.assert_array_equal(images.decode_one(tf.constant(content), 3), shown(pixels(plain), 6))
+
+
+def with_segments(jpeg, *segments):
+    """A JPEG with these contents of APP1 segments before its own."""
+    packed = [b"\xff\xe1" + struct.pack(">H", 2 + len(segment)) + segment for segment in segments]
+    return jpeg[:2] + b"".join(packed) + jpeg[2:]
+
+
+@pytest.mark.parametrize("first", [6, 1, 0])
+def test_of_several_exif_segments_the_first_counts_as_for_pillow(first):
+    plain = encoded(Image.fromarray(PICTURE), "JPEG")
+    segments = [b"Exif\0\0" + tiff("<", value=value) for value in (first, 3, 8)]
+    content = with_segments(plain, b"http://ns.adobe.com/xap/1.0/\0", *segments)
+    turned = np.asarray(ImageOps.exif_transpose(Image.open(io.BytesIO(content))))
+    assert headers.header_of(content)[:3] == (*turned.shape[:2], max(first, 1))
+
+
+@pytest.mark.parametrize("side", [2**31, 2**32 - 1])
+def test_a_side_that_is_no_int32_is_that_of_a_damaged_header(side):
+    plain = encoded(Image.fromarray(PICTURE), "PNG")
+    for place in (16, 20):
+        damaged = plain[:place] + struct.pack(">I", side) + plain[place + 4 :]
+        assert images.header_sizes(tf.constant([damaged, plain])).numpy().tolist() == [[0, 0], [21, 34]]
+        with pytest.raises(tf.errors.InvalidArgumentError, match="the image has no header"):
+            images.decode_one(tf.constant(damaged), 3)
 
 
 def test_damaged_exif_data_turn_nothing():

@@ -1,9 +1,10 @@
 """What the headers of encoded images say: size, orientation and format, read for a whole batch without decoding any.
 
 Cameras store photographs as the sensor lies and note in EXIF data how they are to be turned (CIPA DC-008, tag 0x0112).
-Sizes here are those of the image as it is shown, turned.
+Sizes here are those of the image as it is shown, turned, unless asked for as it is stored.
 """
 
+import functools
 import io
 import struct
 
@@ -24,26 +25,33 @@ _APP1, _EXIF = 0xE1, b"Exif\0\0"
 _ORIENTATION = 0x0112
 # By the first bytes of EXIF data, the order of bytes in its numbers.
 _BYTE_ORDERS = {b"II*\0": "<", b"MM\0*": ">"}
-_LONG = 4
+# Types of a value in EXIF data, and how they are unpacked; whatever else it claims to be is read as a short.
+_VALUES = {1: "B", 4: "I"}
+# Sides above this are those of a damaged header, and no int32.
+_LONGEST = 2**31 - 1
 
 
-def read_headers(images: tf.Tensor) -> tf.Tensor:
-    """What the headers of encoded images, string (n,), say.
+def read_headers(images: tf.Tensor, turn: bool = True) -> tf.Tensor:
+    """What the headers of encoded images say.
+
+    Args:
+        images: content of files, string (n,).
+        turn: sizes are those of the images as they are shown; otherwise as they are stored, all of orientation 1.
 
     Returns:
-        int32 (n, 4): height and width as shown, orientation from 1 (as stored) to 8, and one of the formats above. Of
+        int32 (n, 4): height and width, orientation from 1 (as stored) to 8, and one of the formats above. Of
         what has no header, 0, 0, 1 and JPEG, so that the decoder tells what is wrong.
     """
-    headers = tf.numpy_function(_read_headers, [images], tf.int32, stateful=False)
+    headers = tf.numpy_function(functools.partial(_read_headers, turn=turn), [images], tf.int32, stateful=False)
     return tf.ensure_shape(headers, (images.shape[0], 4))
 
 
 @tf.autograph.experimental.do_not_convert
-def _read_headers(contents: np.ndarray) -> np.ndarray:
-    return np.array([header_of(content) for content in contents], np.int32).reshape(-1, 4)
+def _read_headers(contents: np.ndarray, turn: bool) -> np.ndarray:
+    return np.array([header_of(content, turn) for content in contents], np.int32).reshape(-1, 4)
 
 
-def header_of(content: bytes) -> tuple[int, int, int, int]:
+def header_of(content: bytes, turn: bool = True) -> tuple[int, int, int, int]:
     """See `read_headers`, of one image.
 
     Of a JPEG it takes 3 us, TensorFlow's own `extract_jpeg_shape` some 20; to hand a file of 60 kB to Python takes
@@ -55,21 +63,26 @@ def header_of(content: bytes) -> tuple[int, int, int, int]:
         kind, (height, width, orientation) = PNG, _png_header(content)
     else:
         kind, height, width, orientation = _other_header(content)
+    if max(height, width) > _LONGEST:
+        height = width = 0
+    if not turn:
+        orientation = 1
     return (width, height, orientation, kind) if orientation > 4 else (height, width, orientation, kind)
 
 
 def _jpeg_header(content: bytes) -> tuple[int, int, int]:
     """Height and width as stored, and the orientation."""
-    orientation = 1
+    orientation = None
     # Segments: 255, a marker, and the length of what follows, its own two bytes included.
     position = 2
     while 0 <= position <= len(content) - 9:
         marker = content[position + 1]
         if marker in _FRAMES:
-            return *struct.unpack_from(">HH", content, position + 5), orientation
+            return *struct.unpack_from(">HH", content, position + 5), orientation or 1
         # 255 may be repeated before a marker.
         length = 1 if marker == 255 else 2 + int.from_bytes(content[position + 2 : position + 4], "big")
-        if marker == _APP1 and content.startswith(_EXIF, position + 4):
+        # Of several the first counts, as it does for Pillow.
+        if orientation is None and marker == _APP1 and content.startswith(_EXIF, position + 4):
             orientation = exif_orientation(content[position + 4 : position + length])
         position = content.find(255, position + length)
     return 0, 0, 1
@@ -119,7 +132,7 @@ def exif_orientation(exif: bytes) -> int:
         for entry in range(directory + 2, directory + 2 + 12 * count, 12):
             tag, kind = struct.unpack_from(f"{order}HH", exif, entry)
             if tag == _ORIENTATION:
-                (value,) = struct.unpack_from(f"{order}{'I' if kind == _LONG else 'H'}", exif, entry + 8)
+                (value,) = struct.unpack_from(order + _VALUES.get(kind, "H"), exif, entry + 8)
                 return value if 1 <= value <= 8 else 1
     except struct.error:
         pass

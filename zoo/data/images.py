@@ -16,7 +16,8 @@ alpha channel is left out and of 16 bits the upper 8 are taken. WebP likewise; o
 
 An image is turned as the orientation in its EXIF data says (JPEG, PNG, WebP): windows and sizes are those of the image
 as it is shown. It is turned after it was resized, which takes less time; a level may then be another than of the image
-stored upright, where interpolation comes within rounding of a half.
+stored upright, where interpolation comes within rounding of a half. Images of a dataset that declares one size for all
+are not turned at all: what it declares is the size of what is stored, and TFDS' own decoder knows no orientation.
 
 What cannot be decoded raises `tf.errors.InvalidArgumentError` where the result is used. A JPEG that was cut off is
 noticed where the missing part is needed.
@@ -44,11 +45,16 @@ ASPECT = 4 / 3
 # After so many crops that do not fit, the central one is taken; torchvision's number.
 ATTEMPTS = 10
 
+# What is said of an image that has another size than its dataset declares.
+OTHER_SIZE = "an image has another size than the dataset declares; set image_size"
+
 # (heights, widths), int32 (n,) each -> the part of each image to be taken, int32 (n, 4): top, left, height, width.
 Windows = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 
 
-def squeeze(images: tf.Tensor, size: int, channels: int, interpolation: str = "bilinear") -> tf.Tensor:
+def squeeze(
+    images: tf.Tensor, size: int, channels: int, interpolation: str = "bilinear", turn: bool = True
+) -> tf.Tensor:
     """Resizes whole images, whatever their proportions.
 
     Args:
@@ -56,17 +62,18 @@ def squeeze(images: tf.Tensor, size: int, channels: int, interpolation: str = "b
         size: height and width of the result, pixels.
         channels: of the result, 1 or 3, for encoded images; others keep theirs.
         interpolation: one of `INTERPOLATIONS`; bicubic is Keys' with a = -0.5.
+        turn: encoded images are turned as their EXIF data say.
 
     Returns:
         uint8 (n, size, size, channels), rounded to the nearest level.
     """
     if images.dtype != tf.string:
         return _resize(images, size, interpolation)
-    return _resized_windows(images, _whole, size, channels, interpolation)
+    return _resized_windows(images, _whole, size, channels, interpolation, turn)
 
 
 def center_crop(
-    images: tf.Tensor, size: int, channels: int, fraction: float, interpolation: str = "bilinear"
+    images: tf.Tensor, size: int, channels: int, fraction: float, interpolation: str = "bilinear", turn: bool = True
 ) -> tf.Tensor:
     """Takes the central square and resizes it.
 
@@ -80,6 +87,7 @@ def center_crop(
         channels: see `squeeze`.
         fraction: side of the square in shares of the shorter side of the image, above 0 and up to 1.
         interpolation: see `squeeze`.
+        turn: see `squeeze`.
 
     Returns:
         See `squeeze`.
@@ -88,7 +96,7 @@ def center_crop(
     if images.dtype != tf.string:
         (window,) = tf.unstack(windows(tf.constant([images.shape[1]]), tf.constant([images.shape[2]])))
         return _resize(slice_window(images, window), size, interpolation)
-    return _resized_windows(images, windows, size, channels, interpolation)
+    return _resized_windows(images, windows, size, channels, interpolation, turn)
 
 
 def random_resized_crop(
@@ -98,6 +106,7 @@ def random_resized_crop(
     channels: int,
     min_area: float = MIN_AREA,
     interpolation: str = "bilinear",
+    turn: bool = True,
 ) -> tf.Tensor:
     """Takes a random part of every image and resizes it (Szegedy et al. 2014, arXiv:1409.4842, section 6).
 
@@ -112,28 +121,27 @@ def random_resized_crop(
         channels: see `squeeze`.
         min_area: in shares of the image, above 0 and up to 1.
         interpolation: see `squeeze`.
+        turn: see `squeeze`.
 
     Returns:
         See `squeeze`.
     """
     windows = functools.partial(random_windows, keys=derive(keys, 0), min_area=min_area)
-    return _resized_windows(images, windows, size, channels, interpolation)
+    return _resized_windows(images, windows, size, channels, interpolation, turn)
 
 
 def decode(images: tf.Tensor, shape: tuple[int, int, int]) -> tf.Tensor:
-    """Decodes images that have one size, string (n,), to uint8 (n, *shape).
+    """Decodes images that have one size, string (n,), to uint8 (n, *shape), as they are stored.
 
-    Another size raises `tf.errors.InvalidArgumentError` where the result is used.
+    Another size raises `tf.errors.InvalidArgumentError` with `OTHER_SIZE` where the result is used.
     """
-    headers = read_headers(images)
-    same = tf.debugging.assert_equal(headers[:, :2], tf.constant([shape[:2]]), "images differ in size")
+    headers = read_headers(images, turn=False)
+    same = tf.debugging.assert_equal(headers[:, :2], tf.constant([shape[:2]]), OTHER_SIZE)
     with tf.control_dependencies([same]):
         windows = _whole(headers[:, 0], headers[:, 1])
     # No whole image is larger than itself, so none is made smaller.
     arguments = images, *plan(headers, windows, max(shape[:2]), ratios=(1,))
-    # Before it is turned, an image has as many pixels and may have other sides.
-    stored = _each(lambda one: tf.reshape(decode_window(*one, shape[-1], ratios=(1,)), shape), arguments, shape)
-    return turned(stored, headers[:, 2])
+    return _each(lambda one: tf.ensure_shape(decode_window(*one, shape[-1], ratios=(1,)), shape), arguments, shape)
 
 
 def decode_one(image: tf.Tensor, channels: int) -> tf.Tensor:
@@ -163,10 +171,12 @@ def _each(function: Callable, images: tuple[tf.Tensor, ...], shape: tuple[int, .
 _PARALLEL = max(8, os.cpu_count() or 1)
 
 
-def _resized_windows(images: tf.Tensor, windows: Windows, size: int, channels: int, interpolation: str) -> tf.Tensor:
+def _resized_windows(
+    images: tf.Tensor, windows: Windows, size: int, channels: int, interpolation: str, turn: bool
+) -> tf.Tensor:
     """One image at a time, also of a dense batch: `crop_and_resize` of whole batches takes longer (1.2 to 4 times)."""
     if images.dtype == tf.string:
-        headers = read_headers(images)
+        headers = read_headers(images, turn)
         arguments = images, *plan(headers, windows(headers[:, 0], headers[:, 1]), size)
         cut = functools.partial(decode_window, channels=channels)
     else:
@@ -174,7 +184,7 @@ def _resized_windows(images: tf.Tensor, windows: Windows, size: int, channels: i
         arguments = images, windows(sizes[:, 0], sizes[:, 1])
         cut, channels = slice_window, images.shape[-1]
     resized = _each(lambda one: _resize(cut(*one), size, interpolation), arguments, (size, size, channels))
-    return turned(resized, headers[:, 2]) if images.dtype == tf.string else resized
+    return turned(resized, headers[:, 2]) if turn and images.dtype == tf.string else resized
 
 
 def _resize(images: tf.Tensor, size: int, interpolation: str) -> tf.Tensor:

@@ -41,24 +41,30 @@ class Sizing:
         size: height and width; 0: as they are.
         center_crop: the central square of this fraction of the shorter side is taken; 0: the whole image, squeezed.
         interpolation: see `zoo.data.images`.
+        turn: encoded images are turned as their EXIF data say.
     """
 
     size: int = 0
     center_crop: float = 0.0
     interpolation: str = "bilinear"
+    turn: bool = True
 
     @classmethod
     def of(cls, config: ExperimentConfig) -> "Sizing":
         """That of a config."""
         return cls(config.image_size, config.center_crop, config.interpolation)
 
+    def suited(self, stored: Feature) -> "Sizing":
+        """The same for images of a dataset; where it declares one size they are not turned, see `zoo.data.images`."""
+        return dataclasses.replace(self, turn=None in stored.shape)
+
     def __call__(self, stored: tf.Tensor, shape: tuple[int | None, ...]) -> tf.Tensor:
         """Stored images, of this shape once they are decoded, to uint8 (n, height, width, channels)."""
         if not self.size:
             return images.decode(stored, shape) if stored.dtype == tf.string else stored
         if self.center_crop:
-            return images.center_crop(stored, self.size, shape[-1], self.center_crop, self.interpolation)
-        return images.squeeze(stored, self.size, shape[-1], self.interpolation)
+            return images.center_crop(stored, self.size, shape[-1], self.center_crop, self.interpolation, self.turn)
+        return images.squeeze(stored, self.size, shape[-1], self.interpolation, self.turn)
 
     def feature(self, stored: Feature) -> Feature:
         """What becomes of the image feature."""
@@ -85,7 +91,7 @@ class SizedSource:
         self.default_label, self.columns_at_hand = source.default_label, source.columns_at_hand
         self.features = {**source.features, "image": sizing.feature(stored)}
         self.stored = source
-        self._sizing = sizing
+        self._sizing = sizing.suited(stored)
 
     def fetch(self, indices: tf.Tensor) -> dict[str, tf.Tensor]:
         """The examples at `indices`, int64 of shape (n,)."""
@@ -167,7 +173,8 @@ def image_chunks(source: ExampleSource, doing: str) -> Iterator[tuple[int, np.nd
             raise
         except tf.errors.OpError as error:
             indices = np.arange(done, min(done + CHUNK, source.num_examples))
-            raise UnreadableChunkError(indices, error.message) from error
+            message = images.OTHER_SIZE if images.OTHER_SIZE in error.message else error.message
+            raise UnreadableChunkError(indices, message) from error
 
 
 @dataclasses.dataclass(frozen=True)
@@ -196,7 +203,7 @@ class ImageTransform:
         if self.crop is not None:
             area = augment.random_crop_area(self.augmentation)
             pixels = images.random_resized_crop(
-                pixels, keys, self.crop.size, len(self.fill), area, self.crop.interpolation
+                pixels, keys, self.crop.size, len(self.fill), area, self.crop.interpolation, self.crop.turn
             )
         return augment.make_augmentation(self.augmentation, self.fill)(pixels, keys)
 

@@ -123,7 +123,9 @@ def open_data(
         train=train if crops else whole,
         evaluation=evaluation,
         sizing=sizing,
-        transform=ImageTransform(config.augment, normalization.mean, sizing if crops else None),
+        transform=ImageTransform(
+            config.augment, normalization.mean, sizing.suited(train.features["image"]) if crops else None
+        ),
         normalization=normalization,
         image_shape=image_shape,
         task=learned,

@@ -55,6 +55,11 @@ def of(folder, classes=AB, count=2):
         ("train", "valid", "validation"),
         ("train", "valid", "test"),
         ("train", "dev", "validation"),
+        ("training_set", "test_set", "test"),
+        ("Training Set", "Test Set", "test"),
+        ("train_images", "validation_images", "val"),
+        ("train-data", "testset", "testset"),
+        ("train", "test1", "test1"),
     ],
 )
 def test_the_usual_names_in_any_case_are_splits(tmp_path, train, test, asked):
@@ -63,7 +68,8 @@ def test_the_usual_names_in_any_case_are_splits(tmp_path, train, test, asked):
     assert names(tmp_path) == of(train)
     assert names(tmp_path, asked) == of(test)
     assert load(tmp_path, asked).features["label"].class_names == AB
-    assert names(tmp_path, f"{train}[:1]+{asked}") >= of(test)
+    # TFDS' notation of slices has no blanks.
+    assert " " in train or names(tmp_path, f"{train}[:1]+{asked}") >= of(test)
 
 
 def test_test_and_validation_are_told_apart_where_there_are_both(tmp_path):
@@ -121,6 +127,30 @@ def ambiguous(root, what):
     elif what == "no train":
         fill(root / "test")
         save(root / "a" / "1.png")
+    elif what == "flat":
+        save(root / "train" / "cat.0.jpg")
+        save(root / "test1" / "1.jpg")
+    elif what == "last words":
+        for name in ("seg_train", "seg_test", "seg_pred"):
+            fill(root / name / name)
+    elif what == "splits in a split":
+        fill(root / "train" / "train")
+        fill(root / "train" / "val")
+    elif what == "splits without train in a split":
+        fill(root / "train" / "test")
+        fill(root / "train" / "dog")
+    elif what == "flat splits in a split":
+        save(root / "train" / "training" / "1.png")
+        save(root / "train" / "valid" / "1.png")
+    elif what == "crossed":
+        for name in ("indoor", "outdoor", "studio"):
+            fill(root / name)
+        fill(root / "studio", "c")
+    elif what == "crossed in a split":
+        fill(root / "train" / "cat", ("train", "test"))
+        fill(root / "train" / "dog", ("train", "test"))
+    if what.endswith("in a split"):
+        fill(root / "test")
     return root
 
 
@@ -132,6 +162,13 @@ def ambiguous(root, what):
         ("train beside classes", "may hold the split train beside bus, or the classes bus, train; rename or move"),
         ("no class folders", "may hold the splits Test, Train without class folders, or classes of these names"),
         ("no train", "may hold the split test without train/, or the class test; rename or move"),
+        ("flat", "may hold the splits test1, train without class folders, or classes of these names"),
+        ("last words", "may hold the splits seg_test, seg_train without class folders, or classes of these names"),
+        ("splits in a split", "train may hold the splits train, val, or the classes of a split; rename or move"),
+        ("splits without train in a split", "train may hold the split test without train/, or the class test; rename"),
+        ("flat splits in a split", "train may hold the splits training, valid without class folders, or classes of"),
+        ("crossed", "may hold the classes indoor, outdoor, studio, or the classes a, b in each of them; rename or"),
+        ("crossed in a split", "train may hold the classes cat, dog, or the classes test, train in each of them; "),
     ],
 )
 @pytest.mark.parametrize("split", ["train", "test"])
@@ -222,13 +259,59 @@ def test_links_are_followed_but_not_in_circles(tmp_path):
     assert names(root, "train+test") == before | added
 
 
-def test_two_folders_that_link_to_each_other_end(tmp_path):
+@pytest.mark.parametrize("target", [".", "..", "../photos"])
+def test_a_link_back_to_the_root_is_no_class_and_no_split(tmp_path, capsys, target):
     root = fill(tmp_path / "photos", count=20)
-    (root / "a" / "other").symlink_to(root / "b")
-    (root / "b" / "other").symlink_to(root / "a")
-    found = names(root, "train+test")
-    assert len(found) == 80
-    assert not any("other/other" in name for name in found)
+    before = names(root, "train+test")
+    for name in ("self", "train", "test"):
+        (root / name).symlink_to(target)
+    assert names(root, "train+test") == before
+    assert load(root).features["label"].class_names == AB
+    assert warnings_of(capsys) == []
+
+
+def test_class_folders_that_all_link_to_each_other_hold_their_own_images(tmp_path, capsys):
+    classes = [f"c{number}" for number in range(12)]
+    root = fill(tmp_path / "photos", classes, count=10)
+    before = names(root, "train+test")
+    for one in classes:
+        for other in classes:
+            (root / one / f"to_{other}").symlink_to(f"../{other}")
+    assert names(root, "train+test") == before
+    first = ", ".join(f"c0/to_c{number}" for number in (1, 10, 11, 2, 3))
+    assert warnings_of(capsys) == [f"links of {root} to folders of other classes are passed over: {first} and 127 more"]
+
+
+def test_a_class_folder_that_leads_to_anothers_images_is_none(tmp_path, capsys):
+    root = fill(tmp_path / "photos", count=20)
+    fill(tmp_path / "pool", ["deep"], count=20)
+    before = names(root, "train+test") | {f"pool/deep/pool{number}.png" for number in range(20)}
+    for name, target in (("0", "b"), ("deep", "../pool/deep"), ("pool", "../pool"), ("same", "../pool")):
+        (root / name).symlink_to(target)
+    assert names(root, "train+test") == before
+    assert load(root).features["label"].class_names == ("a", "b", "pool")
+    warning = f"links of {root} to folders of other classes are passed over: 0, deep, same"
+    assert warnings_of(capsys) == [warning] * 2
+
+
+def test_in_a_class_each_folder_is_read_once(tmp_path, capsys):
+    root = fill(tmp_path / "photos", count=20)
+    fill(tmp_path / "elsewhere", ["more"], count=3)
+    fill(root / "b", ["zoo"], count=3)
+    before = names(root, "train+test")
+    (root / "b" / "again").symlink_to("zoo")
+    for name in ("one", "two"):
+        (root / "b" / name).symlink_to("../../elsewhere/more")
+    added = {f"b/one/elsewhere{number}.png" for number in range(3)}
+    assert names(root, "train+test") == before | added
+    assert warnings_of(capsys) == []
+
+
+def test_links_of_a_test_split_do_not_cross_classes_either(tmp_path):
+    fill(tmp_path / "train")
+    fill(tmp_path / "test", "b")
+    (tmp_path / "test" / "a").symlink_to("b")
+    assert names(tmp_path, "test") == of("test", "b")
 
 
 @pytest.mark.parametrize("memory_bytes", [2**30, 0])

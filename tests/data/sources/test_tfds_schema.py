@@ -1,11 +1,17 @@
 """What TFDS builders may hold beside 8-bit images and class labels: against the arrays that went in."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
+import tensorflow as tf
 import tensorflow_datasets as tfds
+from PIL import Image
 from tfds_made import draw, pictures
 
 from zoo.config import ExperimentConfig
+from zoo.data import images
+from zoo.data.randomness import example_keys
 from zoo.data.sources import describe_source, load_source
 from zoo.data.sources.example_source import Feature, InMemorySource, fetch_examples
 from zoo.data.sources.tfds_source import ArrayRecordSource
@@ -247,6 +253,84 @@ def test_words_that_are_not_learned_are_not_read(monkeypatch, tmp_path):
         find_task("classification")(config, description, description)
     with pytest.raises(RequestError, match="unknown feature in labels 'wrod'; did you mean word"):
         load(name, tmp_path, classes_of="train", labels=["wrod"])
+
+
+OTHERS = {
+    "number": (LEVELS, lambda: F.Scalar(np.int64)),
+    "float": ([value / 2 for value in LEVELS], lambda: F.Scalar(np.float32)),
+    "several": ([np.ones(3, np.int64)] * COUNT, lambda: F.Tensor(shape=(3,), dtype=np.int64)),
+}
+
+
+@pytest.mark.parametrize("by_index", [False, True])
+@pytest.mark.parametrize("kind", OTHERS)
+@pytest.mark.parametrize(("called", "supervised"), [("label", None), ("label", "sex"), ("age", "age")])
+def test_the_only_class_label_is_not_learned_in_place_of_another(
+    monkeypatch, tmp_path, kind, called, supervised, by_index
+):
+    values, feature = OTHERS[kind]
+    features = {"image": F.Image(shape=(8, 8, 1)), called: feature(), "sex": F.ClassLabel(names=["f", "m"])}
+    features["number"] = F.Scalar(np.int64)
+    columns = {called: values, "sex": [0, 1] * (COUNT // 2)}
+    examples = {"train": numbered(pictures(COUNT), **columns)}
+    name = draw(monkeypatch, features, examples, ("image", supervised) if supervised else None)
+    learned = "sex" if supervised == "sex" else called
+    assert describe_source(name, "train", str(tmp_path)).default_label == learned
+    assert load(name, tmp_path, by_index).default_label == learned
+
+
+def test_a_target_that_is_not_read_is_not_replaced(monkeypatch, tmp_path):
+    features = {"image": F.Image(shape=(8, 8, 1)), "boxes": F.Sequence(F.BBoxFeature())}
+    features["sex"] = F.ClassLabel(num_classes=2)
+    name = draw(monkeypatch, features, {"train": []}, ("image", "boxes"))
+    assert describe_source(name, "train", str(tmp_path)).default_label is None
+
+
+@pytest.mark.parametrize("by_index", [False, True])
+@pytest.mark.parametrize("encoding", ["jpeg", "png"])
+def test_images_of_a_declared_size_are_not_turned(monkeypatch, tmp_path, encoding, by_index):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    for number, picture in enumerate(pictures(COUNT, (20, 30, 3))):
+        for kind, data in (("plain", b""), ("tagged", exif)):
+            Image.fromarray(picture).save(tmp_path / f"{kind}{number}.{encoding}", exif=data)
+    plain, tagged = ([str(tmp_path / f"{kind}{n}.{encoding}") for n in range(COUNT)] for kind in ("plain", "tagged"))
+    features = {"image": F.Image(shape=(20, 30, 3), encoding_format=encoding), "number": F.Scalar(np.int64)}
+    made = load(draw(monkeypatch, features, {"train": numbered(tagged)}), tmp_path, by_index)
+    stored = tf.constant([Path(path).read_bytes() for path in plain])
+    np.testing.assert_array_equal(pixels(made), images.decode(stored, (20, 30, 3)))
+    order = np.argsort(made.column("number"))
+    for sizing in (Sizing(10), Sizing(10, 0.8)):
+        for memory_bytes in (0, 2**20):
+            small = sized(made, sizing, memory_bytes).fetch(order)["image"]
+            np.testing.assert_array_equal(small, sizing(stored, (20, 30, 3)))
+
+
+def test_an_image_of_another_size_than_declared_is_one_line(monkeypatch, tmp_path):
+    for number, shape in enumerate([(20, 30, 3)] * 3 + [(30, 20, 3)]):
+        Image.fromarray(np.zeros(shape, np.uint8)).save(tmp_path / f"{number}.jpeg")
+    examples = [{"image": str(tmp_path / f"{n}.jpeg"), "label": n % 2} for n in range(4)]
+    features = {"image": F.Image(shape=(20, 30, 3)), "label": F.ClassLabel(num_classes=2)}
+    name = draw(monkeypatch, features, {"train": examples, "test": examples})
+    with pytest.raises(RequestError, match=f"^{name} cannot be read: {images.OTHER_SIZE}$"):
+        open_data(ExperimentConfig(dataset=name, jit="off"), data_dir=str(tmp_path))
+
+
+def test_training_crops_of_a_declared_size_are_not_turned(monkeypatch, tmp_path):
+    exif = Image.Exif()
+    exif[0x0112] = 6
+    picture = np.repeat(np.arange(30, dtype=np.uint8), 20 * 3).reshape(30, 20, 3).swapaxes(0, 1)
+    Image.fromarray(picture).save(tmp_path / "one.png", exif=exif)
+    examples = [{"image": str(tmp_path / "one.png"), "label": n % 2} for n in range(COUNT)]
+    features = {"image": F.Image(shape=(20, 30, 3)), "label": F.ClassLabel(num_classes=2)}
+    name = draw(monkeypatch, features, {"train": examples, "test": examples[:2]})
+    config = ExperimentConfig(dataset=name, image_size=10, augment="random_resized_crop", jit="off")
+    data = open_data(config, data_dir=str(tmp_path), memory_gib=0)
+    keys = example_keys(0, tf.zeros([4], tf.int64), tf.range(4, dtype=tf.int64))
+    crops = data.transform(data.train.fetch(np.arange(4))["image"], keys).numpy()
+    # Levels change from column to column of what is stored, and not from row to row.
+    assert (crops == crops[:, :1]).all()
+    assert (crops[:, :, 0] < crops[:, :, -1]).all()
 
 
 @pytest.mark.parametrize("memory_gib", [0, 1])

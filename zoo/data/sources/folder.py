@@ -2,14 +2,15 @@
 
 Either PATH holds the class folders, and about a tenth of the images, chosen by a hash of class and file name, is the
 test split: it stays the same when images are added. Or PATH holds folders of splits with the same class folders in
-each: `train` or `training`, `test` or `testing`, and `val`, `valid`, `validation` or `dev`, in any case. A split is
-asked for by its folder's name or another one of its kind; where there is no `test`, it is the validation split. What
-could be read in two ways is refused. A class folder may have folders within.
+each: `train` or `training`, `test` or `testing`, and `val`, `valid`, `validation` or `dev`, in any case, also as
+`train_set`, `test_images` and the like. A split is asked for by its folder's name or another one of its kind; where
+there is no `test`, it is the validation split. What could be read in two ways is refused. A class folder may have
+folders within.
 
 Files are JPEG, PNG, BMP, GIF and WebP by their suffix, of any mode: grey, alpha, palette, CMYK and 16 bit all come as
 8-bit RGB, turned as their EXIF data say. Other images are passed over with a warning, as are folders without images;
 hidden files, what systems leave (`__MACOSX`, `@eaDir`, `lost+found`) and other files without one. Links are followed,
-but not back to a folder that they lie in.
+but not back to a folder that they lie in, not twice to one folder, and with a warning not to that of another class.
 
 The order is that of the hash: it mixes the classes, so that a slice such as `train[:90%]` holds all of them.
 """
@@ -25,8 +26,16 @@ import tensorflow as tf
 
 from zoo.data import images
 from zoo.data.sources.example_source import ExampleSource, Feature, InMemorySource, check_feature
-from zoo.data.sources.folder_files import ImageFile, list_images, printable
-from zoo.data.sources.folder_layout import check_classes, find_classes, find_splits, kind_of, listed, split_folder
+from zoo.data.sources.folder_files import ImageFile, Listing, list_images, printable
+from zoo.data.sources.folder_layout import (
+    check_classes,
+    check_no_splits,
+    find_classes,
+    find_splits,
+    kind_of,
+    listed,
+    split_folder,
+)
 from zoo.data.sources.reading import (
     READ_AT_ONCE,
     empty_split,
@@ -166,13 +175,15 @@ def _list_folders(
     """The class folders, those of training, and the files of each split that is asked for, in folders of their own."""
     train = split_folder(name, split, "train", splits)
     asked = {key: split_folder(name, split, key, splits) for key in split_names(split)}
+    check_no_splits(train)
     classes = find_classes(train, say=train in asked.values())
     by_split = {}
     for key, folder in asked.items():
         if folder != train:
             check_classes(train, classes, folder)
-        by_split[key], others = list_images(folder, classes)
-        _report_others(folder, classes, by_split[key], others, folder == train)
+        listing = list_images(folder, classes)
+        _report_passed_over(folder, classes, listing, folder == train)
+        by_split[key] = listing.files
     return classes, by_split
 
 
@@ -182,9 +193,10 @@ def _held_out(root: Path, split: str) -> tuple[tuple[str, ...], dict[str, list[I
     # Both splits list the same files; what is passed over is said once.
     with_training = any(kind_of(key) == "train" for key in asked)
     classes = find_classes(root, say=with_training)
-    files, others = list_images(root, classes)
+    listing = list_images(root, classes)
     if with_training:
-        _report_others(root, classes, files, others, True)
+        _report_passed_over(root, classes, listing, True)
+    files = listing.files
     held_out = [int.from_bytes(file.key[:4], "big") < _TEST_BELOW for file in files]
     by_split = {
         "train": [file for file, out in zip(files, held_out, strict=True) if not out],
@@ -199,21 +211,22 @@ def _held_out(root: Path, split: str) -> tuple[tuple[str, ...], dict[str, list[I
     return classes, by_split
 
 
-def _report_others(
-    folder: Path, classes: Sequence[str], files: list[ImageFile], others: Sequence[Counter[str]], is_training: bool
-) -> None:
-    """Warns of images of kinds that are not decoded.
+def _report_passed_over(folder: Path, classes: Sequence[str], listing: Listing, is_training: bool) -> None:
+    """Warns of images of kinds that are not decoded, and of links between classes.
 
     Raises:
         RequestError: a class has nothing else to train on.
     """
-    shown = {file.label for file in files}
-    for label, counts in enumerate(others):
+    shown = {file.label for file in listing.files}
+    for label, counts in enumerate(listing.others):
         if is_training and counts and label not in shown:
             name = printable(folder / classes[label])
             raise RequestError(f"{name} holds no image that is read, only {_counted(counts)}; convert them to JPEG")
-    if total := sum(others, Counter()):
+    if total := sum(listing.others, Counter()):
         warn(f"{total.total()} files of {printable(folder)} are passed over: {_counted(total)}; convert them to JPEG")
+    if listing.crossing:
+        links = listed(listing.crossing)
+        warn(f"links of {printable(folder)} to folders of other classes are passed over: {links}")
 
 
 def _counted(suffixes: Counter[str]) -> str:

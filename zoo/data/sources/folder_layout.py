@@ -1,26 +1,42 @@
 """What a folder of images is divided into: splits by their usual names, and classes."""
 
+import re
 from collections.abc import Iterable
 from pathlib import Path
 
-from zoo.data.sources.folder_files import SUFFIXES, folders, holds_classes, holds_images, loose_images, printable
+from zoo.data.sources.folder_files import (
+    SUFFIXES,
+    folders,
+    holds_classes,
+    holds_images,
+    loose_images,
+    printable,
+    repeated,
+)
 from zoo.data.sources.reading import split_error
 from zoo.errors import RequestError, warn
 
-# Each kind of split, and how its folder may be called, in any case.
+# Each kind of split, and how its folder may be called, in any case and with one of the endings.
 SPLITS = {
     "train": ("train", "training"),
     "validation": ("val", "valid", "validation", "dev"),
     "test": ("test", "testing"),
 }
 _KINDS = {name: kind for kind, names in SPLITS.items() for name in names}
+# `training_set`, `test images`, `valset`, and the `test1` of Kaggle's contests.
+_ENDING = re.compile(r"[ _-]?(set|images|data)$|1$")
 # What a split stands for where the folder has none of its kind.
 _INSTEAD = {"test": "validation"}
 
 
 def kind_of(name: str) -> str | None:
-    """The kind of split that a name stands for: `Training` for `train`; None: for none."""
-    return _KINDS.get(name.lower())
+    """The kind of split that a name stands for: `Training` and `train_set` for `train`; None: for none."""
+    return _KINDS.get(_ENDING.sub("", name.lower()))
+
+
+def _last_kind(name: str) -> str | None:
+    """The kind of split that a name or its last word stands for: `seg_train` for `train`; not enough to be one."""
+    return kind_of(name) or kind_of(re.split("[ _-]", name)[-1])
 
 
 def find_splits(root: Path) -> tuple[dict[str, Path], list[str]]:
@@ -35,7 +51,7 @@ def find_splits(root: Path) -> tuple[dict[str, Path], list[str]]:
     sorted_in = [name for name in named if holds_classes(root / name)]
     train = [name for name in named if kind_of(name) == "train"]
     if not any(name in sorted_in for name in train):
-        _check_no_splits(root, named, sorted_in)
+        _check_no_splits(root, sorted_in)
         return {}, []
     _check_different(root, named)
     others = [name for name in folders(root) if kind_of(name) is None and holds_images(root / name)]
@@ -45,12 +61,29 @@ def find_splits(root: Path) -> tuple[dict[str, Path], list[str]]:
     return {name: root / name for name in folders(root) if kind_of(name)}, others
 
 
-def _check_no_splits(root: Path, named: list[str], sorted_in: list[str]) -> None:
+def check_no_splits(folder: Path) -> None:
+    """Refuses a folder of class folders, such as a split, that holds splits itself, or may do so."""
+    splits, _ = find_splits(folder)
+    if splits:
+        raise _two_ways(folder, f"the splits {listed(splits)}", "the classes of a split")
+
+
+def _check_no_splits(root: Path, sorted_in: list[str]) -> None:
     """Refuses a root without training split whose folders are called like splits and do not look like classes."""
     if sorted_in:
         raise _two_ways(root, f"the split {sorted_in[0]} without train/", f"the class {sorted_in[0]}")
-    if len({kind_of(name) for name in named}) > 1:
+    named = [name for name in folders(root) if _last_kind(name) and holds_images(root / name)]
+    if len({_last_kind(name) for name in named}) > 1:
         raise _two_ways(root, f"the splits {listed(named)} without class folders", "classes of these names")
+
+
+def _check_not_crossed(folder: Path, classes: list[str]) -> None:
+    """Refuses class folders that are divided alike, of which either could be the classes."""
+    inner = set.intersection(*(set(folders(folder / name)) for name in classes))
+    if len(inner) > 1:
+        inner = {name for name in inner if all(holds_images(folder / one / name) for one in classes)}
+    if len(inner) > 1:
+        raise _two_ways(folder, f"the classes {listed(classes)}", f"the classes {listed(inner)} in each of them")
 
 
 def _check_different(root: Path, named: list[str]) -> None:
@@ -102,16 +135,18 @@ def find_classes(folder: Path, say: bool) -> tuple[str, ...]:
 
     Args:
         folder: holds them.
-        say: warn of what is passed over: class folders without images, and images beside them.
+        say: warn of what is passed over: class folders without images, links to other ones, and images beside them.
 
     Raises:
-        RequestError: there are fewer than two.
+        RequestError: there are fewer than two, or folders within all of them could be the classes.
     """
     names = folders(folder)
     shown = printable(folder)
     if not names:
         raise RequestError(f"{shown} holds no folders; images are looked for in {shown}/CLASS/IMAGE")
-    classes = [name for name in names if holds_images(folder / name)]
+    filled = [name for name in names if holds_images(folder / name)]
+    links = repeated(folder, filled)
+    classes = [name for name in filled if name not in links]
     if not classes:
         raise RequestError(f"{shown} holds no images ({', '.join(SUFFIXES)}) in its class folders")
     if len(classes) == 1:
@@ -120,9 +155,12 @@ def find_classes(folder: Path, say: bool) -> tuple[str, ...]:
             f"did you mean folder:{printable(inner)}?" if holds_classes(inner) else "a classifier needs two or more"
         )
         raise RequestError(f"{shown} holds one class, {printable(classes[0])}; {advice}")
+    _check_not_crossed(folder, classes)
     if say:
-        if len(classes) < len(names):
-            warn(f"folders of {shown} without images are passed over: {listed(set(names) - set(classes))}")
+        if len(filled) < len(names):
+            warn(f"folders of {shown} without images are passed over: {listed(set(names) - set(filled))}")
+        if links:
+            warn(f"links of {shown} to folders of other classes are passed over: {listed(links)}")
         if loose := loose_images(folder):
             warn(f"{loose} images in {shown} itself are passed over; images are looked for in its class folders")
     return tuple(classes)

@@ -11,7 +11,7 @@ that, by its whole path, `inputs_mask`.
 """
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -182,7 +182,8 @@ def make_schema(name: str, info: Any) -> Schema:
             plain[called] = described
     keys = {called: key for key, called in names.items()}
     labels = [called for key, called in names.items() if isinstance(leaves[key], tfds.features.ClassLabel)]
-    return Schema(features, keys, image, _default_label(labels, plain, names.get(supervised(info)[1])), plain)
+    default_label = _default_label(labels, plain, features, keys, names.get(supervised(info)[1]))
+    return Schema(features, keys, image, default_label, plain)
 
 
 def find_image(name: str, info: Any) -> tuple[str, StoredImage]:
@@ -252,15 +253,30 @@ def _names(leaves: dict[str, Any], image_key: str) -> dict[str, str]:
     return {key: names[key] for key in leaves if key in names}
 
 
-def _default_label(labels: list[str], plain: dict[str, Feature], target: str | None) -> str | None:
-    """`label`, the supervised target, the only class label; else the first two among whole numbers and strings."""
-    for known in (labels, plain):
-        for name in ("label", target):
+def _default_label(
+    labels: list[str],
+    plain: Collection[str],
+    features: Collection[str],
+    names: Collection[str],
+    target: str | None,
+) -> str | None:
+    """`label` or the supervised target, of class labels before whole numbers and strings; else the only class label.
+
+    Another label is not learned in the place of one of the two, be that a float or what is not read at all.
+
+    Args:
+        labels: the class labels.
+        plain: whole numbers and strings.
+        features: all that are read.
+        names: all that there are.
+        target: the supervised one, None if there is none.
+    """
+    first = [name for name in ("label", target) if name in names and name != "image"]
+    for known in (labels, plain, features):
+        for name in first:
             if name in known:
                 return name
-        if known is labels and len(labels) == 1:
-            return labels[0]
-    return None
+    return labels[0] if len(labels) == 1 and not first else None
 
 
 def supervised(info: Any) -> tuple[Any, Any]:
