@@ -171,6 +171,7 @@ def test_evaluate_takes_the_preprocessing_of_the_run_and_not_that_of_the_config_
     assert out.splitlines()[0].split() == trained.splitlines()[2].split()  # test/loss
 
 
+@pytest.mark.slow
 def test_evaluate_finds_the_run_of_the_same_flags_whatever_it_is_evaluated_on_and_no_other(command, tmp_path):
     (tmp_path / "small.py").write_text(
         "from zoo.config import ExperimentConfig\n"
@@ -197,6 +198,7 @@ def test_a_config_file_is_run_once(command, tmp_path):
     assert command("--config=small.py")[1].splitlines().count("once") == 1
 
 
+@pytest.mark.slow
 def test_no_command_meets_the_run_of_another_and_each_finds_its_own(command, tmp_path):
     """A recipe, the same with flags, flags alone, other epochs, another strategy; then all of them once more."""
     (tmp_path / "mlp_digits.py").write_text(

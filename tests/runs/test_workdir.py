@@ -160,3 +160,5 @@ def test_a_run_is_not_written_among_the_images_that_it_reads(tmp_path, workdir):
     with pytest.raises(RequestError, match="among the images; name another with --workdir"):
         Workdir(tmp_path / workdir).check(config)
     Workdir(tmp_path / "photos-run").check(config)
+    (tmp_path / "photos" / "train").mkdir(parents=True)
+    Workdir(tmp_path / "photos" / "runs").check(config)

@@ -77,7 +77,8 @@ def step_by_step(blocks):
             yield {name: value[step : step + 1] for name, value in block.items()}
 
 
-@pytest.mark.parametrize("moment", ["recompute", pytest.param("evaluate_block", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("moment", ["recompute", "evaluate_block"])
 def test_a_signal_at_the_last_evaluation_is_made_up_for_in_the_checkpoint_too(
     finished, tmp_path, data_dir, monkeypatch, moment
 ):
@@ -91,6 +92,7 @@ def test_a_signal_at_the_last_evaluation_is_made_up_for_in_the_checkpoint_too(
     check_same(tmp_path / "run", data_dir, finished)
 
 
+@pytest.mark.slow
 def test_an_early_stop_at_an_evaluation_that_was_made_up_for_is_in_the_checkpoint_too(tmp_path, data_dir, monkeypatch):
     # Nothing is better than the first evaluation, so that the run ends at the second one.
     stopping = dataclasses.replace(SMALL, early_stop_metric="accuracy", early_stop_patience=1, epochs=5)

@@ -26,7 +26,7 @@ def draw(folder):
             Image.fromarray(pixels).save(folder / label / f"{number}.{('jpg', 'png')[number % 2]}")
 
 
-@pytest.fixture(scope="module", params=["squeezed", "cropped"])
+@pytest.fixture(scope="module", params=["squeezed", pytest.param("cropped", marks=pytest.mark.slow)])
 def photographs(request, tmp_path_factory):
     """A folder and the run of a small net on it."""
     root = tmp_path_factory.mktemp("photographs")

@@ -90,10 +90,15 @@ class Workdir:
             )
 
     def _check_no_images(self, config: ExperimentConfig) -> None:
-        """Refuses to write among the images of a folder, where files of a run would become a class."""
+        """Refuses to write among the images of a folder, where files of a run would become a class.
+
+        Beside `train` and `test` they would not.
+        """
         kind, _, folder = config.dataset.partition(":")
         images, path = Path(folder).resolve(), self.path.resolve()
-        if kind == "folder" and images in (path, *path.parents):
+        if kind != "folder" or images not in (path, *path.parents):
+            return
+        if path == images or not any(beside.name.lower().startswith("train") for beside in images.glob("*")):
             raise RequestError(f"workdir {self.path} lies in {folder}, among the images; name another with --workdir")
 
     def _check_extension(self, old: int, new: int) -> None:

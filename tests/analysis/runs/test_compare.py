@@ -27,7 +27,7 @@ def test_what_differs_and_what_came_of_it(three):
     found = {title: {name: cells for name, *cells in rows} for title, rows in compare.sections(three)}
     assert found["config"] == {
         "model_args.dropout": ["0.5", "0.25", "0.5"],
-        "model_args.hidden_sizes": ["-", "[8]", "-"],
+        "model_args.hidden_sizes": ["-", "8", "-"],
         "seed": ["0", "1", "0"],
     }
     assert found["data, versions and machine"] == {}
@@ -52,7 +52,7 @@ def test_other_devices_and_preprocessing_are_told(three):
     one["preprocessing"], other["preprocessing"] = {"mean": [0.5], "image_size": 0}, {"mean": [1.5], "image_size": 0}
     both = [dataclasses.replace(three[0], run=run) for run in (one, other)]
     assert dict(compare.sections(both))["data, versions and machine"] == [
-        ("preprocessing.mean", "[0.5]", "[1.5]"),
+        ("preprocessing.mean", "0.5", "1.5"),
         ("strategy", "a", "bb"),
         ("replicas", "1", "2"),
         ("xla", "True", "False"),
@@ -83,7 +83,7 @@ def test_other_machines_are_told_and_whose_bits_may_be_compared(three):
         "processor.model": ["1", "2", "1", "-"],
         "instructions": ["AVX2", "AVX2", "AVX2", "-"],
         "onednn": ["True", "False", "True", "-"],
-        "gpus": ["[]", "[]", "[]", "-"],
+        "gpus": ["none", "none", "none", "-"],
         "environment.XLA_FLAGS": ["-", "--x", "-", "-"],
     }
     assert found["state"]["same machine and versions as"] == ["3", "none", "1", "unknown"]

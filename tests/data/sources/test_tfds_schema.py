@@ -75,7 +75,7 @@ FLOATS = {
 
 
 @pytest.mark.parametrize("kind", FLOATS)
-@pytest.mark.parametrize("most", [1, 255])
+@pytest.mark.parametrize("most", [1, pytest.param(255, marks=pytest.mark.slow)])
 def test_floats_become_the_nearest_level(monkeypatch, tmp_path, kind, most):
     images = np.random.default_rng(0).random((COUNT, 5, 6, 1), np.float32) * np.float32(most)
     images[0, 0, 0], images[1, 0, 0] = 0, most
@@ -333,7 +333,7 @@ def test_training_crops_of_a_declared_size_are_not_turned(monkeypatch, tmp_path)
     assert (crops[:, :, 0] < crops[:, :, -1]).all()
 
 
-@pytest.mark.parametrize("memory_gib", [0, 1])
+@pytest.mark.parametrize("memory_gib", [0, pytest.param(1, marks=pytest.mark.slow)])
 def test_a_run_learns_words(monkeypatch, tmp_path, memory_gib):
     name = plain(monkeypatch, "word", test=WORDS)
     config = ExperimentConfig(dataset=name, model="mlp", epochs=1, batch_size=4, jit="off")
