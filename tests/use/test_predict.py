@@ -106,15 +106,15 @@ def test_what_cannot_be_predicted_is_one_line(digits, photographs, tmp_path):
     good = next(folder.glob("*/*.png"))
     for model, images, message in (
         (trained, [good, tmp_path / "none.jpg"], "none.jpg cannot be read: No such file or directory"),
-        (trained, [good, tmp_path / "no.jpg"], "no.jpg cannot be decoded as an image, any x any x 3"),
+        (trained, [good, tmp_path / "no.jpg"], "no.jpg cannot be decoded as an image, height x width x 3"),
         (trained, [good, tmp_path / "cut.jpg"], "cut.jpg cannot be decoded as an image"),
         (trained, tmp_path, "cannot be read: Is a directory"),
         (trained, "a\0b", "cannot be read: embedded null byte"),
         (trained, 3, "image 0 is 3; it must be a path, or uint8 pixels in an array"),
         (trained, b"a.jpg", "image 0 is b'a.jpg'; it must be a path"),
         (trained, [good, None], "image 1 is None; it must be a path"),
-        (trained, np.zeros((0, 9, 3), np.uint8), "it must be uint8, any x any x 3"),
-        (trained, np.zeros((5, 5, 1), np.uint8), r"image 0 is uint8 \(5, 5, 1\); it must be uint8, any x any x 3"),
+        (trained, np.zeros((0, 9, 3), np.uint8), "it must be uint8, height x width x 3"),
+        (trained, np.zeros((5, 5, 1), np.uint8), r"image 0 is uint8 \(5, 5, 1\); it must be uint8, height x width x 3"),
         (trained, [good, np.zeros((5, 5, 3))], r"image 1 is float64 \(5, 5, 3\); it must be uint8"),
         (trained, np.zeros((5, 5), np.uint8), r"image 0 is uint8 \(5,\)"),
         (digits, np.zeros((9, 8, 1), np.uint8), r"image 0 is uint8 \(9, 8, 1\); it must be uint8, 8 x 8 x 1"),

@@ -12,7 +12,7 @@ import numpy as np
 
 from zoo import processor, registry
 from zoo.config import ExperimentConfig
-from zoo.data import augment, pipeline
+from zoo.data import augment, images, pipeline
 from zoo.data.batches import EvaluationBatches, TrainBatches
 from zoo.data.sources import ExampleSource
 from zoo.data.sources.checked import found_in
@@ -168,7 +168,8 @@ class Experiment:
             yield from self.backend.blocks(make_blocks, num_blocks)
         except UnreadableError as error:
             message = found_in(str(error)) or corrupt_image(source, examples_of(error.number))
-            raise RunError(message or f"examples of {source.name} cannot be read: {error}") from error
+            why = images.OTHER_SIZE if images.OTHER_SIZE in str(error) else error
+            raise RunError(message or f"examples of {source.name} cannot be read: {why}") from error
 
 
 def make_experiment(

@@ -16,6 +16,7 @@ from zoo.runs.trained import Trained, load_trained
 # How many images go through the model at once.
 BATCH = 32
 Path = str | os.PathLike[str]
+_SIDES = ("height", "width", "channels")
 
 
 @dataclasses.dataclass(frozen=True)
@@ -93,7 +94,7 @@ def _levels(image: Path | np.ndarray, number: int, trained: Trained, shape: tupl
     sizing = trained.preprocessing.sizing()
     # Without a size of its own an image must have the model's.
     wanted = (None, None, shape[-1]) if sizing.size else shape
-    size = " x ".join("any" if side is None else str(side) for side in wanted)
+    size = " x ".join(name if side is None else str(side) for name, side in zip(_SIDES, wanted, strict=True))
     if isinstance(image, np.ndarray):
         fits = (
             image.ndim == 3

@@ -1,9 +1,9 @@
 """Augmentation as a config names it: functions from a batch of images to a batch of images, without state.
 
-What happens to an example depends on `(seed, epoch, index of the example)` alone, not on its batch, its
-worker or what came before: each example has a 64-bit key, and random numbers are hashes of key and draw.
-A whole batch goes through a few operations instead of one call per image. Where examples need different
-operations, they are sorted by operation first.
+What happens to an example depends on `(seed, epoch, index of the example)` alone, not on its batch, its worker or what
+came before; where images are mixed, on its neighbour and the number of its batch too. Each example has a 64-bit key,
+and random numbers are hashes of key and draw. A whole batch goes through a few operations instead of one call per
+image. Where examples need different operations, they are sorted by operation first.
 
 | as written | stage | see |
 |---|---|---|
