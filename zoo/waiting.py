@@ -14,21 +14,25 @@ _CLEARED = "\r\x1b[2K"
 
 
 @contextlib.contextmanager
-def said_if_slow(doing: str, say: Callable[[str], None] | None = None, *, counting: bool = False) -> Iterator[None]:
+def said_if_slow(
+    doing: str, say: Callable[[str], None] | None = None, *, counting: bool | None = None
+) -> Iterator[None]:
     """Says what is being done inside, if it takes longer than `PATIENCE`.
 
     Args:
         doing: such as `importing TensorFlow`.
         say: takes the line; default: standard error as it is now, whatever is done to it inside. On a terminal the line
-            counts seconds and is gone in the end.
-        counting: whether `say` wants the line each second.
+            is gone in the end.
+        counting: whether the line comes again each second, with how many those are; default: on a terminal. Where
+            bars are drawn inside it should not.
     """
     with contextlib.ExitStack() as closing:
         if say is None:
-            say, counting = closing.enter_context(_standard_error())
+            say, on_terminal = closing.enter_context(_standard_error())
+            counting = on_terminal if counting is None else counting
         done = threading.Event()
         # A process that ends is not kept waiting for it.
-        speaker = threading.Thread(target=_speak, args=(doing, say, counting, done), daemon=True)
+        speaker = threading.Thread(target=_speak, args=(doing, say, bool(counting), done), daemon=True)
         speaker.start()
         try:
             yield

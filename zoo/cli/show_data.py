@@ -31,7 +31,7 @@ def main(options: SimpleNamespace) -> None:
     from zoo.analysis.runs import plots
     from zoo.training.data import open_data
 
-    with said_if_slow("reading the data"):
+    with said_if_slow("reading the data", counting=False):
         data = open_data(config, data_dir=options.data_dir or None, memory_gib=options.memory_gib)
     with said_if_slow("drawing"):
         shown = plots.data_grid(config, data, options.count, path)

@@ -206,16 +206,16 @@ def make_experiment(
     # Several workers make every variable together.
     with workers.worker_loss_named():
         # Preparing a dataset writes to data_dir.
-        with workers.chief_first("prepare the data"), _said(place, "reading the data"):
+        with workers.chief_first("prepare the data"), _said(place, "reading the data", counting=False):
             data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
         _check_workers(workers, data)
         with backend.memory_shortage_named(config), _said(place, f"building {config.model}"):
             return _built(config, data, backend, model)
 
 
-def _said(place: Place, doing: str) -> contextlib.AbstractContextManager[None]:
+def _said(place: Place, doing: str, *, counting: bool | None = None) -> contextlib.AbstractContextManager[None]:
     """Of several workers the chief alone says what takes long."""
-    return said_if_slow(doing) if place.is_chief else contextlib.nullcontext()
+    return said_if_slow(doing, counting=counting) if place.is_chief else contextlib.nullcontext()
 
 
 def _built(config: ExperimentConfig, data: Data, backend: Backend, model: keras.Model | None) -> Experiment:
