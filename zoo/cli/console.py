@@ -47,11 +47,14 @@ def run(main: Callable[[list[str]], None], argv: list[str]) -> int:
     return DONE
 
 
-def import_tensorflow() -> None:
+def import_tensorflow(*, silent: bool = False) -> None:
     """Imports TensorFlow and Keras as `zoo.frameworks.import_keras` does, and saves a second.
 
     Keras takes scikit-learn and pyplot along wherever they are installed, for wrappers and galleries that no command
     has a use for, and the garbage collector finds nothing in a million new objects.
+
+    Args:
+        silent: not even a line says that it takes long.
 
     Raises:
         RequestError: as `import_keras` does.
@@ -59,7 +62,8 @@ def import_tensorflow() -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     # Otherwise TensorFlow takes all memory of every GPU at its first operation, even of `inspect`.
     os.environ.setdefault("TF_FORCE_GPU_ALLOW_GROWTH", "true")
-    with said_if_slow("importing TensorFlow"), _hidden("sklearn", "matplotlib"), _uncollected():
+    said = contextlib.nullcontext() if silent else said_if_slow("importing TensorFlow")
+    with said, _hidden("sklearn", "matplotlib"), _uncollected():
         frameworks.import_keras()
 
 

@@ -84,7 +84,7 @@ def train(options: SimpleNamespace) -> None:
         folder.check(config)
         result = folder.finished(config)
     if result is None:
-        console.import_tensorflow()
+        console.import_tensorflow(silent=not place.is_chief)
         from zoo.training.loop import train_and_evaluate
 
         where = {"strategy": place, "data_dir": options.data_dir or None, "memory_gib": options.memory_gib}
@@ -157,7 +157,7 @@ def evaluate(options: SimpleNamespace) -> None:
     with refused_together(place):
         recorded = Workdir(workdir).recorded_config()
     config = options.fields(recorded)
-    console.import_tensorflow()
+    console.import_tensorflow(silent=not place.is_chief)
     from zoo.training.evaluation import evaluate as evaluate_checkpoint
 
     result = evaluate_checkpoint(
@@ -203,7 +203,7 @@ def place_of(options: SimpleNamespace) -> Place:
 def prepare_to_tell(place: Place) -> None:
     """Imports TensorFlow where there are other workers to tell of a refusal, see `refused_together`."""
     if place.has_workers:
-        console.import_tensorflow()
+        console.import_tensorflow(silent=not place.is_chief)
 
 
 def steps_to_profile(text: str) -> tuple[int, int] | None:
