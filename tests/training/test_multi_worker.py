@@ -246,10 +246,11 @@ def test_several_evaluate_what_several_trained_and_write_nothing(finished, data_
     with job(workdir, data_dir, ["--mode=evaluate"]) as workers:
         (status, out, err), other = ends(workers)
     assert (status, other) == (0, (0, "", "")), err
-    *metrics, step = out.splitlines()
+    *metrics, step, evaluated = out.splitlines()
     assert {*map(str.strip, metrics)} <= {*map(str.strip, trained.splitlines())}
     assert metrics
     assert step.split() == ["step", "44"]
+    assert evaluated.split() == ["workdir", str(workdir)]
     assert content() == before
 
 
