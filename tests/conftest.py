@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from zoo import processor
+from zoo import processor, waiting
 from zoo.cli import console
 from zoo.errors import RequestError
 
@@ -112,6 +112,14 @@ def interrupts_reach_processes():
     yield
     if ignored:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nothing_takes_long():
+    """What is said of what takes long follows from the machine's speed; a test of that sets the patience itself."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(waiting, "PATIENCE", 3600.0)
+        yield
 
 
 @pytest.fixture
