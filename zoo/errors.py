@@ -7,7 +7,7 @@ A `RequestError` is the user's to mend (exit status 2), a `RunError` is a run th
 import contextlib
 import difflib
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class RequestError(ValueError):
@@ -47,9 +47,13 @@ def unknown(kind: str, name: str, known: Iterable[str]) -> RequestError:
     near = difflib.get_close_matches(name, known, n=3, cutoff=0.5)
     if near:
         return RequestError(f"unknown {kind} {name!r}; did you mean {' or '.join(near)}?")
-    shown = ", ".join(known[:_MOST_NAMED]) or "none"
-    more = f" and {len(known) - _MOST_NAMED} more" if len(known) > _MOST_NAMED else ""
-    return RequestError(f"unknown {kind} {name!r}; there is {shown}{more}")
+    return RequestError(f"unknown {kind} {name!r}; there is {some_of(known, _MOST_NAMED) or 'none'}")
+
+
+def some_of(names: Sequence[str], most: int) -> str:
+    """The first of some names, and how many more there are."""
+    shown = ", ".join(names[:most])
+    return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
 def warn(message: str) -> None:

@@ -7,9 +7,8 @@ import signal
 import pytest
 from kills import rows
 from moments import Killed, before_call, kill
-from test_loop import signal_handled
+from test_loop import CONFIG, signal_handled
 
-from zoo.config import ExperimentConfig
 from zoo.errors import Interrupted, RequestError
 from zoo.training.engines.tensorflow import Engine
 from zoo.training.engines.tensorflow.population import PopulationStatistics
@@ -18,18 +17,7 @@ from zoo.training.experiment import Experiment
 from zoo.training.loop import train_and_evaluate
 
 # 11 steps an epoch, 22 in all.
-SMALL = ExperimentConfig(
-    model="mlp",
-    model_args={"hidden_sizes": [16], "dropout": 0.2, "batch_norm": True},
-    augment="pad_crop:1",
-    batch_size=128,
-    epochs=2,
-    recompute_batch_norm=5,
-    ema_decay=0.9,
-    checkpoint_every_steps=6,
-    log_every_steps=6,
-    jit="off",  # compiles faster
-)
+SMALL = dataclasses.replace(CONFIG, schedule="constant", recompute_batch_norm=5, ema_decay=0.9)
 # Deep, and its weights change fast; the statistics have a momentum of 0.99.
 SHORT = dataclasses.replace(
     SMALL, model_args={"hidden_sizes": [64] * 8, "batch_norm": True}, augment="", ema_decay=0.0, learning_rate=0.1

@@ -14,7 +14,7 @@ from typing import Any
 from zoo.analysis.docs.tables import counted
 from zoo.cli import console
 from zoo.cli.options import CONFIG, DATA_DIR, MEMORY_GIB, Option, print_table
-from zoo.config import ExperimentConfig, load_config
+from zoo.config import ExperimentConfig, image_folder, load_config
 from zoo.errors import RequestError
 from zoo.places.joining import refused_together
 from zoo.places.place import Place
@@ -139,7 +139,7 @@ def print_next(config: ExperimentConfig, workdir: str) -> None:
         ("a page of it", f"python -m zoo report {folder}"),
         ("beside another", f"python -m zoo compare {folder} RUN"),
     ]
-    if config.dataset.startswith("folder:") and task_name(config) == "classification" and not config.condition:
+    if image_folder(config.dataset) is not None and task_name(config) == "classification" and not config.condition:
         rows.append(("of a new photo", f'zoo.predict("{workdir}", "new.jpg")'))
     print()
     print_table(rows)

@@ -57,6 +57,12 @@ def parse_labels(text: str) -> dict[str, float]:
     return result
 
 
+def image_folder(dataset: str) -> str | None:
+    """PATH of a dataset `folder:PATH`; None where the dataset is no folder."""
+    kind, _, path = dataset.partition(":")
+    return path if kind == "folder" else None
+
+
 def parse_model_args(text: str) -> dict[str, Any]:
     """Reads hyperparameters from a flag: a JSON object, or `key=value,...` with JSON or bare words as values."""
     try:

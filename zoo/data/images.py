@@ -48,6 +48,12 @@ ATTEMPTS = 10
 # What is said of an image that has another size than its dataset declares.
 OTHER_SIZE = "an image has another size than the dataset declares; set image_size"
 
+
+def reason(message: str) -> str:
+    """Why images could not be made, of a message of TensorFlow's: in our own words where they are in it."""
+    return OTHER_SIZE if OTHER_SIZE in message else message
+
+
 # (heights, widths), int32 (n,) each -> the part of each image to be taken, int32 (n, 4): top, left, height, width.
 Windows = Callable[[tf.Tensor, tf.Tensor], tf.Tensor]
 

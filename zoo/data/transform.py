@@ -173,8 +173,7 @@ def image_chunks(source: ExampleSource, doing: str) -> Iterator[tuple[int, np.nd
             raise
         except tf.errors.OpError as error:
             indices = np.arange(done, min(done + CHUNK, source.num_examples))
-            message = images.OTHER_SIZE if images.OTHER_SIZE in error.message else error.message
-            raise UnreadableChunkError(indices, message) from error
+            raise UnreadableChunkError(indices, images.reason(error.message)) from error
 
 
 @dataclasses.dataclass(frozen=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from zoo.config import ExperimentConfig, differences
+from zoo.config import ExperimentConfig, differences, image_folder
 from zoo.errors import RequestError
 from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.files import remove_leftovers, write_json, writing
@@ -94,9 +94,11 @@ class Workdir:
 
         Beside `train` and `test` they would not.
         """
-        kind, _, folder = config.dataset.partition(":")
-        images, path = Path(folder).resolve(), self.path.resolve()
-        if kind != "folder" or images not in (path, *path.parents):
+        folder, path = image_folder(config.dataset), self.path.resolve()
+        if folder is None:
+            return
+        images = Path(folder).resolve()
+        if images not in (path, *path.parents):
             return
         if path == images or not any(beside.name.lower().startswith("train") for beside in images.glob("*")):
             raise RequestError(f"workdir {self.path} lies in {folder}, among the images; name another with --workdir")
@@ -249,9 +251,8 @@ def default_workdir(
         of_file: what the file says.
         strategy: where it runs, as `--strategy` has it.
     """
-    dataset = config.dataset.rstrip("/")
-    if dataset.startswith("folder:"):
-        dataset = Path(dataset.removeprefix("folder:")).resolve().name
+    folder = image_folder(config.dataset)
+    dataset = config.dataset.rstrip("/") if folder is None else Path(folder).resolve().name
     name = Path(file).stem or f"{config.model}_{dataset}"
     parts = [re.sub(r"[^\w.,=-]+", "_", name)[:_NAME]]
     as_it_is = of_file is not None and dataclasses.replace(of_file, seed=config.seed) == config
@@ -264,8 +265,8 @@ def _digest(config: ExperimentConfig, strategy: str) -> str:
     """Of what makes a run another one, the seed aside. A field that is added with a default changes none."""
     # What is equal to each other is written in one way: a path with a slash at its end or without, 0 and 0.0.
     changed = {name: value for name, (_, value) in differences(ExperimentConfig(), config).items() if name != "seed"}
-    kind, _, folder = config.dataset.partition(":")
-    if kind == "folder":
+    folder = image_folder(config.dataset)
+    if folder is not None:
         changed["dataset"] = f"folder:{os.path.normpath(folder)}"
     text = json.dumps(_with_whole_numbers([changed, strategy]), sort_keys=True)
     return hashlib.sha256(text.encode()).hexdigest()[:_DIGEST]

@@ -11,7 +11,7 @@ from zoo.data.batches import OWN_SHARE
 from zoo.data.sources import Description, ExampleSource, Feature
 from zoo.data.sources.checked import CheckedSource, values_looked_at, wrong_values
 from zoo.data.sources.example_source import most_frequent
-from zoo.errors import RequestError, unknown
+from zoo.errors import RequestError, some_of, unknown
 from zoo.tasks.base import Label
 
 # What a batch holds beside features.
@@ -203,11 +203,10 @@ def absent_classes(config: ExperimentConfig, labels: tuple[Label, ...], evaluati
         absent = [] if counts is None else np.flatnonzero(counts == 0)
         if len(absent):
             names = evaluation.features[label.name].class_names
-            shown = ", ".join(names[number] for number in absent[:_MOST_SHOWN])
-            more = f" and {len(absent) - _MOST_SHOWN} more" if len(absent) > _MOST_SHOWN else ""
+            shown = some_of([names[number] for number in absent], _MOST_SHOWN)
             lines.append(
                 f"{config.eval_split} has no example of {len(absent)} of {label.num_classes} classes of {label.name}: "
-                f"{shown}{more}"
+                f"{shown}"
             )
     return tuple(lines)
 

@@ -19,8 +19,6 @@ from zoo.waiting import said_if_slow
 # compiled, may be silent for longer; so may preparing and reading a dataset, which come before and show a bar on a
 # terminal only.
 HEARTBEAT_SECONDS = 30.0
-
-
 _BAR, _RATE = "{{desc}} {{percentage:3.0f}}%|{{bar:10}}| {}", "  {{rate_fmt}}"
 # A terminal of fewer columns has no room for the rate.
 _WIDE = 100
@@ -134,6 +132,8 @@ class Console:
         return dict(sorted(self._shown.items(), key=lambda shown: shown[0] != "train"))
 
     def _show_in_bar(self) -> None:
+        if not self._terminal:
+            return
         metrics = "".join(f"  {name} {value}" for name, value in self._shown.get("train", {}).items())
         shown = f"{self._left()}{metrics}".strip()
         self._bar.bar_format = (_BAR + _RATE * (_columns() >= _WIDE)).format(shown)

@@ -168,7 +168,7 @@ class Experiment:
             yield from self.backend.blocks(make_blocks, num_blocks)
         except UnreadableError as error:
             message = found_in(str(error)) or corrupt_image(source, examples_of(error.number))
-            why = images.OTHER_SIZE if images.OTHER_SIZE in str(error) else error
+            why = images.reason(str(error))
             raise RunError(message or f"examples of {source.name} cannot be read: {why}") from error
 
 

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from zoo.config import image_folder
 from zoo.data.sources.example_source import fingerprint_kind
 from zoo.errors import RequestError, RunError, warn
 from zoo.runs.answers import write_answers
@@ -192,7 +193,7 @@ class Recorder:
         one_kind = _of_one_kind(before, here, self._config.cpu_threads)
         if self.saver.step:
             if not _same_examples(before.get("dataset", here["dataset"]), here["dataset"]):
-                of_folder = self._config.dataset.startswith("folder:")
+                of_folder = image_folder(self._config.dataset) is not None
                 remedy = "put back what was there" if of_folder else "name the --data_dir it began with"
                 raise RequestError(
                     f"the run in {self.folder.path} began with other examples of {self._config.dataset}; {remedy}, or "

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 import numpy as np
 import tensorflow as tf
 
-from zoo.data.sources.example_source import ExampleSource, fetch_examples
+from zoo.data.sources.example_source import ExampleSource, as_stored, fetch_examples
 from zoo.data.sources.reading import READ_AT_ONCE
 
 MOST_LOOKED_AT = 4096
@@ -37,7 +37,7 @@ def values_looked_at(source: ExampleSource, label: str) -> np.ndarray:
     if source.columns_at_hand:
         return source.column(label)
     # Images that are sized when they are fetched would be decoded.
-    stored, count = getattr(source, "stored", source), source.num_examples
+    stored, count = as_stored(source), source.num_examples
     places = np.unique(np.linspace(0, count - 1, min(count, MOST_LOOKED_AT)).astype(np.int64))
     parts = np.split(places, range(READ_AT_ONCE, len(places), READ_AT_ONCE))
     return np.concatenate([fetch_examples(stored, part)[label] for part in parts])

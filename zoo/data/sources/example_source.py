@@ -169,18 +169,23 @@ def fingerprint_kind(fingerprint: str) -> str:
     return fingerprint.rpartition(":")[0]
 
 
+def as_stored(source: ExampleSource) -> ExampleSource:
+    """The source whose images are as they are stored, of one that sizes them when they are fetched."""
+    return getattr(source, "stored", source)
+
+
 def example_names(source: ExampleSource) -> np.ndarray | None:
     """What the examples of a split are called, str (num_examples,); None where only their index tells them apart.
 
     An image of a folder is called by its file's path relative to the folder, without characters that cannot be printed.
     """
-    names = getattr(getattr(source, "stored", source), "names", None)
+    names = getattr(as_stored(source), "names", None)
     return None if names is None else np.array(names, np.str_)
 
 
 def first_damaged(source: ExampleSource, indices: np.ndarray) -> str | None:
     """The file of the first of some examples that cannot be decoded; None where all can, or are no files."""
-    stored = getattr(source, "stored", source)
+    stored = as_stored(source)
     return stored.first_corrupt(indices) if hasattr(stored, "first_corrupt") else None
 
 

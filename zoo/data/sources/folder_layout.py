@@ -14,7 +14,7 @@ from zoo.data.sources.folder_files import (
     repeated,
 )
 from zoo.data.sources.reading import split_error
-from zoo.errors import RequestError, warn
+from zoo.errors import RequestError, some_of, warn
 
 # Each kind of split, and how its folder may be called, in any case and with one of the endings.
 SPLITS = {
@@ -183,6 +183,4 @@ def check_classes(train: Path, classes: tuple[str, ...], folder: Path) -> None:
 
 def listed(names: Iterable[str]) -> str:
     """Up to five names in order, and how many more there are."""
-    names = sorted(map(printable, names))
-    shown = ", ".join(names[:5])
-    return f"{shown} and {len(names) - 5} more" if len(names) > 5 else shown
+    return some_of(sorted(map(printable, names)), 5)
