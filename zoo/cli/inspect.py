@@ -13,7 +13,7 @@ from typing import Any
 
 from zoo.cli import console
 from zoo.cli.list import NAME_HELP
-from zoo.cli.options import Argument, Option, print_table
+from zoo.cli.options import Argument, Option, output_file, print_table
 from zoo.config import parse_model_args
 from zoo.errors import RequestError
 
@@ -92,14 +92,11 @@ def print_difference(both: tuple[dict, dict], table: list[tuple[str, ...]], lack
 
 def checked_figure(text: str) -> Path | None:
     """The path of the figure, checked before anything is computed; None where none is asked for."""
-    path = Path(text)
     if not text:
         return None
-    if path.suffix != ".svg":
+    if Path(text).suffix != ".svg":
         raise RequestError(f"figure is {text!r}; it is drawn as SVG: give it a name that ends in .svg")
-    if not path.absolute().parent.is_dir():
-        raise RequestError(f"figure is {text!r}, and there is no folder {path.parent}")
-    return path
+    return output_file("figure", text)
 
 
 def write_figure(path: Path, drawn: str) -> None:

@@ -9,6 +9,7 @@ import re
 import sys
 import textwrap
 from collections.abc import Sequence
+from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Any
 
@@ -140,6 +141,22 @@ def parse(command: ModuleType, program: str, argv: Sequence[str]) -> SimpleNames
 def config_of(options: SimpleNamespace) -> ExperimentConfig:
     """The config that a command's flags ask for: the file's, or the default one, with the fields that were given."""
     return options.fields(load_config(options.config) if options.config else ExperimentConfig())
+
+
+def output_file(name: str, text: str) -> Path:
+    """The path of a file that a command is to write, checked before anything is computed.
+
+    Args:
+        name: of the flag.
+        text: its value.
+
+    Raises:
+        RequestError: there is no such folder.
+    """
+    path = Path(text)
+    if not path.absolute().parent.is_dir():
+        raise RequestError(f"{name} is {text!r}, and there is no folder {path.parent}")
+    return path
 
 
 def _arguments(arguments: Sequence[Argument], program: str, given: list[str]) -> dict[str, Any]:

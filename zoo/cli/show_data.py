@@ -3,12 +3,10 @@
 Every field of the config is a flag too, as in train.py.
 """
 
-from pathlib import Path
 from types import SimpleNamespace
 
 from zoo.cli import console
-from zoo.cli.options import CONFIG, DATA_DIR, MEMORY_GIB, Option, config_of
-from zoo.errors import RequestError
+from zoo.cli.options import CONFIG, DATA_DIR, MEMORY_GIB, Option, config_of, output_file
 from zoo.waiting import said_if_slow
 
 ARGUMENTS = ()
@@ -24,9 +22,7 @@ OPTIONS = (
 def main(options: SimpleNamespace) -> None:
     """Draws it."""
     config = config_of(options)
-    path = Path(options.output)
-    if not path.absolute().parent.is_dir():
-        raise RequestError(f"output is {options.output!r}, and there is no folder {path.parent}")
+    path = output_file("output", options.output)
     console.import_tensorflow()
     from zoo.analysis.runs import plots
     from zoo.training.data import open_data
