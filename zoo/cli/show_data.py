@@ -30,6 +30,7 @@ def main(options: SimpleNamespace) -> None:
     with said_if_slow("reading the data", counting=False):
         data = open_data(config, data_dir=options.data_dir or None, memory_gib=options.memory_gib)
     with said_if_slow("drawing"):
-        shown = plots.data_grid(config, data, options.count, path)
-    print("\n".join(plots.split_facts(config, data)))
+        facts = plots.split_facts(config, data)
+        shown = plots.data_grid(config, data, options.count, path, header=facts)
+    print("\n".join(facts))
     print(f"{path}: the first {shown} training examples, as the model gets them")

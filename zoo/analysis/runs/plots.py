@@ -58,7 +58,7 @@ def training_examples(
     return {name: np.concatenate([block[name][0] for block in blocks])[:count] for name in blocks[0]}
 
 
-def data_grid(config: ExperimentConfig, data: Data, count: int, path: Path) -> int:
+def data_grid(config: ExperimentConfig, data: Data, count: int, path: Path, *, header: Sequence[str] = ()) -> int:
     """Draws training examples with their labels, as augmented and as they were before, and writes them as a PNG.
 
     Args:
@@ -66,6 +66,7 @@ def data_grid(config: ExperimentConfig, data: Data, count: int, path: Path) -> i
         data: its data.
         count: how many examples.
         path: the file.
+        header: lines above all, such as `split_facts`.
 
     Returns:
         How many examples are shown.
@@ -73,7 +74,7 @@ def data_grid(config: ExperimentConfig, data: Data, count: int, path: Path) -> i
     inputs = model_inputs(config, data)
     examples = training_examples(config, data, count, inputs)
     shown = len(next(iter(examples.values())))
-    pictures, header, height = _side_by_side(examples), split_facts(config, data), IMAGE_INCHES
+    pictures, header, height = _side_by_side(examples), [*header], IMAGE_INCHES
     if config.augment:
         originals = _side_by_side(training_examples(config, _unaugmented(data), count, inputs))
         # What is several images wide already has the originals above it.
