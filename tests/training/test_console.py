@@ -11,7 +11,7 @@ import sys
 import termios
 
 import pytest
-from test_signs_of_life import wait_for
+from test_signs_of_life import read_to_end, wait_for
 
 from zoo import waiting
 from zoo.training.console import Console
@@ -64,12 +64,13 @@ def drawn_on_80_columns(monkeypatch):
     """The lines that are drawn where standard error is a terminal."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
-    os.set_blocking(ours, False)
     monkeypatch.delenv("COLUMNS", raising=False)
-    with open(ours, "rb", buffering=0) as screen, open(theirs, "w", encoding="utf-8") as stream:
+    with open(theirs, "w", encoding="utf-8") as stream:
         monkeypatch.setattr(sys, "stderr", stream)
         show_two_epochs()
-        return re.split(r"[\r\n]", screen.read(2**16).decode())
+    drawn = read_to_end(ours).decode()
+    os.close(ours)
+    return re.split(r"[\r\n]", drawn)
 
 
 def test_on_a_terminal_the_bar_keeps_what_counts_and_a_line_stays_of_each_evaluation(monkeypatch):
