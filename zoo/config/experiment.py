@@ -66,6 +66,42 @@ class ExperimentConfig:
         "what the model is trained for: classification, multi_output, verification; default: what it was made for",
     )
 
+    # Weights that a run begins with, and what of them it trains.
+    init_weights: str = _option(
+        "",
+        "what the weights begin as: a name of `python -m zoo weights` (timm/resnet50.a1_in1k), a file, or the folder "
+        "of a run; default: random",
+        group="Fine-tuning",
+    )
+    init_head: str = _option(
+        "auto",
+        "the classifier of init_weights: keep it, or a new one; auto: kept where the classes are the same",
+        choices=("auto", "keep", "new"),
+    )
+    init_channels: str = _option(
+        "",
+        "sum: where init_weights are for colour and the images are grey, the first kernel is summed over its channels",
+        choices=("", "sum"),
+    )
+    freeze: str = _option(
+        "",
+        "what is not trained: trunk, which is all but the classifier, or patterns of layer names such as "
+        "stem*,stage1_*. Frozen batch normalisation is in inference mode",
+    )
+    unfreeze_epoch: int = _option(
+        0, "epochs after which what `freeze` names is trained too; 0: it is never", least=0
+    )
+    layer_decay: float = _option(
+        1.0,
+        "the learning rate of a part of the net as a fraction of that of the part after it; the classifier has the "
+        "whole rate",
+        above=0,
+        most=1,
+    )
+    trunk_rate: float = _option(
+        1.0, "the learning rate of all but the classifier, as a fraction of the classifier's", above=0
+    )
+
     # The data.
     dataset: str = _option(
         "digits",
@@ -92,8 +128,8 @@ class ExperimentConfig:
     normalize: str = _option(
         "standardize",
         "pixels to [0, 1] (unit), to [-1, 1] (signed), to mean 0 and deviation 1 by channel of the "
-        "training split (standardize) or of ImageNet (imagenet)",
-        choices=("unit", "signed", "standardize", "imagenet"),
+        "training split (standardize) or of ImageNet (imagenet), or as init_weights take them (weights)",
+        choices=("unit", "signed", "standardize", "imagenet", "weights"),
     )
     augment: str = _option(
         "",
@@ -202,6 +238,7 @@ class ExperimentConfig:
         parse_schedule(self.schedule)
         parse_labels(self.labels)
         self._check_images()
+        self._check_fine_tuning()
         if self.eval_split == "train":
             raise RequestError(
                 "eval_split is 'train', which is what the rows of training are called; write train[:100%]"
@@ -245,6 +282,23 @@ class ExperimentConfig:
             raise RequestError(f"augment has {CROP}, which needs image_size")
         if self.center_crop and not self.image_size:
             raise RequestError(f"center_crop is {self.center_crop}, which needs image_size")
+
+    def _check_fine_tuning(self) -> None:
+        if not self.init_weights:
+            for name, default in (("init_head", "auto"), ("init_channels", "")):
+                if getattr(self, name) != default:
+                    raise RequestError(f"{name} is {getattr(self, name)!r}, which needs init_weights")
+            if self.normalize == "weights":
+                raise RequestError("normalize is 'weights', which needs init_weights")
+        if self.unfreeze_epoch and not self.freeze:
+            raise RequestError(f"unfreeze_epoch is {self.unfreeze_epoch}, which needs freeze")
+        if self.unfreeze_epoch >= self.epochs:
+            raise RequestError(
+                f"unfreeze_epoch is {self.unfreeze_epoch}; it must be less than epochs, {self.epochs}; leave it out to "
+                "keep frozen what freeze names"
+            )
+        if self.layer_decay != 1 and self.trunk_rate != 1:
+            raise RequestError("layer_decay and trunk_rate both set the rates of layers; give one of them")
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(ExperimentConfig)}
