@@ -27,6 +27,7 @@ import pkgutil
 import re
 import sys
 import warnings
+import weakref
 from collections.abc import Callable, Iterable, Mapping
 from importlib import metadata
 from pathlib import Path
@@ -43,6 +44,8 @@ Builder = Callable[..., "keras.Model"]
 STYLES = ("sequential", "functional")
 
 _MODELS: dict[str, "ModelInfo"] = {}
+# What the models that are alive were built with: of many a hyperparameter their weights show nothing.
+_BUILT: "weakref.WeakKeyDictionary[keras.Model, tuple[str, dict[str, Any]]]" = weakref.WeakKeyDictionary()
 _discovered = False
 
 
@@ -221,7 +224,14 @@ def build_model(
     num_classes = info.num_classes if num_classes is None else checked_classes(name, info.num_classes, num_classes)
     builder = info.builder
     with frameworks.default_settings():
-        return builder(input_shape, num_classes, **hyperparameters)
+        model = builder(input_shape, num_classes, **hyperparameters)
+    _BUILT[model] = name, hyperparameters
+    return model
+
+
+def built_with(model: "keras.Model") -> tuple[str, dict[str, Any]] | None:
+    """The name and the hyperparameters that `build_model` was given for a model; None of one that is from elsewhere."""
+    return _BUILT.get(model)
 
 
 def list_models(pattern: str = "*", style: str | None = None, task: str | None = None) -> list[str]:

@@ -122,7 +122,7 @@ def test_damaged_preprocessing_is_named(tmp_path):
     (tmp_path / "result.json").write_text(json.dumps({"epochs": 20}))
     (tmp_path / "run.json").write_text(json.dumps({"preprocessing": {"mean": [1.0]}}))
     with pytest.raises(RequestError, match=r"run\.json is damaged: its preprocessing lacks 'image_size'"):
-        Workdir(tmp_path).statistics()
+        Workdir(tmp_path).known()
 
 
 def test_the_default_workdir_says_what_the_run_is_and_has_a_digest_where_that_is_not_all():

@@ -3,7 +3,7 @@
 | file | what it is |
 |---|---|
 | `.safetensors` | a JSON header, then the numbers |
-| `.pth`, `.pt`, `.bin` | what `torch.save` writes of a state dict: a zip since PyTorch 1.6, before that pickles in a row |
+| `.pth`, `.pt`, `.bin` | a state dict of `torch.save`: a zip since PyTorch 1.6, before that pickles in a row |
 | `.h5` | weights or a whole model of Keras 2, such as those of `keras.applications` |
 | `.weights.h5`, `.keras` | weights and models of Keras 3 |
 | a folder | of a hub: `config.json` and one of the files above |

@@ -11,6 +11,9 @@ from zoo.models.published import Published
 if TYPE_CHECKING:
     import keras
 
+# The table of the zoo's own names, which every net has.
+OWN = "zoo"
+
 
 @dataclasses.dataclass(frozen=True)
 class Pairing:

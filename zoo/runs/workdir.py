@@ -22,6 +22,9 @@ from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.files import remove_leftovers, write_json, writing
 from zoo.runs.preprocessing import Preprocessing
 
+# Under this name `run.json` has what a run says of the weights that it began with.
+STARTED_FROM = "init_weights"
+
 
 class Workdir:
     """The folder of a run.
@@ -199,10 +202,18 @@ class Workdir:
         except (KeyError, TypeError) as error:
             raise RequestError(f"{self.path / 'run.json'} is damaged: its preprocessing lacks {error}") from error
 
-    def statistics(self) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
-        """Mean and deviation of the pixels that the run was trained with; None where it was not."""
+    def known(self) -> dict[str, Any]:
+        """What a run that goes on need not find out again, each None where the run has not begun.
+
+        Returns:
+            `statistics`: mean and deviation of the pixels, by channel. `started_from`: what `run.json` says of the
+            weights that the run began with; None too where they were random.
+        """
         preprocessing = self.preprocessing()
-        return preprocessing and preprocessing.statistics
+        return {
+            "statistics": preprocessing and preprocessing.statistics,
+            "started_from": self.run().get(STARTED_FROM) if self._holds_results() else None,
+        }
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Records the result, which is what marks the run as finished."""

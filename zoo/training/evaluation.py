@@ -50,8 +50,8 @@ def evaluate(
     folder, place = Workdir(workdir), Place.of(strategy)
     with refused_together(place):
         step = _step_of(Checkpoints(folder.checkpoints), step, workdir)
-        statistics = folder.statistics()
-    experiment = make_experiment(config, place=place, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
+        known = folder.known()
+    experiment = make_experiment(config, place=place, data_dir=data_dir, memory_gib=memory_gib, **known)
     backend = experiment.backend
     checkpoints = SharedCheckpoints(folder.checkpoints, backend.workers, warn=warn)
     with backend.workers.worker_loss_named(), backend.memory_shortage_named(config):

@@ -4,7 +4,7 @@ import contextlib
 import dataclasses
 import json
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 import keras
@@ -24,11 +24,13 @@ from zoo.places.place import ONE_DEVICE, Place
 from zoo.places.workers import Workers
 from zoo.runs import provenance
 from zoo.runs.preprocessing import Preprocessing
+from zoo.runs.workdir import STARTED_FROM
 from zoo.tasks.base import Objective, builder_arguments
 from zoo.training import checks
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engines import Backend, Block, Engine, UnreadableError, make_backend
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
+from zoo.training.start import Start, known_statistics, open_start
 from zoo.waiting import said_if_slow
 
 
@@ -46,6 +48,7 @@ class Experiment:
         engine: trains and evaluates it.
         learning_rate: the rate at a step.
         steps_per_epoch: whole batches in the training split.
+        started_from: what `run.json` says of the weights that the run began with; None where they were random.
     """
 
     config: ExperimentConfig
@@ -58,6 +61,7 @@ class Experiment:
     engine: Engine
     learning_rate: LearningRate
     steps_per_epoch: int
+    started_from: Mapping[str, Any] | None = None
 
     def provenance(self) -> dict[str, Any]:
         """What `run.json` says of a run beside its config."""
@@ -72,6 +76,7 @@ class Experiment:
             "xla": self.engine.jit or backend.compiles_everything,
             "seed": self.config.seed,
             "command": sys.argv,
+            **({STARTED_FROM: dict(self.started_from)} if self.started_from else {}),
         }
 
     @property
@@ -179,6 +184,7 @@ def make_experiment(
     data_dir: str | None = None,
     memory_gib: float = MEMORY_GIB,
     statistics: Statistics | None = None,
+    started_from: Mapping[str, Any] | None = None,
     model: keras.Model | None = None,
 ) -> Experiment:
     """Loads the data, builds model and optimizer under the strategy, and seeds them.
@@ -189,6 +195,7 @@ def make_experiment(
         data_dir: see `open_data`.
         memory_gib: see `open_data`.
         statistics: see `open_data`.
+        started_from: of a run that goes on, what `run.json` says of the weights that it began with.
         model: to be used as it is; None: one is built from the config.
 
     Raises:
@@ -205,12 +212,15 @@ def make_experiment(
         )
     # Several workers make every variable together.
     with workers.worker_loss_named():
+        with _said(place, "reading the weights", counting=False):
+            start = None if model is not None else open_start(config, started_from, workers)
+        statistics = known_statistics(config, start, statistics)
         # Preparing a dataset writes to data_dir.
         with workers.chief_first("prepare the data"), _said(place, "reading the data", counting=False):
             data = open_data(config, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
         _check_workers(workers, data)
         with backend.memory_shortage_named(config), _said(place, f"building {config.model}"):
-            return _built(config, data, backend, model)
+            return _built(config, data, backend, start, model)
 
 
 def _said(place: Place, doing: str, *, counting: bool | None = None) -> contextlib.AbstractContextManager[None]:
@@ -218,13 +228,17 @@ def _said(place: Place, doing: str, *, counting: bool | None = None) -> contextl
     return said_if_slow(doing, counting=counting) if place.is_chief else contextlib.nullcontext()
 
 
-def _built(config: ExperimentConfig, data: Data, backend: Backend, model: keras.Model | None) -> Experiment:
+def _built(
+    config: ExperimentConfig, data: Data, backend: Backend, start: Start | None, model: keras.Model | None
+) -> Experiment:
     """Builds what the data go into."""
     checks.check_batch(config, data.train.num_examples, backend.replicas)
     steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
     with backend.scope():
-        model = _build_model(config, data, backend) if model is None else _fitted(model, data, backend)
+        model = _build_model(config, data, backend, start) if model is None else _fitted(model, data, backend)
+        if start is not None and start.source is not None:
+            start = start.load(model, config, data.class_names())
         checks.check_jit(config, model, backend)
         checks.check_batch_normalization(config, model)
         optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables, backend.momentum_sgd)
@@ -251,6 +265,7 @@ def _built(config: ExperimentConfig, data: Data, backend: Backend, model: keras.
         engine=engine,
         learning_rate=LearningRate(config, steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
+        started_from=start and start.record,
     )
 
 
@@ -303,8 +318,8 @@ def computing_in(precision: str) -> Iterator[None]:
         keras.config.set_dtype_policy(policy)
 
 
-def _build_model(config: ExperimentConfig, data: Data, backend: Backend) -> keras.Model:
-    arguments = builder_arguments(data.task, config)
+def _build_model(config: ExperimentConfig, data: Data, backend: Backend, start: Start | None) -> keras.Model:
+    arguments = {**builder_arguments(data.task, config), **(start.arguments if start else {})}
     if not backend.has_gpu:
         processor.check_precision(config.precision)
     try:

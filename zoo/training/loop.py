@@ -38,8 +38,8 @@ def train_and_evaluate(
         if finished is not None:
             # It joins nobody: one of several that was lost at the very end is started again alone.
             return finished
-        statistics = folder.statistics()
-    experiment = make_experiment(config, place=place, data_dir=data_dir, memory_gib=memory_gib, statistics=statistics)
+        known = folder.known()
+    experiment = make_experiment(config, place=place, data_dir=data_dir, memory_gib=memory_gib, **known)
     with experiment.backend.workers.worker_loss_named():
         return _Run(experiment, Recorder(experiment, workdir, started), profile_steps).execute()
 

@@ -1,6 +1,8 @@
 """What a run is about to do, in a few lines for a person, so that a mistake is seen before it has cost anything."""
 
 import math
+from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 
@@ -37,6 +39,7 @@ def summary(experiment: Experiment, workdir: str) -> list[tuple[str, str]]:
     cropped = f"center_crop {config.center_crop:g}" if config.center_crop else ""
     return [
         ("model", f"{config.model}, {parameters:,} trainable parameters"),
+        *_start(experiment.started_from),
         ("data", f"{config.dataset}: {config.train_split} {train:,}, {config.eval_split} {evaluation:,} examples"),
         *_classes(experiment),
         ("images", ", ".join(filter(None, [" x ".join(map(str, data.image_shape)), cropped, config.augment]))),
@@ -44,6 +47,15 @@ def summary(experiment: Experiment, workdir: str) -> list[tuple[str, str]]:
         ("runs on", f"{backend.description}, {config.precision}"),
         ("writes to", workdir),
     ]
+
+
+def _start(started_from: Mapping[str, Any] | None) -> list[tuple[str, str]]:
+    """A row of the weights that a run begins with, where they are not random."""
+    if not started_from:
+        return []
+    new = f"; new: {', '.join(started_from['new_layers'])}" if started_from["new_layers"] else ""
+    because = f", {started_from['new_because']}" if new and started_from["new_because"] else ""
+    return [("begins as", f"{started_from['name']}{new}{because}")]
 
 
 def _classes(experiment: Experiment) -> list[tuple[str, str]]:
