@@ -7,10 +7,14 @@ import contextlib
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
 
 from zoo import processor
 from zoo.errors import RequestError
+
+if TYPE_CHECKING:
+    import keras
 
 
 def import_keras() -> None:
@@ -75,6 +79,45 @@ def default_settings() -> Iterator[None]:
         keras.config.set_image_data_format(image_format)
         keras.config.set_floatx(float_type)
         keras.config.set_dtype_policy(policy)
+
+
+@contextlib.contextmanager
+def without_weights() -> Iterator[None]:
+    """Models built in here have variables with shapes but no values, so that they cost no time and no memory.
+
+    Such a model is good for counting, in here, and for nothing else before `make_variables`.
+    """
+    import keras
+
+    # Keras has no public way to let the variables go: it keeps them, and makes them when the next scope ends.
+    from keras.src.backend.common import global_state
+
+    waiting = global_state.get_global_attribute("uninitialized_variables", [], set_to_default=True)
+    before = len(waiting)
+    with keras.StatelessScope(initialize_variables=False):
+        try:
+            yield
+        finally:
+            del waiting[before:]
+
+
+def make_variables(model: "keras.Model", values: Iterable[tuple["keras.Variable", Callable[[], Any]]]) -> None:
+    """Gives a model that was built `without_weights` its variables, at half the time of making them twice.
+
+    Args:
+        model: all of whose variables are made.
+        values: variables of it that do not begin as their layers have it, each with what gives its array.
+    """
+    made = {id(variable): value for variable, value in values}
+    for variable in model.variables:
+        if id(variable) in made:
+            variable._initializer = _constant(made[id(variable)])
+        variable._deferred_initialize()
+
+
+def _constant(value: Callable[[], Any]) -> Callable[..., Any]:
+    """An initializer that gives an array."""
+    return lambda shape, dtype: value()
 
 
 @contextlib.contextmanager

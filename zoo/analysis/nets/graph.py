@@ -16,6 +16,8 @@ from typing import Any
 
 import keras
 
+from zoo.frameworks import without_weights  # noqa: F401 - what is counted here is built so
+
 
 @dataclasses.dataclass(eq=False)
 class Tensor:
@@ -208,24 +210,6 @@ def _output_specs(node: Any, made: dict[int, Tensor]) -> list[keras.KerasTensor]
         return node.outputs
     args, kwargs = node.arguments.fill_in({key: tensor.spec for key, tensor in made.items()})
     return keras.tree.flatten(node.operation.compute_output_spec(*args, **kwargs))
-
-
-@contextlib.contextmanager
-def without_weights() -> Iterator[None]:
-    """Models built in here have variables with shapes but no values, so that they cost no time and no memory.
-
-    Such a model is good for counting, in here, and for nothing else.
-    """
-    # Keras has no public way to let the variables go: it keeps them, and makes them when the next scope ends.
-    from keras.src.backend.common import global_state
-
-    waiting = global_state.get_global_attribute("uninitialized_variables", [], set_to_default=True)
-    before = len(waiting)
-    with keras.StatelessScope(initialize_variables=False):
-        try:
-            yield
-        finally:
-            del waiting[before:]
 
 
 @contextlib.contextmanager
