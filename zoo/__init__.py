@@ -2,6 +2,7 @@
 
     import zoo
     model = zoo.build_model("resnet20")             # a plain, uncompiled keras.Model; outputs are logits
+    zoo.build_model("resnet50", weights="timm/resnet50.a1_in1k")    # with published weights
     zoo.list_models("resnet*")                      # names
     zoo.model_info("resnet20").paper                # what is known without building
     zoo.train(zoo.ExperimentConfig(model="resnet20", epochs=2), workdir="runs/mine")    # as train.py does it
@@ -16,7 +17,8 @@ from zoo import processor
 from zoo.config import ExperimentConfig
 from zoo.errors import Interrupted, RequestError, RunError
 from zoo.places.place import Place
-from zoo.registry import ModelInfo, build_model, list_models, load_model, model_info, register_model
+from zoo.pretrained.building import build_model, load_weights
+from zoo.registry import ModelInfo, list_models, load_model, model_info, register_model
 from zoo.runs.trained import Trained, load_trained
 from zoo.training import evaluate, train
 from zoo.use.predict import Prediction, predict
@@ -40,6 +42,7 @@ __all__ = [
     "list_models",
     "load_model",
     "load_trained",
+    "load_weights",
     "model_info",
     "predict",
     "register_model",
