@@ -8,6 +8,7 @@
     zoo.train(zoo.ExperimentConfig(model="resnet20", epochs=2), workdir="runs/mine")    # as train.py does it
     zoo.load_trained("runs/mine").model             # with its preprocessing and class names
     zoo.predict("runs/mine", "photo.jpg")           # classes of images, with their probabilities
+    zoo.list_weights("resnet50*")                   # names of published weights
 
 Importing `zoo` and looking models up imports no TensorFlow; building one does. It sets TF_ENABLE_ONEDNN_OPTS=1 for a
 TensorFlow that is imported later, unless the variable is set already: see `zoo.processor.prefer_onednn`.
@@ -18,6 +19,7 @@ from zoo.config import ExperimentConfig
 from zoo.errors import Interrupted, RequestError, RunError
 from zoo.places.place import Place
 from zoo.pretrained.building import build_model, load_weights
+from zoo.pretrained.catalog import list_weights
 from zoo.registry import ModelInfo, list_models, load_model, model_info, register_model
 from zoo.runs.trained import Trained, load_trained
 from zoo.training import evaluate, train
@@ -40,6 +42,7 @@ __all__ = [
     "build_model",
     "evaluate",
     "list_models",
+    "list_weights",
     "load_model",
     "load_trained",
     "load_weights",
