@@ -15,6 +15,7 @@ from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.blocks import imagenet_stem
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.resnet_v2 import bn_relu, conv
+from zoo.models.published import Published
 from zoo.registry import register_model, register_variant
 
 PAPER = "Huang, Liu, van der Maaten and Weinberger 2016, Densely Connected Convolutional Networks, arXiv:1608.06993"
@@ -156,3 +157,39 @@ def densenet_bc_100_12(
     if features:
         return stage_features(image, stages, "densenet_bc_100_12")
     return keras.Model(image, classifier(x, num_classes), name="densenet_bc_100_12")
+
+
+_TORCH = Published(
+    {
+        r"stem_conv": "features.conv0",
+        r"stem_bn": "features.norm0",
+        r"block(\d)_layer(\d+)_(\d)_conv": "features.denseblock{0}.denselayer{1}.conv{2}",
+        r"block(\d)_layer(\d+)_(\d)_bn": "features.denseblock{0}.denselayer{1}.norm{2}",
+        r"transition(\d)_conv": "features.transition{0}.conv",
+        r"block([123])_end_bn": "features.transition{0}.norm",
+        r"block4_end_bn": "features.norm5",
+        r"logits": "classifier",
+    },
+    models=("densenet???",),
+    # Torchvision's files are older than its names.
+    renamed={r"(.*denselayer\d+)\.(norm|conv)\.(\d)": "{0}.{1}{2}"},
+)
+PUBLISHED = {
+    "torchvision": _TORCH,
+    "timm": _TORCH,
+    # Blocks are counted with the stem, and the first norm of a layer is its 0.
+    "keras": Published(
+        {
+            r"stem_(conv|bn)": "conv1_{0}",
+            r"block(\d)_layer(\d+)_(\d)_conv": "conv{0:+1}_block{1}_{2}_conv",
+            r"block(\d)_layer(\d+)_(\d)_bn": "conv{0:+1}_block{1}_{2:-1}_bn",
+            r"transition(\d)_conv": "pool{0:+1}_conv",
+            r"block([123])_end_bn": "pool{0:+1}_bn",
+            r"block4_end_bn": "bn",
+            r"logits": "predictions",
+        },
+        style="keras",
+        models=("densenet???",),
+        renamed={r"conv1/(conv|bn)": "conv1_{0}", r"fc1000": "predictions"},
+    ),
+}

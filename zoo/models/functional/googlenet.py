@@ -1,7 +1,8 @@
 """Functional: an Inception module sends its input down four branches and joins what comes out; a Sequential has one.
 
 Szegedy et al. 2014, Going deeper with convolutions, arXiv:1409.4842, table 1 and section 5, with the table's true
-5x5 branches. (Torchvision's are 3x3, and it differs in the fourth pooling, in the auxiliary heads and in dropout.)
+5x5 branches. (Torchvision's are 3x3, and it differs in the fourth pooling, `last_pool_size`, in the pooling of the
+auxiliary heads, `adaptive_aux_pool`, and in dropout.)
 
 Reference for what the paper leaves open: `bvlc_googlenet` of Caffe. From it are the places and numbers of the local
 response normalisation (Caffe divides its alpha of 1e-4 by the window of 5), the symmetric padding, and the
@@ -18,9 +19,11 @@ from collections.abc import Callable
 import keras
 
 from zoo.layers import BatchNormalization, LocalResponseNormalization
-from zoo.models.arguments import check_fractions, check_image_shape
+from zoo.models.arguments import check_choice, check_fractions, check_image_shape
 from zoo.models.blocks import symmetric_conv
 from zoo.models.ends import classifier, stage_features
+from zoo.models.names import googlenet as names
+from zoo.models.published import Published
 from zoo.registry import register_model
 
 PAPER = "Szegedy et al. 2014, Going deeper with convolutions, arXiv:1409.4842"
@@ -43,9 +46,9 @@ def conv_relu(x, filters: int, size: int, *, strides: int = 1, batch_norm: bool 
     return keras.layers.ReLU(name=f"{name}_relu")(x)
 
 
-def max_pool(x, *, strides: int = 2, name: str):
-    """The largest of 3x3."""
-    return keras.layers.MaxPooling2D(3, strides=strides, padding="same", name=name)(x)
+def max_pool(x, size: int = 3, *, strides: int = 2, name: str):
+    """The largest of 3x3, or of another square."""
+    return keras.layers.MaxPooling2D(size, strides=strides, padding="same", name=name)(x)
 
 
 def response_norm(x, *, name: str):
@@ -81,9 +84,11 @@ def inception(
     return keras.layers.Concatenate(name=f"{name}_concat")([branch1, branch3, branch5, branch_pool])
 
 
-def auxiliary_head(x, num_classes: int, *, conv: Callable, name: str):
+def auxiliary_head(x, num_classes: int, *, conv: Callable, adaptive_pool: bool, name: str):
     """Logits from the middle of the net (section 5)."""
-    x = keras.layers.AveragePooling2D(5, strides=3, name=f"{name}_pool")(x)  # 4 x 4
+    pool = keras.layers.AdaptiveAveragePooling2D if adaptive_pool else keras.layers.AveragePooling2D
+    sizes = {"output_size": 4} if adaptive_pool else {"pool_size": 5, "strides": 3}
+    x = pool(**sizes, name=f"{name}_pool")(x)  # 4 x 4
     x = conv(x, 128, 1, name=f"{name}_1x1")
     x = keras.layers.Flatten(name=f"{name}_flatten")(x)  # 2048
     start = {"kernel_initializer": "lecun_uniform", "bias_initializer": keras.initializers.Constant(0.2)}
@@ -124,6 +129,8 @@ def googlenet(
     batch_norm: bool = False,
     aux_heads: bool = False,
     small_stem: bool = False,
+    last_pool_size: int = 3,
+    adaptive_aux_pool: bool = False,
     dropout: float = 0.4,
     features: bool = False,
 ) -> keras.Model:
@@ -140,17 +147,21 @@ def googlenet(
         aux_heads: outputs become `logits`, `aux1` and `aux2`; the latter weigh 0.3 in the loss (section 5).
         small_stem: begin with a 3x3 convolution of stride 1 and leave out the first two poolings, for images of 32 to
             64 pixels.
+        last_pool_size: the pooling before the last two modules takes the largest of 3x3, torchvision's of 2x2.
+        adaptive_aux_pool: cut the map into 4 x 4 parts in the auxiliary heads and average each, as torchvision does, in
+            place of means of 5x5 with a stride of 3.
         dropout: fraction of the pooled features dropped; the auxiliary heads have the paper's 0.7 of their own.
         features: give the last feature map of each stride in place of the logits.
 
     Raises:
-        RequestError: the shape is no image's of that size, or `dropout` is no fraction.
+        RequestError: the shape is no image's of that size, `dropout` is no fraction, or `last_pool_size` not 2 or 3.
     """
     name = "googlenet"
     aux_heads = aux_heads and num_classes > 0 and not features
     plain, with_heads = (4, 9) if small_stem else (32, 65)
     check_image_shape(name, input_shape, smallest=with_heads if aux_heads else plain, open_size=not aux_heads)
     check_fractions(name, dropout=dropout)
+    check_choice("last_pool_size", last_pool_size, (2, 3))
     conv = functools.partial(conv_relu, batch_norm=batch_norm)
     module = functools.partial(inception, conv=conv)
     image = keras.Input(input_shape, name="image")
@@ -164,7 +175,7 @@ def googlenet(
     x = module(x, 128, (128, 256), (24, 64), 64, name="4c")  # 14 x 14 x 512
     x = stage4d = module(x, 112, (144, 288), (32, 64), 64, name="4d")  # 14 x 14 x 528
     x = stage4 = module(x, 256, (160, 320), (32, 128), 128, name="4e")  # 14 x 14 x 832
-    x = max_pool(x, name="stage4_pool")  # 7 x 7 x 832
+    x = max_pool(x, last_pool_size, name="stage4_pool")  # 7 x 7 x 832
     x = module(x, 256, (160, 320), (32, 128), 128, name="5a")  # 7 x 7 x 832
     x = module(x, 384, (192, 384), (48, 128), 128, name="5b")  # 7 x 7 x 1024
     if features:
@@ -173,6 +184,17 @@ def googlenet(
     logits = classifier(x, num_classes, dropout=dropout)
     if not aux_heads:
         return keras.Model(image, logits, name=name)
-    aux1 = auxiliary_head(stage4a, num_classes, conv=conv, name="aux1")
-    aux2 = auxiliary_head(stage4d, num_classes, conv=conv, name="aux2")
+    head = functools.partial(auxiliary_head, num_classes=num_classes, conv=conv, adaptive_pool=adaptive_aux_pool)
+    aux1, aux2 = head(stage4a, name="aux1"), head(stage4d, name="aux2")
     return keras.Model(image, {"logits": logits, "aux1": aux1, "aux2": aux2}, name=name)
+
+
+# Torchvision's 3x3 in place of the 5x5 is a 5x5 whose rim is zeros.
+PUBLISHED = {
+    "torchvision": Published(
+        names.TORCHVISION,
+        arguments={"batch_norm": True, "last_pool_size": 2, "adaptive_aux_pool": True},
+        ignored=r"aux\d\..*",
+        widened=r"inception_.._5x5_conv",
+    )
+}

@@ -17,6 +17,7 @@ from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.inception_v3 import ConvBn, concat, max_pool, stem
 from zoo.models.functional.inception_v4 import PAPER, inception_a, reduction_a
+from zoo.models.published import Published
 from zoo.registry import register_model
 
 
@@ -90,3 +91,51 @@ def inception_resnet_v2(
     if features:
         return stage_features(image, stages, name)
     return keras.Model(image, classifier(x, num_classes, dropout=dropout), name=name)
+
+
+PUBLISHED = {
+    # timm's blocks are steps of three Sequentials, but the last, which stands alone.
+    "timm": Published(
+        {
+            r"stem1_(conv|bn)": "conv2d_1a.{0}",
+            r"stem2_(conv|bn)": "conv2d_2a.{0}",
+            r"stem3_(conv|bn)": "conv2d_2b.{0}",
+            r"stem4_(conv|bn)": "conv2d_3b.{0}",
+            r"stem5_(conv|bn)": "conv2d_4a.{0}",
+            r"mixed_5b_1x1_1_(conv|bn)": "mixed_5b.branch0.{0}",
+            r"mixed_5b_5x5_(\d)_(conv|bn)": "mixed_5b.branch1.{0:-1}.{1}",
+            r"mixed_5b_3x3_double_(\d)_(conv|bn)": "mixed_5b.branch2.{0:-1}.{1}",
+            r"mixed_5b_pool_(conv|bn)": "mixed_5b.branch3.1.{0}",
+            r"block35_(\d+)_branch1_1_(conv|bn)": "repeat.{0:-1}.branch0.{1}",
+            r"block35_(\d+)_branch([23])_(\d)_(conv|bn)": "repeat.{0:-1}.branch{1:-1}.{2:-1}.{3}",
+            r"block35_(\d+)_up_conv": "repeat.{0:-1}.conv2d",
+            r"mixed_6a_3x3_1_(conv|bn)": "mixed_6a.branch0.{0}",
+            r"mixed_6a_3x3_double_(\d)_(conv|bn)": "mixed_6a.branch1.{0:-1}.{1}",
+            r"block17_(\d+)_branch1_1_(conv|bn)": "repeat_1.{0:-1}.branch0.{1}",
+            r"block17_(\d+)_branch2_(\d)_(conv|bn)": "repeat_1.{0:-1}.branch1.{1:-1}.{2}",
+            r"block17_(\d+)_up_conv": "repeat_1.{0:-1}.conv2d",
+            r"mixed_7a_(\d)_(\d)_(conv|bn)": "mixed_7a.branch{0:-1}.{1:-1}.{2}",
+            r"block8_(\d)_branch1_1_(conv|bn)": "repeat_2.{0:-1}.branch0.{1}",
+            r"block8_(\d)_branch2_(\d)_(conv|bn)": "repeat_2.{0:-1}.branch1.{1:-1}.{2}",
+            r"block8_(\d)_up_conv": "repeat_2.{0:-1}.conv2d",
+            r"block8_10_branch1_1_(conv|bn)": "block8.branch0.{0}",
+            r"block8_10_branch2_(\d)_(conv|bn)": "block8.branch1.{0:-1}.{1}",
+            r"block8_10_up_conv": "block8.conv2d",
+            r"mixed_7b_(conv|bn)": "conv2d_7b.{0}",
+            r"logits": "classif",
+        }
+    ),
+    # Most layers are numbered, in the order in which they are made, which is that of the graph.
+    "keras": Published(
+        {
+            r"(?:stem\d|mixed_..(?:_.*)?_\d|mixed_5b_pool|block.*_branch\d_\d)_conv": "conv2d_#",
+            r"(?:stem\d|mixed_..(?:_.*)?_\d|mixed_5b_pool|block.*_branch\d_\d)_bn": "batch_normalization_#",
+            r"block(\d+)_(\d+)_up_conv": "block{0}_{1}_conv",
+            r"mixed_7b_conv": "conv_7b",
+            r"mixed_7b_bn": "conv_7b_bn",
+            r"logits": "predictions",
+        },
+        style="keras",
+        arguments={"bn_scale": False},
+    ),
+}

@@ -10,7 +10,7 @@ of steps: give `bn_momentum=0.99` or less to a short run, or its evaluation is m
 
 Deviations: slim and `keras.applications` leave out batch norm's scale, torchvision and timm have it, and so does this
 net (`bn_scale`); the logits start by Glorot's rule. Torchvision and timm count padded pixels as zeros where they
-average, slim, Keras and this net do not, so their weights give other outputs here.
+average, slim, Keras and this net do not (`count_padding`).
 
 The paper's recipe: label smoothing 0.1 (section 7); RMSProp with decay 0.9 and epsilon 1.0, learning rate 0.045 times
 0.94 every 2 epochs, gradients clipped at 2.0, batches of 32 on each of 50 replicas, 100 epochs, and averaged weights
@@ -24,6 +24,8 @@ import keras
 from zoo.layers import BatchNormalization
 from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import classifier, stage_features
+from zoo.models.names import inception_v3 as names
+from zoo.models.published import Published
 from zoo.registry import register_model
 
 PAPER = "Szegedy et al. 2015, Rethinking the Inception architecture for computer vision, arXiv:1512.00567"
@@ -36,10 +38,12 @@ class ConvBn:
     Attributes:
         scale: whether batch norm has one.
         momentum: of the moving statistics of batch norm.
+        count_padding: whether a mean counts padded pixels, as zeros.
     """
 
     scale: bool = True
     momentum: float = 0.9997
+    count_padding: bool = False
 
     def __call__(self, x, filters: int, size, *, strides: int = 1, padding="same", start="he_normal", name: str):
         """A single one; `start` is the kernel's initializer. A stride means no padding."""
@@ -63,7 +67,10 @@ class ConvBn:
 
     def pool(self, x, filters: int, *, name: str):
         """The mean of 3x3, then a 1x1 convolution."""
-        x = keras.layers.AveragePooling2D(3, strides=1, padding="same", name=f"{name}_average")(x)
+        if self.count_padding:
+            x = keras.layers.ZeroPadding2D(1, name=f"{name}_pad")(x)
+        padding = "valid" if self.count_padding else "same"
+        x = keras.layers.AveragePooling2D(3, strides=1, padding=padding, name=f"{name}_average")(x)
         return self(x, filters, 1, name=name)
 
     def fork(self, x, filters: int, *, name: str):
@@ -180,6 +187,7 @@ def inception_v3(
     aux_heads: bool = False,
     bn_scale: bool = True,
     bn_momentum: float = 0.9997,
+    count_padding: bool = False,
     dropout: float = 0.2,
     features: bool = False,
 ) -> keras.Model:
@@ -191,6 +199,8 @@ def inception_v3(
         aux_heads: outputs become `logits` and `aux1`, which weighs 0.4 in the loss (slim's train_image_classifier.py).
         bn_scale: whether batch norm has a scale. `keras.applications` has none: a ReLU follows.
         bn_momentum: of the moving statistics; lower it for short runs.
+        count_padding: whether the means of 3x3 count padded pixels, as zeros. Torchvision's and timm's weights were
+            trained so (PyTorch's `count_include_pad`).
         dropout: fraction of the pooled features dropped.
         features: give the last feature map of each stride in place of the logits.
 
@@ -201,7 +211,7 @@ def inception_v3(
     aux_heads = aux_heads and num_classes > 0 and not features
     check_image_shape(name, input_shape, smallest=107 if aux_heads else 75, open_size=not aux_heads)
     check_fractions(name, bn_momentum=bn_momentum, dropout=dropout)
-    conv = ConvBn(scale=bn_scale, momentum=bn_momentum)
+    conv = ConvBn(scale=bn_scale, momentum=bn_momentum, count_padding=count_padding)
     image = keras.Input(input_shape, name="image")
     stages = stem(image, conv=conv)
     x = inception_a(stages[8], 64, (48, 64), (64, 96, 96), 32, conv=conv, name="mixed_5b")  # 35 x 35 x 256
@@ -221,3 +231,11 @@ def inception_v3(
         return keras.Model(image, logits, name=name)
     aux1 = auxiliary_head(stages[16], num_classes, conv=conv, name="aux1")
     return keras.Model(image, {"logits": logits, "aux1": aux1}, name=name)
+
+
+_TORCH = Published(names.TORCH, arguments={"count_padding": True}, ignored=r"AuxLogits\..*")
+PUBLISHED = {
+    "torchvision": _TORCH,
+    "timm": _TORCH,
+    "keras": Published(names.KERAS, style="keras", arguments={"bn_scale": False}),
+}

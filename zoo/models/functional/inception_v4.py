@@ -16,6 +16,7 @@ import keras
 from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.inception_v3 import ConvBn, concat, max_pool
+from zoo.models.published import Published
 from zoo.registry import register_model
 
 PAPER = (
@@ -143,3 +144,38 @@ def inception_v4(
     if features:
         return stage_features(image, stages, "inception_v4")
     return keras.Model(image, classifier(x, num_classes, dropout=dropout), name="inception_v4")
+
+
+# The modules are steps 3 to 21 of a Sequential, which timm counts and slim, and this net, call by a letter in each part.
+PUBLISHED = {
+    "timm": Published(
+        {
+            r"stem(\d)_(conv|bn)": "features.{0:-1}.{1}",
+            r"mixed_3a_3x3_1_(conv|bn)": "features.3.conv.{0}",
+            r"mixed_4a_3x3_(\d)_(conv|bn)": "features.4.branch0.{0:-1}.{1}",
+            r"mixed_4a_7x7_(\d)_(conv|bn)": "features.4.branch1.{0:-1}.{1}",
+            r"mixed_5a_3x3_1_(conv|bn)": "features.5.conv.{0}",
+            r"mixed_5([b-e])_1x1_1_(conv|bn)": "features.{0:+5}.branch0.{1}",
+            r"mixed_5([b-e])_3x3_(\d)_(conv|bn)": "features.{0:+5}.branch1.{1:-1}.{2}",
+            r"mixed_5([b-e])_3x3_double_(\d)_(conv|bn)": "features.{0:+5}.branch2.{1:-1}.{2}",
+            r"mixed_5([b-e])_pool_(conv|bn)": "features.{0:+5}.branch3.1.{1}",
+            r"mixed_6a_3x3_1_(conv|bn)": "features.10.branch0.{0}",
+            r"mixed_6a_3x3_double_(\d)_(conv|bn)": "features.10.branch1.{0:-1}.{1}",
+            r"mixed_6([b-h])_1x1_1_(conv|bn)": "features.{0:+10}.branch0.{1}",
+            r"mixed_6([b-h])_7x7_(\d)_(conv|bn)": "features.{0:+10}.branch1.{1:-1}.{2}",
+            r"mixed_6([b-h])_7x7_double_(\d)_(conv|bn)": "features.{0:+10}.branch2.{1:-1}.{2}",
+            r"mixed_6([b-h])_pool_(conv|bn)": "features.{0:+10}.branch3.1.{1}",
+            r"mixed_7a_3x3_(\d)_(conv|bn)": "features.18.branch0.{0:-1}.{1}",
+            r"mixed_7a_7x7_(\d)_(conv|bn)": "features.18.branch1.{0:-1}.{1}",
+            r"mixed_7([b-d])_1x1_1_(conv|bn)": "features.{0:+18}.branch0.{1}",
+            r"mixed_7([b-d])_3x3_1_(conv|bn)": "features.{0:+18}.branch1_0.{1}",
+            r"mixed_7([b-d])_3x3_row_(conv|bn)": "features.{0:+18}.branch1_1a.{1}",
+            r"mixed_7([b-d])_3x3_column_(conv|bn)": "features.{0:+18}.branch1_1b.{1}",
+            r"mixed_7([b-d])_3x3_double_(\d)_(conv|bn)": "features.{0:+18}.branch2_{1:-1}.{2}",
+            r"mixed_7([b-d])_3x3_double_row_(conv|bn)": "features.{0:+18}.branch2_3a.{1}",
+            r"mixed_7([b-d])_3x3_double_column_(conv|bn)": "features.{0:+18}.branch2_3b.{1}",
+            r"mixed_7([b-d])_pool_(conv|bn)": "features.{0:+18}.branch3.1.{1}",
+            r"logits": "last_linear",
+        }
+    )
+}

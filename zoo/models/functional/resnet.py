@@ -9,8 +9,8 @@ net is `resnet50_v1`. Padding is symmetric; convolutions start by He et al. 2015
 two standard deviations, and logits by Glorot's rule; batch norm has epsilon 1e-5, as in the authors' Caffe models.
 
 Deviations from those models: the stem's pooling is padded symmetrically, as in torchvision and Keras, where Caffe
-lets its last windows hang over; statistics are moving averages of momentum 0.9, Torch's default, where the authors
-computed them once after training.
+lets its last windows hang over (`caffe_layout`); statistics are moving averages of momentum 0.9, Torch's default, where
+the authors computed them once after training.
 """
 
 import dataclasses
@@ -21,8 +21,10 @@ import keras
 
 from zoo.layers import BatchNormalization
 from zoo.models.arguments import check_image_shape
-from zoo.models.blocks import imagenet_stem, symmetric_conv
+from zoo.models.blocks import imagenet_stem, overhanging_pool, padded_pool, symmetric_conv
 from zoo.models.ends import classifier, stage_features
+from zoo.models.names import resnet as names
+from zoo.models.published import Published
 from zoo.registry import register_variant
 
 PAPER = "He, Zhang, Ren and Sun 2015, Deep Residual Learning for Image Recognition, arXiv:1512.03385"
@@ -105,6 +107,7 @@ def image_resnet(
     small_stem: bool = False,
     zero_gamma: bool = False,
     conv_bias: bool = False,
+    caffe_layout: bool = False,
     features: bool = False,
 ) -> keras.Model:
     """The residual net of a design. Sizes in the comments are those of ResNet-50 at 224x224.
@@ -118,6 +121,8 @@ def image_resnet(
         zero_gamma: start every block as the identity: the last batch norm's scale is 0 (Goyal et al. 2017,
             arXiv:1706.02677, section 5.1).
         conv_bias: give convolutions a bias, which batch norm cancels, as `keras.applications` has it.
+        caffe_layout: halve the image in the first 1x1 of a bottleneck, and let the windows of the stem's pooling hang
+            over at the end, as the authors' Caffe models do, and with them timm's `legacy_seresnet50`.
         features: give the last feature map of each stride in place of the logits.
 
     Raises:
@@ -126,9 +131,13 @@ def image_resnet(
     check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
     conv = functools.partial(conv_bn, bias=conv_bias)
     last = functools.partial(conv, gamma="zeros" if zero_gamma else "ones")
+    if caffe_layout:
+        design = dataclasses.replace(design, stride_in_3x3=False)
     block = functools.partial(residual_block, design=design, conv=conv, last=last)
+    pool = overhanging_pool if caffe_layout else padded_pool
     image = keras.Input(input_shape, name="image")
-    stages = imagenet_stem(image, functools.partial(conv, relu=True), small=small_stem)  # 112 x 112 x 64, 56 x 56 x 64
+    # 112 x 112 x 64, 56 x 56 x 64
+    stages = imagenet_stem(image, functools.partial(conv, relu=True), small=small_stem, pool=pool)
     stride = max(stages)
     x = stages[stride]
     for stage, (blocks, filters) in enumerate(zip(STAGE_BLOCKS[design.depth], STAGE_FILTERS, strict=True), 1):
@@ -185,3 +194,19 @@ def resnet101_v1():
 @imagenet_variant(Design(152, stride_in_3x3=False), parameters=60_192_808, macs=11_282_415_616)
 def resnet152_v1():
     """ResNet-152 as in the paper, the stride in the first 1x1 of a block."""
+
+
+_TORCH = Published(names.TORCH, models=("resnet??", "resnet???"))
+PUBLISHED = {
+    "torchvision": _TORCH,
+    "timm": _TORCH,
+    # Trained on images whose channels are blue, green and red.
+    "keras": Published(
+        names.KERAS,
+        style="keras",
+        arguments={"conv_bias": True},
+        models=("resnet*_v1",),
+        reversed_channels=True,
+        renamed=names.KERAS_BEFORE,
+    ),
+}

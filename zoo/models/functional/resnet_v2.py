@@ -5,9 +5,9 @@ ReLU come before each convolution ("pre-activation"), and nothing comes after th
 
 Deviations from the authors' Torch models, those of `keras.applications`: the stride of a bottleneck sits in its
 3x3 convolution, the stem has neither batch norm nor ReLU, since the first block begins with both, and its
-pooling is padded with zeros (timm, otherwise the same, pads it with minus infinity). As in the authors' models
-padding is symmetric, convolutions start by He et al. 2015 (arXiv:1502.01852) with the variance 2 / fan-out, and
-batch norm has momentum 0.9 and epsilon 1e-5. Logits start by Glorot's rule.
+pooling is padded with zeros (`zero_padded_pool`; timm, otherwise the same, leaves out what lies outside). As in the
+authors' models padding is symmetric, convolutions start by He et al. 2015 (arXiv:1502.01852) with the variance
+2 / fan-out, and batch norm has momentum 0.9 and epsilon 1e-5. Logits start by Glorot's rule.
 """
 
 import functools
@@ -17,9 +17,11 @@ import keras
 
 from zoo.layers import BatchNormalization
 from zoo.models.arguments import check_image_shape
-from zoo.models.blocks import imagenet_stem, symmetric_conv
+from zoo.models.blocks import imagenet_stem, padded_pool, symmetric_conv, unpadded_pool
 from zoo.models.ends import classifier, stage_features
 from zoo.models.functional.resnet import STAGE_BLOCKS, STAGE_FILTERS
+from zoo.models.names import resnet as names
+from zoo.models.published import Published
 from zoo.registry import register_variant
 
 PAPER = "He, Zhang, Ren and Sun 2016, Identity Mappings in Deep Residual Networks, arXiv:1603.05027"
@@ -73,6 +75,7 @@ def preactivation_resnet(
     small_stem: bool = False,
     stride_at_end: bool = False,
     conv_bias: bool = False,
+    zero_padded_pool: bool = True,
     features: bool = False,
 ) -> keras.Model:
     """The pre-activation net of a depth. Sizes in the comments are those of ResNet-50 at 224x224.
@@ -86,6 +89,8 @@ def preactivation_resnet(
         stride_at_end: halve the image in the last block of the first three stages, as `keras.applications`
             does, in place of the first block of the last three.
         conv_bias: give a bias to the convolutions that no batch norm follows, as `keras.applications` does.
+        zero_padded_pool: pad the stem's pooling with zeros, which are larger than some of what no ReLU precedes. timm
+            takes the pixels of the image alone.
         features: give the last feature map of each stride in place of the logits; all but the last are sums
             which batch norm and ReLU have still to follow.
 
@@ -95,7 +100,8 @@ def preactivation_resnet(
     check_image_shape(name, input_shape, smallest=8 if small_stem else 32)
     outer_conv = functools.partial(conv, use_bias=conv_bias)
     image = keras.Input(input_shape, name="image")
-    stages = imagenet_stem(image, outer_conv, small=small_stem)  # 112 x 112 x 64, 56 x 56 x 64
+    pool = padded_pool if zero_padded_pool else unpadded_pool
+    stages = imagenet_stem(image, outer_conv, small=small_stem, pool=pool)  # 112 x 112 x 64, 56 x 56 x 64
     stride = max(stages)
     x = stages[stride]
     for stage, (blocks, filters) in enumerate(zip(STAGE_BLOCKS[depth], STAGE_FILTERS, strict=True), 1):
@@ -130,3 +136,30 @@ def resnet101_v2():
 @imagenet_variant(152, parameters=60_185_128, macs=11_513_626_624)
 def resnet152_v2():
     """Pre-activation ResNet-152."""
+
+
+PUBLISHED = {
+    "timm": Published(
+        {
+            r"stem_conv": "stem.conv",
+            r"stage(\d)_block(\d+)_(\d)_conv": "stages.{0:-1}.blocks.{1:-1}.conv{2}",
+            r"stage(\d)_block(\d+)_shortcut_conv": "stages.{0:-1}.blocks.{1:-1}.downsample.conv",
+            # A block's first norm precedes its first convolution.
+            r"stage(\d)_block(\d+)_preact_bn": "stages.{0:-1}.blocks.{1:-1}.norm1",
+            r"stage(\d)_block(\d+)_(\d)_bn": "stages.{0:-1}.blocks.{1:-1}.norm{2:+1}",
+            r"final_bn": "norm",
+            r"logits": "head.fc",
+        },
+        arguments={"zero_padded_pool": False},
+    ),
+    "keras": Published(
+        {
+            **names.KERAS,
+            r"stage(\d)_block(\d+)_preact_bn": "conv{0:+1}_block{1}_preact_bn",
+            r"final_bn": "post_bn",
+        },
+        style="keras",
+        arguments={"conv_bias": True, "stride_at_end": True},
+        renamed=names.KERAS_BEFORE,
+    ),
+}

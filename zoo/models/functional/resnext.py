@@ -10,6 +10,8 @@ Deviations: those of `resnet.py`.
 import functools
 
 from zoo.models.functional.resnet import Design, image_resnet
+from zoo.models.names import resnet as names
+from zoo.models.published import Published
 from zoo.registry import register_variant
 
 PAPER = (
@@ -34,3 +36,7 @@ def resnext101_32x8d():
 @imagenet_variant(Design(50, group_width=128), paper=WIDE_PAPER, parameters=68_883_240, macs=11_398_021_120)
 def wide_resnet50_2():
     """Wide ResNet-50-2."""
+
+
+_TORCH = Published(names.TORCH)
+PUBLISHED = {"torchvision": _TORCH, "timm": _TORCH}

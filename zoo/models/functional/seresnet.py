@@ -14,6 +14,8 @@ import functools
 import keras
 
 from zoo.models.functional.resnet import Design, image_resnet
+from zoo.models.names import resnet as names
+from zoo.models.published import Published
 from zoo.registry import register_variant
 
 PAPER = "Hu, Shen, Albanie, Sun and Wu 2017, Squeeze-and-Excitation Networks, arXiv:1709.01507"
@@ -57,3 +59,29 @@ def seresnet101():
 @imagenet_variant(Design(152, gate=squeeze_excite), parameters=66_821_848, macs=11_520_204_800)
 def seresnet152():
     """SE-ResNet-152."""
+
+
+# Of depths 18 and 34 timm's gates are wider than these, and follow a ReLU in its legacy nets: weights of other nets.
+_DEEP = ("seresnet50", "seresnet101", "seresnet152")
+PUBLISHED = {
+    "timm": Published(
+        {
+            r"stage(\d)_block(\d+)_se_reduce": "layer{0}.{1:-1}.se.fc1",
+            r"stage(\d)_block(\d+)_se_expand": "layer{0}.{1:-1}.se.fc2",
+            **names.TORCH,
+        },
+        models=_DEEP,
+    ),
+    # The authors' Caffe models, by way of Cadene's pretrained-models.pytorch.
+    "timm_legacy": Published(
+        {
+            **names.TORCH,
+            r"stem_(conv|bn)": "layer0.{0}1",
+            r"stage(\d)_block(\d+)_se_reduce": "layer{0}.{1:-1}.se_module.fc1",
+            r"stage(\d)_block(\d+)_se_expand": "layer{0}.{1:-1}.se_module.fc2",
+            r"logits": "last_linear",
+        },
+        arguments={"caffe_layout": True},
+        models=_DEEP,
+    ),
+}

@@ -16,6 +16,7 @@ import keras
 
 from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import sequential_features
+from zoo.models.published import Published, own_names
 from zoo.registry import register_model
 
 
@@ -82,3 +83,13 @@ def alexnet(
     if num_classes:
         layers.append(dense(num_classes, "logits", dtype="float32"))
     return keras.Sequential(layers, name="alexnet")
+
+
+_ENDS = ("fc6", "fc7", "logits")
+PUBLISHED = {
+    # Convolutions are numbered with the ReLUs and poolings between them, dense layers with ReLUs and dropout.
+    "torchvision": Published(
+        {r"conv.*": "features.#", r"fc6": "classifier.1", r"fc7": "classifier.4", r"logits": "classifier.6"}, ends=_ENDS
+    ),
+    "zoo": own_names(*_ENDS),
+}

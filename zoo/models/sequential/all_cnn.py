@@ -14,6 +14,7 @@ import keras
 
 from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import sequential_features
+from zoo.models.published import own_names
 from zoo.registry import register_model
 
 
@@ -84,3 +85,6 @@ def all_cnn_c(
     else:
         layers.append(keras.layers.GlobalAveragePooling2D(name="pool"))
     return keras.Sequential(layers, name="all_cnn_c")
+
+
+PUBLISHED = {"zoo": own_names("conv9")}

@@ -13,6 +13,7 @@ import keras
 
 from zoo.models.arguments import check_image_shape
 from zoo.models.ends import sequential_features
+from zoo.models.published import own_names
 from zoo.registry import register_model
 
 
@@ -53,3 +54,6 @@ def lenet5(input_shape: tuple[int, ...], num_classes: int, *, features: bool = F
     if num_classes:
         layers.append(keras.layers.Dense(num_classes, dtype="float32", name="logits"))
     return keras.Sequential(layers, name="lenet5")
+
+
+PUBLISHED = {"zoo": own_names("c5", "f6", "logits")}

@@ -11,6 +11,7 @@ import keras
 
 from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import sequential_features
+from zoo.models.published import own_names
 from zoo.registry import register_model
 
 
@@ -70,3 +71,6 @@ def nin(input_shape: tuple[int, ...], num_classes: int, *, dropout: float = 0.5,
     else:
         layers.append(keras.layers.GlobalAveragePooling2D(name="pool"))
     return keras.Sequential(layers, name="nin")
+
+
+PUBLISHED = {"zoo": own_names("cccp6")}

@@ -18,6 +18,7 @@ from zoo.models.arguments import (
     check_whole_numbers,
 )
 from zoo.models.ends import sequential_features
+from zoo.models.published import own_names
 from zoo.registry import register_model
 
 
@@ -77,3 +78,6 @@ def simple_cnn(
     if num_classes:
         layers.append(keras.layers.Dense(num_classes, dtype="float32", name="logits"))
     return keras.Sequential(layers, name="simple_cnn")
+
+
+PUBLISHED = {"zoo": own_names("hidden", "logits")}

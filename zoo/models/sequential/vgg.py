@@ -16,6 +16,7 @@ import keras
 from zoo.layers import BatchNormalization
 from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.ends import sequential_features
+from zoo.models.published import Published, own_names
 from zoo.registry import register_variant
 
 PAPER = (
@@ -118,3 +119,27 @@ def vgg16_bn():
 @imagenet_variant(19, True, parameters=143_678_248, macs=19_632_062_464)
 def vgg19_bn():
     """Net E, with batch normalisation."""
+
+
+_ENDS = ("fc6", "fc7", "logits")
+PUBLISHED = {
+    # Convolutions and norms are numbered with the ReLUs and poolings between them.
+    "torchvision": Published(
+        {r"conv.*": "features.#", r"fc6": "classifier.0", r"fc7": "classifier.3", r"logits": "classifier.6"}, ends=_ENDS
+    ),
+    # Its hidden dense layers are convolutions of 7x7 and 1x1. The first files were torchvision's.
+    "timm": Published(
+        {r"conv.*": "features.#", r"fc6": "pre_logits.fc1", r"fc7": "pre_logits.fc2", r"logits": "head.fc"},
+        renamed={r"classifier\.0": "pre_logits.fc1", r"classifier\.3": "pre_logits.fc2", r"classifier\.6": "head.fc"},
+        ends=_ENDS,
+    ),
+    # Trained on images whose channels are blue, green and red.
+    "keras": Published(
+        {r"conv(\d)_(\d)": "block{0}_conv{1}", r"fc6": "fc1", r"fc7": "fc2", r"logits": "predictions"},
+        style="keras",
+        models=("vgg16", "vgg19"),
+        reversed_channels=True,
+        ends=_ENDS,
+    ),
+    "zoo": own_names(*_ENDS),
+}
