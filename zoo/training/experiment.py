@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -28,7 +29,9 @@ from zoo.tasks.base import Objective, builder_arguments
 from zoo.training import checks
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engines import Backend, Block, Engine, UnreadableError, make_backend
+from zoo.training.freezing import Freezing
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
+from zoo.training.rates import rate_factors
 from zoo.waiting import said_if_slow
 
 
@@ -43,6 +46,7 @@ class Experiment:
         train_batches, evaluation_batches: what batches are made of.
         objective: loss and metrics.
         model: with its initial weights.
+        freezing: what of it is frozen at first.
         engine: trains and evaluates it.
         learning_rate: the rate at a step.
         steps_per_epoch: whole batches in the training split.
@@ -55,6 +59,7 @@ class Experiment:
     evaluation_batches: EvaluationBatches
     objective: Objective
     model: keras.Model
+    freezing: Freezing
     engine: Engine
     learning_rate: LearningRate
     steps_per_epoch: int
@@ -70,6 +75,7 @@ class Experiment:
             "strategy": backend.strategy_name,
             "replicas": backend.replicas,
             "xla": self.engine.jit or backend.compiles_everything,
+            **self.freezing.parameters(),
             "seed": self.config.seed,
             "command": sys.argv,
         }
@@ -78,6 +84,11 @@ class Experiment:
     def total_steps(self) -> int:
         """Of the whole run."""
         return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def thaw_step(self) -> int:
+        """The step before which what was frozen is thawed; 0: it is never."""
+        return self.config.unfreeze_epoch * self.steps_per_epoch
 
     @property
     def evaluation_bytes(self) -> int:
@@ -105,12 +116,13 @@ class Experiment:
         }
 
     def block_plan(self) -> pipeline.BlockPlan:
-        """Where blocks of the whole run end, every evaluation among them."""
+        """Where blocks of the whole run end: at every evaluation, and where what was frozen is thawed."""
         config = self.config
         longest = pipeline.longest_block(
             self.train_batches, config.batch_size, config.checkpoint_every_steps, config.log_every_steps
         )
-        return pipeline.BlockPlan.of(self.total_steps, config.eval_every_epochs * self.steps_per_epoch, longest)
+        epochs = math.gcd(config.eval_every_epochs, config.unfreeze_epoch)
+        return pipeline.BlockPlan.of(self.total_steps, epochs * self.steps_per_epoch, longest)
 
     def training_blocks(self, plan: pipeline.BlockPlan, first_step: int) -> Iterator[Block]:
         """The blocks from a step on, as the engine takes them.
@@ -224,10 +236,24 @@ def _built(config: ExperimentConfig, data: Data, backend: Backend, model: keras.
     steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
     with backend.scope():
-        model = _build_model(config, data, backend) if model is None else _fitted(model, data, backend)
+        if model is None:
+            model = _build_model(config, data, backend)
+            freezing = Freezing.of(config, model)
+        else:
+            model = _fitted(model, data, backend)
+            freezing = Freezing(model)
+        if not config.unfreeze_epoch:
+            freezing.freeze()
         checks.check_jit(config, model, backend)
         checks.check_batch_normalization(config, model)
-        optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables, backend.momentum_sgd)
+        optimizer = make_optimizer(
+            config,
+            steps_per_epoch,
+            model.trainable_variables,
+            backend.momentum_sgd,
+            factors=rate_factors(config, model),
+            late=freezing.holds(model.trainable_variables),
+        )
     objective = data.task.objective(output_names(model), registry.model_info(config.model).loss_weights)
     checks.check_metrics(config, objective)
     train_batches, evaluation_batches = data.train_batches(input_names(model)), data.evaluation_batches()
@@ -240,6 +266,9 @@ def _built(config: ExperimentConfig, data: Data, backend: Backend, model: keras.
         image_names={*train_batches.image_names, *evaluation_batches.image_names},
         **_engine_options(config, model, backend),
     )
+    if config.unfreeze_epoch:
+        # Optimizer and engine hold all that will ever be trained, so that all checkpoints of a run have one structure.
+        freezing.freeze()
     return Experiment(
         config=config,
         backend=backend,
@@ -248,6 +277,7 @@ def _built(config: ExperimentConfig, data: Data, backend: Backend, model: keras.
         evaluation_batches=evaluation_batches,
         objective=objective,
         model=model,
+        freezing=freezing,
         engine=engine,
         learning_rate=LearningRate(config, steps_per_epoch),
         steps_per_epoch=steps_per_epoch,
