@@ -95,13 +95,16 @@ class _Graph:
         node_of = _nodes(found)
         self.weighted: dict[Hashable, keras.layers.Layer] = {}
         self._followers: dict[Hashable, dict[Hashable, None]] = {}
+        self._preceding: dict[Hashable, list[Hashable]] = {}
         self._sources: dict[Hashable, None] = {}
         self._ends: dict[Hashable, None] = {}
         for call in found:
             node = node_of[call]
             self._followers.setdefault(node, {})
+            self._preceding.setdefault(node, [])
             for tensor in call.inputs:
                 self._followers[node_of[tensor.source]][node] = None
+                self._preceding[node].append(node_of[tensor.source])
             if not call.inputs:
                 self._sources[node] = None
             if any(tensor.is_output for tensor in call.outputs):
@@ -121,16 +124,12 @@ class _Graph:
         chain = [end]
         while chain[-1] != source:
             chain.append(dominators[chain[-1]])
-        places = {node: place for place, node in enumerate(reversed(chain))}
-        segments: list[list[Hashable]] = [[] for _ in chain]
-        on_the_way = _before(end, self._followers)
-        for node in self.weighted:
-            if node in dominators and node in on_the_way:
-                ancestor = node
-                while ancestor not in places:
-                    ancestor = dominators[ancestor]
-                # What every path goes through ends its segment; what comes after the last such node is on a circle.
-                segments[min(places[ancestor] + (ancestor != node), len(chain) - 1)].append(node)
+        segments, seen = [], set()
+        for node in reversed(chain):
+            # A segment is what leads to its end and to no end before it.
+            found = _leading_to(node, self._preceding, seen)
+            seen |= found
+            segments.append([other for other in self.weighted if other in found and other in dominators])
         return _Way(end, self._with_kernels(segments))
 
     def _with_kernels(self, segments: list[list[Hashable]]) -> list[list[Hashable]]:
@@ -224,16 +223,11 @@ def _reverse_postorder(source: Hashable, followers: Mapping[Hashable, Mapping[Ha
     return done[::-1]
 
 
-def _before(end: Hashable, followers: Mapping[Hashable, Mapping[Hashable, None]]) -> set[Hashable]:
-    """The nodes from which a path leads to `end`, itself included."""
-    leads_to = collections.defaultdict(list)
-    for node, others in followers.items():
-        for other in others:
-            leads_to[other].append(node)
+def _leading_to(end: Hashable, preceding: Mapping[Hashable, Sequence[Hashable]], seen: set[Hashable]) -> set[Hashable]:
+    """The nodes from which a path leads to `end`, itself included, but for those that were seen and their paths."""
     found, waiting = {end}, [end]
     while waiting:
-        for node in leads_to[waiting.pop()]:
-            if node not in found:
-                found.add(node)
-                waiting.append(node)
+        new = {node for node in preceding[waiting.pop()] if node not in found and node not in seen}
+        found |= new
+        waiting += new
     return found

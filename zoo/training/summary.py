@@ -19,7 +19,7 @@ def introduction(experiment: Experiment, workdir: str) -> list[str]:
     # A task of another package may have no warnings.
     lines += [f"warning: {warning}" for warning in getattr(experiment.data.task, "warnings", ())]
     if experiment.config.freeze and not experiment.config.init_weights:
-        lines.append("warning: without init_weights what freeze names stays as it was drawn at random")
+        lines.append("warning: there are no init_weights, so what freeze names is frozen as it was drawn at random")
     momentum = unsettled_momentum(experiment.config, experiment.model, experiment.total_steps)
     if momentum is not None:
         lines.append(
@@ -56,7 +56,7 @@ def _fine_tuning(experiment: Experiment) -> list[tuple[str, str]]:
         parameters = experiment.freezing.parameters()
         said.append(f"{parameters['trained_parameters']:,} of {parameters['parameters']:,} parameters")
     if config.unfreeze_epoch:
-        said.append(f"all after {config.unfreeze_epoch} epochs")
+        said.append(f"all after epoch {config.unfreeze_epoch}")
     with experiment.freezing.lifted() if config.unfreeze_epoch else contextlib.nullcontext():
         factors = rate_factors(config, experiment.model)
     if min(factors) != max(factors):
