@@ -18,6 +18,7 @@ ROOMS = {
     "zoo.errors": set(),
     "zoo.version": set(),
     "zoo.layers": set(),
+    "zoo.graph": set(),
     "zoo.metrics": set(),
     "zoo.waiting": set(),
     "zoo.processor": {"zoo.errors"},
@@ -60,16 +61,12 @@ ROOMS = {
     },
     "zoo.training.engines.tensorflow": {"zoo.training", "zoo.training.engines.tensorflow", "zoo.layers", *KEEPING},
     "zoo.training": {
-        "zoo.training",
-        "zoo.training.engines.tensorflow",
-        "zoo.layers",
-        "zoo.pretrained",
-        "zoo.waiting",
-        *KEEPING,
+        *("zoo.training", "zoo.training.engines.tensorflow", "zoo.layers", "zoo.graph", "zoo.pretrained"),
+        *("zoo.waiting", *KEEPING),
     },
     "zoo.baselines": {"zoo.baselines", "zoo.runs", "zoo.config", "zoo.errors"},
     "zoo.use": {"zoo.use", "zoo.pretrained", "zoo.training", *KEEPING},
-    "zoo.analysis": {"zoo.analysis", "zoo.baselines", "zoo.pretrained", "zoo.training", *KEEPING},
+    "zoo.analysis": {"zoo.analysis", "zoo.baselines", "zoo.graph", "zoo.pretrained", "zoo.training", *KEEPING},
     "zoo.cli.console": {"zoo.errors", "zoo.frameworks", "zoo.waiting"},
     "zoo.cli": {
         "zoo.cli",
@@ -89,6 +86,7 @@ ROOMS = {
 # Room -> packages beside the standard library that it may import. Models know Keras and nothing else.
 PACKAGES = {
     "zoo.layers": {"keras", "tensorflow"},
+    "zoo.graph": {"keras"},
     "zoo.metrics": {"numpy"},
     "zoo.frameworks": {"keras", "tensorflow"},
     "zoo.tasks": {"keras", "numpy"},

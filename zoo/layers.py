@@ -260,9 +260,18 @@ def batch_normalizations(model: keras.Model) -> list[keras.layers.BatchNormaliza
     return [layer for layer in normalizing if layer.trainable]
 
 
+def statistics(model: keras.Model) -> list[keras.Variable]:
+    """What the layers of a model learn of the batches they see, such as moving means; frozen ones learn nothing."""
+    found = {}
+    for layer in model._flatten_layers():
+        if layer.trainable:
+            found |= {id(v): v for v in layer._non_trainable_variables if v.dtype.startswith("float")}
+    return [variable for variable in model.non_trainable_variables if id(variable) in found]
+
+
 def synchronizes(model: keras.Model) -> bool:
-    """Whether any batch normalisation of the model reduces across replicas."""
-    return any(getattr(layer, "synchronized", False) for layer in all_layers(model))
+    """Whether any batch normalisation of the model reduces across replicas; frozen ones do not."""
+    return any(getattr(layer, "synchronized", False) and layer.trainable for layer in all_layers(model))
 
 
 def has_convolutions(model: keras.Model) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 from zoo import registry
 from zoo.config.augmentations import CROP, parse_augmentations
-from zoo.config.parsing import parse_labels, parse_schedule
+from zoo.config.parsing import TRUNK, parse_freeze, parse_labels, parse_schedule
 from zoo.errors import RequestError, unknown
 from zoo.tasks.known import task_names
 
@@ -86,18 +86,22 @@ class ExperimentConfig:
     freeze: str = _option(
         "",
         "what is not trained: trunk, which is all but the classifier, or patterns of layer names such as "
-        "stem*,stage1_*. Frozen batch normalisation is in inference mode",
+        "stem*,stage1_*. Frozen batch normalisation is in inference mode; dropout stays as it is",
     )
-    unfreeze_epoch: int = _option(0, "epochs after which what `freeze` names is trained too; 0: it is never", least=0)
+    unfreeze_epoch: int = _option(
+        0, "epochs after which what `freeze` names is trained too, when the classifier has learned; 0: never", least=0
+    )
     layer_decay: float = _option(
         1.0,
-        "the learning rate of a part of the net as a fraction of that of the part after it; the classifier has the "
-        "whole rate",
+        "the learning rate of a part of the net, such as a residual block, as a fraction of that of the part after it; "
+        "the classifier has the whole rate. weight_decay goes with it",
         above=0,
         most=1,
     )
     trunk_rate: float = _option(
-        1.0, "the learning rate of all but the classifier, as a fraction of the classifier's", above=0
+        1.0,
+        "the learning rate of all but the classifier as a fraction of the classifier's; weight_decay goes with it",
+        above=0,
     )
 
     # The data.
@@ -235,8 +239,8 @@ class ExperimentConfig:
             raise unknown("task", self.task, task_names())
         parse_schedule(self.schedule)
         parse_labels(self.labels)
-        self._check_images()
-        self._check_fine_tuning()
+        _check_images(self)
+        _check_fine_tuning(self)
         if self.eval_split == "train":
             raise RequestError(
                 "eval_split is 'train', which is what the rows of training are called; write train[:100%]"
@@ -274,32 +278,41 @@ class ExperimentConfig:
             object.__setattr__(config, name, _checked(FIELDS[name], value))
         return config
 
-    def _check_images(self) -> None:
-        augmentations = dict(parse_augmentations(self.augment))
-        if CROP in augmentations and not self.image_size:
-            raise RequestError(f"augment has {CROP}, which needs image_size")
-        if self.center_crop and not self.image_size:
-            raise RequestError(f"center_crop is {self.center_crop}, which needs image_size")
-
-    def _check_fine_tuning(self) -> None:
-        if not self.init_weights:
-            for name, default in (("init_head", "auto"), ("init_channels", "")):
-                if getattr(self, name) != default:
-                    raise RequestError(f"{name} is {getattr(self, name)!r}, which needs init_weights")
-            if self.normalize == "weights":
-                raise RequestError("normalize is 'weights', which needs init_weights")
-        if self.unfreeze_epoch and not self.freeze:
-            raise RequestError(f"unfreeze_epoch is {self.unfreeze_epoch}, which needs freeze")
-        if self.unfreeze_epoch >= self.epochs:
-            raise RequestError(
-                f"unfreeze_epoch is {self.unfreeze_epoch}; it must be less than epochs, {self.epochs}; leave it out to "
-                "keep frozen what freeze names"
-            )
-        if self.layer_decay != 1 and self.trunk_rate != 1:
-            raise RequestError("layer_decay and trunk_rate both set the rates of layers; give one of them")
-
 
 FIELDS = {field.name: field for field in dataclasses.fields(ExperimentConfig)}
+
+
+def _check_images(config: ExperimentConfig) -> None:
+    augmentations = dict(parse_augmentations(config.augment))
+    if CROP in augmentations and not config.image_size:
+        raise RequestError(f"augment has {CROP}, which needs image_size")
+    if config.center_crop and not config.image_size:
+        raise RequestError(f"center_crop is {config.center_crop}, which needs image_size")
+
+
+def _check_fine_tuning(config: ExperimentConfig) -> None:
+    if not config.init_weights:
+        for name, default in (("init_head", "auto"), ("init_channels", "")):
+            if getattr(config, name) != default:
+                raise RequestError(f"{name} is {getattr(config, name)!r}, which needs init_weights")
+        if config.normalize == "weights":
+            raise RequestError("normalize is 'weights', which needs init_weights")
+    frozen = parse_freeze(config.freeze)
+    if config.unfreeze_epoch and not frozen:
+        raise RequestError(f"unfreeze_epoch is {config.unfreeze_epoch}, which needs freeze")
+    if config.unfreeze_epoch >= config.epochs:
+        raise RequestError(
+            f"unfreeze_epoch is {config.unfreeze_epoch}; it must be less than epochs, {config.epochs}; leave it out to "
+            "keep frozen what freeze names"
+        )
+    if config.layer_decay != 1 and config.trunk_rate != 1:
+        raise RequestError("layer_decay and trunk_rate both set the rates of layers; give one of them")
+    for name in ("layer_decay", "trunk_rate"):
+        if getattr(config, name) != 1 and frozen == (TRUNK,) and not config.unfreeze_epoch:
+            raise RequestError(
+                f"{name} is {getattr(config, name):g}, the rate of layers that freeze=trunk never trains; leave one "
+                "of them out"
+            )
 
 
 def _checked(field: dataclasses.Field, value: Any) -> Any:

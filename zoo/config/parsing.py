@@ -1,4 +1,4 @@
-"""Fields that are small languages: schedules, labels with weights, hyperparameters."""
+"""Fields that are small languages: schedules, labels with weights, layers to freeze, hyperparameters."""
 
 import json
 import math
@@ -7,6 +7,8 @@ from typing import Any
 
 from zoo.errors import RequestError, unknown
 
+# What `freeze` calls all but the classifier.
+TRUNK = "trunk"
 SCHEDULES = ("constant", "cosine", "linear", "step")
 
 
@@ -55,6 +57,20 @@ def parse_labels(text: str) -> dict[str, float]:
             raise RequestError(f"labels is {text!r}; write different labels with weights above 0, as fine:1,coarse:0.5")
         result[name] = value
     return result
+
+
+def parse_freeze(text: str) -> tuple[str, ...]:
+    """Reads what is not trained: `trunk`, or shell-style patterns of layer names as in `stem*,stage1_*`.
+
+    Raises:
+        RequestError: a pattern is empty, or there are others beside `trunk`.
+    """
+    patterns = tuple(part.strip() for part in text.split(",")) if text.strip() else ()
+    if "" in patterns:
+        raise RequestError(f"freeze is {text!r}, in which a pattern is empty; write {TRUNK}, or stem*,stage1_*")
+    if TRUNK in patterns and len(patterns) > 1:
+        raise RequestError(f"freeze is {text!r}; {TRUNK} is all but the classifier, give it alone or leave it out")
+    return patterns
 
 
 def image_folder(dataset: str) -> str | None:

@@ -52,9 +52,10 @@ def check_jit(config: ExperimentConfig, model: keras.Model, backend: Backend) ->
 def check_batch_normalization(config: ExperimentConfig, model: keras.Model) -> None:
     """Refuses to take statistics anew where there are none."""
     if config.recompute_batch_norm and not batch_normalizations(model):
+        left = " but what freeze names" if config.freeze else ""
         raise RequestError(
-            f"recompute_batch_norm is {config.recompute_batch_norm}; {config.model} has no batch normalisation, leave "
-            "it out"
+            f"recompute_batch_norm is {config.recompute_batch_norm}; {config.model} has no batch normalisation{left}, "
+            "leave it out"
         )
 
 

@@ -3,6 +3,7 @@
 import contextlib
 import dataclasses
 import json
+import math
 import sys
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -29,7 +30,9 @@ from zoo.tasks.base import Objective, builder_arguments
 from zoo.training import checks
 from zoo.training.data import MEMORY_GIB, Data, corrupt_image, open_data
 from zoo.training.engines import Backend, Block, Engine, UnreadableError, make_backend
+from zoo.training.freezing import Freezing
 from zoo.training.optimizers import LearningRate, decayed, make_optimizer
+from zoo.training.rates import rate_factors
 from zoo.training.start import Start, known_statistics, open_start
 from zoo.waiting import said_if_slow
 
@@ -45,6 +48,7 @@ class Experiment:
         train_batches, evaluation_batches: what batches are made of.
         objective: loss and metrics.
         model: with its initial weights.
+        freezing: what of it is frozen at first.
         engine: trains and evaluates it.
         learning_rate: the rate at a step.
         steps_per_epoch: whole batches in the training split.
@@ -58,6 +62,7 @@ class Experiment:
     evaluation_batches: EvaluationBatches
     objective: Objective
     model: keras.Model
+    freezing: Freezing
     engine: Engine
     learning_rate: LearningRate
     steps_per_epoch: int
@@ -74,6 +79,7 @@ class Experiment:
             "strategy": backend.strategy_name,
             "replicas": backend.replicas,
             "xla": self.engine.jit or backend.compiles_everything,
+            **self.freezing.parameters(),
             "seed": self.config.seed,
             "command": sys.argv,
             **({STARTED_FROM: dict(self.started_from)} if self.started_from else {}),
@@ -83,6 +89,11 @@ class Experiment:
     def total_steps(self) -> int:
         """Of the whole run."""
         return self.config.epochs * self.steps_per_epoch
+
+    @property
+    def thaw_step(self) -> int:
+        """The step before which what was frozen is thawed; 0: it is never."""
+        return self.config.unfreeze_epoch * self.steps_per_epoch
 
     @property
     def evaluation_bytes(self) -> int:
@@ -110,12 +121,13 @@ class Experiment:
         }
 
     def block_plan(self) -> pipeline.BlockPlan:
-        """Where blocks of the whole run end, every evaluation among them."""
+        """Where blocks of the whole run end: at every evaluation, and where what was frozen is thawed."""
         config = self.config
         longest = pipeline.longest_block(
             self.train_batches, config.batch_size, config.checkpoint_every_steps, config.log_every_steps
         )
-        return pipeline.BlockPlan.of(self.total_steps, config.eval_every_epochs * self.steps_per_epoch, longest)
+        epochs = math.gcd(config.eval_every_epochs, config.unfreeze_epoch)
+        return pipeline.BlockPlan.of(self.total_steps, epochs * self.steps_per_epoch, longest)
 
     def training_blocks(self, plan: pipeline.BlockPlan, first_step: int) -> Iterator[Block]:
         """The blocks from a step on, as the engine takes them.
@@ -236,12 +248,26 @@ def _built(
     steps_per_epoch = data.train.num_examples // config.batch_size
     keras.utils.set_random_seed(config.seed)
     with backend.scope():
-        model = _build_model(config, data, backend, start) if model is None else _fitted(model, data, backend)
-        if start is not None and start.source is not None:
-            start = start.load(model, config, data.class_names())
+        if model is None:
+            model = _build_model(config, data, backend, start)
+            if start is not None and start.source is not None:
+                start = start.load(model, config, data.class_names())
+            freezing = Freezing.of(config, model)
+        else:
+            model = _fitted(model, data, backend)
+            freezing = Freezing(model)
+        if not config.unfreeze_epoch:
+            freezing.freeze()
         checks.check_jit(config, model, backend)
         checks.check_batch_normalization(config, model)
-        optimizer = make_optimizer(config, steps_per_epoch, model.trainable_variables, backend.momentum_sgd)
+        optimizer = make_optimizer(
+            config,
+            steps_per_epoch,
+            model.trainable_variables,
+            backend.momentum_sgd,
+            factors=rate_factors(config, model),
+            late=freezing.holds(model.trainable_variables),
+        )
     objective = data.task.objective(output_names(model), registry.model_info(config.model).loss_weights)
     checks.check_metrics(config, objective)
     train_batches, evaluation_batches = data.train_batches(input_names(model)), data.evaluation_batches()
@@ -254,6 +280,9 @@ def _built(
         image_names={*train_batches.image_names, *evaluation_batches.image_names},
         **_engine_options(config, model, backend),
     )
+    if config.unfreeze_epoch:
+        # Optimizer and engine hold all that will ever be trained, so that all checkpoints of a run have one structure.
+        freezing.freeze()
     return Experiment(
         config=config,
         backend=backend,
@@ -262,6 +291,7 @@ def _built(
         evaluation_batches=evaluation_batches,
         objective=objective,
         model=model,
+        freezing=freezing,
         engine=engine,
         learning_rate=LearningRate(config, steps_per_epoch),
         steps_per_epoch=steps_per_epoch,

@@ -65,6 +65,9 @@ class _Run:
         recorder, backend = self._recorder, self._experiment.backend
         with recorder.folder.open(self._config), backend.memory_shortage_named(self._config, recorder.saver.last_good):
             first_step = recorder.restore()
+            # At that very step an evaluation may still be due; then the block after it begins with the thaw.
+            if 0 < self._experiment.thaw_step < first_step:
+                self._thaw()
             with contextlib.ExitStack() as closing:
                 recorder.open_writers(closing)
                 closing.callback(self._profiler.close)
@@ -102,6 +105,11 @@ class _Run:
         # Strict, so that pipeline and loop cannot disagree on how many blocks there are.
         for end, block in zip(plan.ends(first_step), experiment.training_blocks(plan, first_step), strict=True):
             step, waited = recorder.saver.step, time.perf_counter() - ready
+            if step == experiment.thaw_step > 0:
+                self._thaw()
+                lengths_seen.clear()
+                trained = experiment.freezing.parameters()["trained_parameters"]
+                recorder.console.note(f"step {step}: all {trained:,} parameters are trained from here on")
             self._profiler.before(step, end)
             began = time.perf_counter()
             if end - step in lengths_seen:
@@ -122,6 +130,11 @@ class _Run:
             self._stop_if_requested()
             ready = time.perf_counter()
         recorder.saver.save()
+
+    def _thaw(self) -> None:
+        """Has what was frozen trained from now on."""
+        self._experiment.freezing.thaw()
+        self._engine.retrace()
 
     def _do_what_is_due(self, step: int, end: int) -> None:
         """After the block of the steps from `step` up to `end`: a training row, an evaluation, a checkpoint."""

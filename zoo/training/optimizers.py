@@ -1,11 +1,12 @@
 """Learning-rate schedule and optimizer of a config."""
 
 import math
-from collections.abc import Callable
+from collections.abc import Sequence
 
 import keras
 
 from zoo.config import ExperimentConfig, parse_schedule
+from zoo.training.rates import with_rates
 
 
 class LearningRate(keras.optimizers.schedules.LearningRateSchedule):
@@ -91,7 +92,10 @@ def make_optimizer(
     config: ExperimentConfig,
     steps_per_epoch: int,
     variables: list[keras.Variable],
-    momentum_sgd: Callable[..., keras.optimizers.Optimizer] = keras.optimizers.SGD,
+    momentum_sgd: type[keras.optimizers.SGD] = keras.optimizers.SGD,
+    *,
+    factors: Sequence[float] = (),
+    late: Sequence[bool] = (),
 ) -> keras.optimizers.Optimizer:
     """Keras' optimizer of a config, built for the variables.
 
@@ -104,7 +108,9 @@ def make_optimizer(
         config: the fields of its group "Optimisation".
         steps_per_epoch: see `LearningRate`.
         variables: what it updates.
-        momentum_sgd: makes SGD with momentum, where a backend has a faster one than Keras.
+        momentum_sgd: SGD with momentum, where a backend has a faster one than Keras.
+        factors: the rate of each variable as a fraction of the config's; none: all have the whole rate.
+        late: which of the variables begin to be trained later; none: none.
     """
     # Keras looks a schedule up several times a step; where the rate never changes, a number will do.
     constant = config.schedule == "constant" and not config.warmup_epochs
@@ -113,14 +119,17 @@ def make_optimizer(
     if config.epsilon:
         kwargs["epsilon"] = config.epsilon
     if config.optimizer == "sgd":
-        sgd = momentum_sgd if config.momentum else keras.optimizers.SGD
-        optimizer = sgd(momentum=config.momentum, nesterov=config.nesterov, **kwargs)
+        kind = momentum_sgd if config.momentum else keras.optimizers.SGD
+        kwargs |= {"momentum": config.momentum, "nesterov": config.nesterov}
     elif config.optimizer == "rmsprop":
-        optimizer = keras.optimizers.RMSprop(momentum=config.momentum, **kwargs)
+        kind = keras.optimizers.RMSprop
+        kwargs["momentum"] = config.momentum
     elif config.optimizer == "adam":
-        optimizer = keras.optimizers.Adam(**kwargs)
+        kind = keras.optimizers.Adam
     else:
-        optimizer = keras.optimizers.AdamW(**{**kwargs, "weight_decay": config.weight_decay})
+        kind = keras.optimizers.AdamW
+        kwargs["weight_decay"] = config.weight_decay
+    optimizer = with_rates(kind, factors, late)(**kwargs)
     optimizer.exclude_from_weight_decay(var_list=[v for v in variables if not decayed(v, config)])
     if config.precision != "float16":
         optimizer.build(variables)

@@ -146,7 +146,7 @@ class Recorder:
     def finish(self, answers: dict[str, np.ndarray]) -> dict[str, Any]:
         """Writes model, evaluation and result of a run whose last step is saved; returns the result."""
         experiment = self._experiment
-        with experiment.engine.averaged():
+        with experiment.engine.averaged(), experiment.freezing.lifted():
             if self._workers.is_chief:
                 with self.console.busy("saving the model"), replacing(self.folder.model) as temporary:
                     experiment.model.save(temporary)

@@ -1,6 +1,6 @@
 """What a run is about to do, in a few lines for a person, so that a mistake is seen before it has cost anything."""
 
-import math
+import contextlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from zoo.tasks.labels import class_counts
 from zoo.training.checks import unsettled_momentum
 from zoo.training.experiment import Experiment
+from zoo.training.rates import rate_factors
 
 # Classes are named while they fit into so many characters.
 _WIDTH = 66
@@ -19,6 +20,8 @@ def introduction(experiment: Experiment, workdir: str) -> list[str]:
     lines = [f"{name:<10} {text}" for name, text in summary(experiment, workdir)]
     # A task of another package may have no warnings.
     lines += [f"warning: {warning}" for warning in getattr(experiment.data.task, "warnings", ())]
+    if experiment.config.freeze and not experiment.config.init_weights:
+        lines.append("warning: there are no init_weights, so what freeze names is frozen as it was drawn at random")
     momentum = unsettled_momentum(experiment.config, experiment.model, experiment.total_steps)
     if momentum is not None:
         lines.append(
@@ -31,15 +34,15 @@ def introduction(experiment: Experiment, workdir: str) -> list[str]:
 def summary(experiment: Experiment, workdir: str) -> list[tuple[str, str]]:
     """Rows of a name and what is to be said of it."""
     config, data, backend = experiment.config, experiment.data, experiment.backend
-    parameters = sum(math.prod(variable.shape) for variable in experiment.model.trainable_variables)
     train, evaluation = data.train.num_examples, data.evaluation.num_examples
     steps = experiment.steps_per_epoch
     visited = steps * config.batch_size
     left = f", {visited:,} of {train:,} an epoch" if visited < train else ""
     cropped = f"center_crop {config.center_crop:g}" if config.center_crop else ""
     return [
-        ("model", f"{config.model}, {parameters:,} trainable parameters"),
+        ("model", f"{config.model}, {experiment.freezing.parameters()['parameters']:,} trainable parameters"),
         *_start(experiment.started_from),
+        *_fine_tuning(experiment),
         ("data", f"{config.dataset}: {config.train_split} {train:,}, {config.eval_split} {evaluation:,} examples"),
         *_classes(experiment),
         ("images", ", ".join(filter(None, [" x ".join(map(str, data.image_shape)), cropped, config.augment]))),
@@ -56,6 +59,21 @@ def _start(started_from: Mapping[str, Any] | None) -> list[tuple[str, str]]:
     new = f"; new: {', '.join(started_from['new_layers'])}" if started_from["new_layers"] else ""
     because = f", {started_from['new_because']}" if new and started_from["new_because"] else ""
     return [("begins as", f"{started_from['name']}{new}{because}")]
+
+
+def _fine_tuning(experiment: Experiment) -> list[tuple[str, str]]:
+    """A row of what is trained, where that is not all from the first step and at one rate."""
+    config, said = experiment.config, []
+    if config.freeze:
+        parameters = experiment.freezing.parameters()
+        said.append(f"{parameters['trained_parameters']:,} of {parameters['parameters']:,} parameters")
+    if config.unfreeze_epoch:
+        said.append(f"all after epoch {config.unfreeze_epoch}")
+    with experiment.freezing.lifted() if config.unfreeze_epoch else contextlib.nullcontext():
+        factors = rate_factors(config, experiment.model)
+    if min(factors) != max(factors):
+        said.append(f"at {min(factors):.3g} to {max(factors):.3g} of the learning rate")
+    return [("trained", ", ".join(said))] if said else []
 
 
 def _classes(experiment: Experiment) -> list[tuple[str, str]]:

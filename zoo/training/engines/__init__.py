@@ -58,7 +58,14 @@ class Engine(Protocol):
     def recompute_statistics(self, blocks: Iterable[Block]) -> None:
         """Sets mean and variance of every batch normalisation to those over all steps of some training blocks.
 
+        Frozen ones keep what they have.
         Nothing else changes, and what is raised while the blocks are made leaves everything as it was.
+        """
+
+    def retrace(self) -> None:
+        """Takes note that other variables of the model are trainable from now on.
+
+        They must be among those that were when the engine and the optimizer were made.
         """
 
     def state(self) -> dict[str, np.ndarray]:
@@ -95,6 +102,7 @@ class Backend(Protocol):
         compiles_everything: whether XLA compiles every step whoever asks, as on a TPU.
         has_gpu: whether there is a GPU, on which steps then run.
         gpus: what each GPU is, for the record.
+        momentum_sgd: Keras' SGD with momentum, as fast as the library has it.
     """
 
     replicas: int
@@ -104,15 +112,13 @@ class Backend(Protocol):
     compiles_everything: bool
     has_gpu: bool
     gpus: list[dict[str, str]]
+    momentum_sgd: "type[keras.optimizers.SGD]"
 
     def scope(self) -> contextlib.AbstractContextManager[Any]:
         """Variables that are made inside lie on all devices."""
 
     def make_engine(self, model: "keras.Model", optimizer: "keras.optimizers.Optimizer", **options: Any) -> Engine:
         """The engine of a model and an optimizer that were made in `scope`; `options`: see the backend's engine."""
-
-    def momentum_sgd(self, **options: Any) -> "keras.optimizers.Optimizer":
-        """Keras' SGD with momentum, as fast as the library has it."""
 
     def blocks(self, make_blocks: Callable[[range | None], Any], num_blocks: int) -> Iterator[Block]:
         """A pipeline's blocks, on the devices that take them.

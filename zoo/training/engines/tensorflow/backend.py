@@ -38,7 +38,7 @@ class TensorFlowBackend:
     """
 
     memory_shortage_named = staticmethod(memory_shortage_named)
-    momentum_sgd = staticmethod(MomentumSGD)
+    momentum_sgd = MomentumSGD
 
     def __init__(self, strategy: tf.distribute.Strategy, workers: Workers):
         self.strategy = strategy

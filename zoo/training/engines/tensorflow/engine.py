@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from zoo.layers import has_convolutions, synchronizes
+from zoo.layers import has_convolutions, statistics, synchronizes
 from zoo.tasks.base import Objective
 from zoo.training.engines.tensorflow.compiling import compiled, looped, steps_of
 from zoo.training.engines.tensorflow.gradients import Gradients
@@ -23,7 +23,8 @@ class Engine:
 
     Args:
         model: built under the strategy's scope.
-        optimizer: built under the strategy's scope, for the model's trainable variables.
+        optimizer: built under the strategy's scope, for the model's trainable variables. Some of them may be frozen
+            before the first step, and thawed later, see `retrace`.
         objective: loss and metrics.
         strategy: where steps run.
         batch_size: examples per training step over all replicas together.
@@ -61,20 +62,19 @@ class Engine:
         self._strategy = strategy
         self._batch_size = batch_size
         self._ema_decay = ema_decay
-        self._averages = []
+        self._averages: dict[int, keras.Variable] = {}
         if ema_decay:
             with strategy.scope():
-                self._averages = [
-                    keras.Variable(v.numpy(), trainable=False, dtype=v.dtype, name=f"average_{number}")
+                self._averages = {
+                    id(v): keras.Variable(v.numpy(), trainable=False, dtype=v.dtype, name=f"average_{number}")
                     for number, v in enumerate(model.trainable_variables)
-                ]
+                }
         self._names = ("loss", *objective.metric_names)
         # XLA takes the whole block on one replica. On several it takes the gradients alone, since the
         # all-reduce lies outside, and nothing at all where batch norm reduces across replicas within.
         one = strategy.num_replicas_in_sync == 1
-        alone = one or not synchronizes(model)
-        self.jit = alone and uses_xla(model, jit)
-        self._own_statistics = _statistics(model) if alone and not one else []
+        self._alone = one or not synchronizes(model)
+        self.jit = self._alone and uses_xla(model, jit)
         self._gradients = Gradients(
             model,
             optimizer,
@@ -92,9 +92,18 @@ class Engine:
             parts_per_step=of_gradients.get("accumulate_steps", 1),
             jit=self.jit and one,
         )
-        self._variables = Variables(model, [*optimizer.variables, *self._averages])
-        self._train_block = compiled(self._train_block_of, jit=self.jit and one)
+        self._variables = Variables(model, [*optimizer.variables, *self._averages.values()])
         self._evaluate_block = compiled(self._evaluate_block_of, jit=self.jit and one)
+        self.retrace()
+
+    def retrace(self) -> None:
+        """Has what trains compiled anew, for the variables that are trainable from now on.
+
+        They must be among those that were when the engine and the optimizer were made.
+        """
+        self._gradients.retrace()
+        self._population.retrace()
+        self._train_block = compiled(self._train_block_of, jit=self.jit and self._strategy.num_replicas_in_sync == 1)
 
     def train_block(self, block: Block) -> dict[str, np.ndarray]:
         """Takes the block's K steps.
@@ -124,11 +133,11 @@ class Engine:
     @contextlib.contextmanager
     def averaged(self) -> Iterator[None]:
         """The model has its averaged weights in here, where there are any."""
-        pairs = zip(self._model.trainable_variables, self._averages, strict=True) if self._averages else ()
         with contextlib.ExitStack() as restoring:
-            for variable, average in pairs:
-                restoring.callback(variable.assign, variable.numpy())
-                variable.assign(average.numpy())
+            for variable in self._model.variables:
+                if id(variable) in self._averages:
+                    restoring.callback(variable.assign, variable.numpy())
+                    variable.assign(self._averages[id(variable)].numpy())
             yield
 
     def state(self) -> dict[str, np.ndarray]:
@@ -163,16 +172,16 @@ class Engine:
         means = tf.TensorArray(tf.float32, size=steps, element_shape=[len(self._names)])
         # The loop encloses `strategy.run`: a loop within it cannot merge gradients across replicas.
         means = looped(steps, one_step, means)
-        if self._own_statistics:
+        if self._alone and self._strategy.num_replicas_in_sync > 1 and statistics(self._model):
             self._strategy.run(self._average_statistics)
         return means.stack()
 
     def _average(self) -> None:
         updates = tf.cast(self._optimizer.iterations.value, tf.float32)
         moves = 1 - tf.minimum(self._ema_decay, (1 + updates) / (10 + updates))
-        for variable, average in zip(self._model.trainable_variables, self._averages, strict=True):
+        for variable in self._model.trainable_variables:
             self._strategy.extended.update(
-                average.value,
+                self._averages[id(variable)].value,
                 lambda average, weight, moves: average.assign_add(moves * (weight - average)),
                 args=(variable.value, moves),
                 group=False,
@@ -180,9 +189,9 @@ class Engine:
 
     def _average_statistics(self) -> None:
         """Gives every replica the mean of what each has seen alone, so that all evaluate and save one model."""
-        context = tf.distribute.get_replica_context()
-        means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [tf.identity(v.value) for v in self._own_statistics])
-        for variable, mean in zip(self._own_statistics, means, strict=True):
+        context, own = tf.distribute.get_replica_context(), statistics(self._model)
+        means = context.all_reduce(tf.distribute.ReduceOp.MEAN, [tf.identity(v.value) for v in own])
+        for variable, mean in zip(own, means, strict=True):
             variable.assign(mean)
 
     def _train_step(self, block: Block, step: tf.Tensor) -> tf.Tensor:
@@ -224,8 +233,3 @@ def uses_xla(model: keras.Model, jit: str) -> bool:
     if jit != "auto":
         return jit == "on"
     return bool(tf.config.list_physical_devices("GPU")) or not has_convolutions(model)
-
-
-def _statistics(model: keras.Model) -> list[keras.Variable]:
-    """What layers learn of the batches they see: moving means and variances."""
-    return [variable for variable in model.non_trainable_variables if variable.dtype.startswith("float")]

@@ -49,8 +49,13 @@ class Gradients:
         self._clip_norm = clip_norm
         self._scales_loss = isinstance(optimizer, keras.optimizers.LossScaleOptimizer)
         self._parts_per_step = accumulate_steps
-        gradients = self._accumulated_gradients_of if accumulate_steps > 1 else self._gradients_of
-        self._compute = compiled(gradients, jit=True) if jit else gradients
+        self._jit = jit
+        self.retrace()
+
+    def retrace(self) -> None:
+        """Has what is compiled compiled anew, for the variables that are trainable from now on."""
+        gradients = self._accumulated_gradients_of if self._parts_per_step > 1 else self._gradients_of
+        self._compute = compiled(gradients, jit=True) if self._jit else gradients
 
     def __call__(self, batch: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The gradient of this replica's share of the mean loss, and the sums of loss and metrics over the share."""
@@ -71,14 +76,17 @@ class Gradients:
 
     def _gradients_of(self, batch: Batch) -> tuple[list[tf.Tensor], tf.Tensor]:
         """The gradient of this replica's share of the mean loss, and the sums of loss and metrics."""
-        with tf.GradientTape() as tape:
+        variables = self._model.trainable_variables
+        with tf.GradientTape(watch_accessed_variables=False) as tape:
+            # What is not watched is not differentiated: of frozen layers below all others only the way up is taken.
+            tape.watch([variable.value for variable in variables])
             outputs = self._objective.call(self._model, batch, training=True)
             losses = self._objective.losses(outputs, batch)
             loss = tf.reduce_sum(losses) / self._batch_size
             if self._model.losses:
                 loss += tf.add_n(self._model.losses) / (self._replicas * self._parts_per_step)
             scaled = loss * self._loss_scale()
-        gradients = tape.gradient(scaled, self._model.trainable_variables)
+        gradients = tape.gradient(scaled, variables)
         return gradients, self._sums(losses, self._objective.metrics(outputs, batch))
 
     def _loss_scale(self) -> tf.Tensor | float:

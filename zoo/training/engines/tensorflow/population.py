@@ -48,7 +48,12 @@ class PopulationStatistics:
         self._strategy = strategy
         self._batch_of = batch_of
         self._parts_per_step = parts_per_step
-        self._moments = compiled(self._moments_of, jit=jit)
+        self._jit = jit
+        self.retrace()
+
+    def retrace(self) -> None:
+        """Has what is compiled compiled anew, for the layers that are trained from now on."""
+        self._moments = compiled(self._moments_of, jit=self._jit)
 
     def recompute(self, blocks: Iterable[Batch]) -> None:
         """Sets the statistics to those over all steps of some blocks; where that fails they are left as they were.
@@ -56,6 +61,9 @@ class PopulationStatistics:
         The sums are taken in float64, in the order of the steps, so that they do not depend on how the steps are split
         into blocks.
         """
+        if not batch_normalizations(self._model):
+            # All are frozen.
+            return
         variables = self._model.non_trainable_variables
         # Seeds of dropout among them, which go on as if no batch had come between.
         before = [variable.numpy() for variable in variables]
