@@ -55,10 +55,13 @@ ROOMS = {
         "zoo.registry",
         "zoo.data",
         "zoo.tasks.known",
+        "zoo.pretrained.peers",
         "zoo.waiting",
         "zoo.layers",
+        "zoo.build_arguments",
         *CONFIG,
     },
+    "zoo.pretrained.peers": set(),
     "zoo.training.engines.tensorflow": {"zoo.training", "zoo.training.engines.tensorflow", "zoo.layers", *KEEPING},
     "zoo.training": {
         *("zoo.training", "zoo.training.engines.tensorflow", "zoo.layers", "zoo.graph", "zoo.pretrained"),
@@ -85,6 +88,8 @@ ROOMS = {
 }
 # Room -> packages beside the standard library that it may import. Models know Keras and nothing else.
 PACKAGES = {
+    # Programs of their own, for a Python that has the publishers' packages.
+    "zoo.pretrained.peers": {"h5py", "keras", "numpy", "safetensors", "timm", "torch", "torchvision"},
     "zoo.layers": {"keras", "tensorflow"},
     "zoo.graph": {"keras"},
     "zoo.metrics": {"numpy"},

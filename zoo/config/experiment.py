@@ -10,8 +10,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from zoo import registry
-from zoo.config.augmentations import CROP, parse_augmentations
-from zoo.config.parsing import TRUNK, parse_freeze, parse_labels, parse_schedule
+from zoo.config.checks import check_together
 from zoo.errors import RequestError, unknown
 from zoo.tasks.known import task_names
 
@@ -237,29 +236,7 @@ class ExperimentConfig:
         registry.model_info(self.model)
         if self.task and self.task not in task_names():
             raise unknown("task", self.task, task_names())
-        parse_schedule(self.schedule)
-        parse_labels(self.labels)
-        _check_images(self)
-        _check_fine_tuning(self)
-        if self.eval_split == "train":
-            raise RequestError(
-                "eval_split is 'train', which is what the rows of training are called; write train[:100%]"
-            )
-        if self.ways == 1:
-            raise RequestError("ways is 1; an episode needs at least 2 classes, or 0 for no episodes")
-        if self.epsilon and self.optimizer == "sgd":
-            raise RequestError(f"epsilon is {self.epsilon}; sgd has none")
-        if self.nesterov and self.optimizer != "sgd":
-            raise RequestError(f"nesterov goes with sgd; optimizer is {self.optimizer!r}")
-        if self.warmup_epochs > self.epochs:
-            raise RequestError(
-                f"warmup_epochs is {self.warmup_epochs:g}; it must be at most epochs, {self.epochs}, or the run ends "
-                "before the warm-up does"
-            )
-        if self.batch_size % self.accumulate_steps:
-            raise RequestError(
-                f"accumulate_steps is {self.accumulate_steps}; it must divide the batch_size, {self.batch_size}"
-            )
+        check_together(self)
 
     @classmethod
     def recorded(cls, fields: Mapping[str, Any]) -> "ExperimentConfig":
@@ -280,39 +257,6 @@ class ExperimentConfig:
 
 
 FIELDS = {field.name: field for field in dataclasses.fields(ExperimentConfig)}
-
-
-def _check_images(config: ExperimentConfig) -> None:
-    augmentations = dict(parse_augmentations(config.augment))
-    if CROP in augmentations and not config.image_size:
-        raise RequestError(f"augment has {CROP}, which needs image_size")
-    if config.center_crop and not config.image_size:
-        raise RequestError(f"center_crop is {config.center_crop}, which needs image_size")
-
-
-def _check_fine_tuning(config: ExperimentConfig) -> None:
-    if not config.init_weights:
-        for name, default in (("init_head", "auto"), ("init_channels", "")):
-            if getattr(config, name) != default:
-                raise RequestError(f"{name} is {getattr(config, name)!r}, which needs init_weights")
-        if config.normalize == "weights":
-            raise RequestError("normalize is 'weights', which needs init_weights")
-    frozen = parse_freeze(config.freeze)
-    if config.unfreeze_epoch and not frozen:
-        raise RequestError(f"unfreeze_epoch is {config.unfreeze_epoch}, which needs freeze")
-    if config.unfreeze_epoch >= config.epochs:
-        raise RequestError(
-            f"unfreeze_epoch is {config.unfreeze_epoch}; it must be less than epochs, {config.epochs}; leave it out to "
-            "keep frozen what freeze names"
-        )
-    if config.layer_decay != 1 and config.trunk_rate != 1:
-        raise RequestError("layer_decay and trunk_rate both set the rates of layers; give one of them")
-    for name in ("layer_decay", "trunk_rate"):
-        if getattr(config, name) != 1 and frozen == (TRUNK,) and not config.unfreeze_epoch:
-            raise RequestError(
-                f"{name} is {getattr(config, name):g}, the rate of layers that freeze=trunk never trains; leave one "
-                "of them out"
-            )
 
 
 def _checked(field: dataclasses.Field, value: Any) -> Any:

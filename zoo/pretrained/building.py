@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
-from zoo import registry
+from zoo import frameworks, registry
 from zoo.build_arguments import plain
 from zoo.errors import RequestError, unknown
 
@@ -67,10 +67,11 @@ def build_model(
     if input_shape is None and source.preprocessing is not None and source.preprocessing.image_size:
         side = source.preprocessing.image_size
         input_shape = (side, side, registry.model_info(name).input_shape[-1])
-    model = registry.build_model(name, input_shape, classes, **arguments)
+    with frameworks.without_weights():
+        model = registry.build_model(name, input_shape, classes, **arguments)
     keep_head = here is not None and classes == here
     pairing = _paired(source, model, name, keep_head=keep_head, in_channels=in_channels)
-    pairing.assign()
+    frameworks.make_variables(model, pairing.values)
     if pairing.left_new:
         theirs = "no classifier" if here is None else f"a classifier for {here} classes"
         print(f"{source.name} has {theirs}; that of {name} is new", file=sys.stderr)
@@ -111,8 +112,6 @@ def load_weights(
 
 
 def _opened(weights: str | Mapping[str, Any]) -> "Source":
-    from zoo import frameworks
-
     frameworks.import_keras()
     from zoo.pretrained import sources
 

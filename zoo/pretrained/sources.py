@@ -104,12 +104,13 @@ def open_source(name: str) -> Source:
         return _of_run(name) if is_run(path) else _of_folder(name)
     if path.is_file():
         return Source(name, files.read_weights(path))
-    if name in catalog.list_weights():
+    published = catalog.list_weights()
+    if name in published:
         entry = catalog.find_entry(name)
         return _published(name, entry, files.read_weights(local_file(entry)))
-    if path.suffix or name.startswith((".", "/", "~")):
-        raise RequestError(f"there is no file or folder {name}; python -m zoo weights lists what is published")
-    raise unknown("weights", name, catalog.list_weights())
+    if name.partition("/")[0] in {known.partition("/")[0] for known in published}:
+        raise unknown("weights", name, published)
+    raise RequestError(f"there is no file or folder {name}; python -m zoo weights lists what is published")
 
 
 def of_mapping(name: str, arrays: Mapping[str, Any]) -> Source:

@@ -203,17 +203,10 @@ class Workdir:
             raise RequestError(f"{self.path / 'run.json'} is damaged: its preprocessing lacks {error}") from error
 
     def known(self) -> dict[str, Any]:
-        """What a run that goes on need not find out again, each None where the run has not begun.
-
-        Returns:
-            `statistics`: mean and deviation of the pixels, by channel. `started_from`: what `run.json` says of the
-            weights that the run began with; None too where they were random.
-        """
+        """The `statistics` of pixels and what `run.json` says of the weights that the run `started_from`, or None."""
         preprocessing = self.preprocessing()
-        return {
-            "statistics": preprocessing and preprocessing.statistics,
-            "started_from": self.run().get(STARTED_FROM) if self._holds_results() else None,
-        }
+        started_from = self.run().get(STARTED_FROM) if self._holds_results() else None
+        return {"statistics": preprocessing and preprocessing.statistics, "started_from": started_from}
 
     def write_result(self, result: dict[str, Any]) -> None:
         """Records the result, which is what marks the run as finished."""

@@ -1,6 +1,5 @@
 """What the weights of a run begin as: random, or those of a file, which are loaded once, when the run begins."""
 
-import contextlib
 import dataclasses
 import json
 from collections.abc import Mapping
@@ -149,12 +148,10 @@ def known_statistics(config: ExperimentConfig, start: Start | None, statistics: 
 def _check_same_file(name: str, sha256: str) -> None:
     """Refuses to go on from weights that are others by now; where they are gone there is nothing to refuse."""
     path = Path(name)
-    with contextlib.suppress(FileNotFoundError):
-        file = Workdir(path).model if path.is_dir() and is_run(path) else path
-        if file.is_dir():
-            file = files.read_weights(file).path
-        if files.sha256(file) != sha256:
-            raise RequestError(
-                f"init_weights is {name}, which is another file than the run began with; put the old one back, or name "
-                "another --workdir"
-            )
+    if path.is_dir():
+        path = Workdir(path).model if is_run(path) else files.read_weights(path).path
+    if path.exists() and files.sha256(path) != sha256:
+        raise RequestError(
+            f"init_weights is {name}, which is another file than the run began with; put the old one back, or name "
+            "another --workdir"
+        )
