@@ -62,14 +62,16 @@ def build_model(
     registry.model_info(name)
     source = _opened(weights)
     arguments = source.builder_arguments(name, plain(hyperparameters))
-    here = source.classes(name)
-    classes = here if num_classes is None else num_classes
+    here, classes, keep_head = source.classes(name), num_classes, True
+    if registry.model_info(name).num_classes is not None:
+        # Weights without a classifier are those of features.
+        classes = (here or 0) if num_classes is None else num_classes
+        keep_head = here is not None and classes == here
     if input_shape is None and source.preprocessing is not None and source.preprocessing.image_size:
         side = source.preprocessing.image_size
         input_shape = (side, side, registry.model_info(name).input_shape[-1])
     with frameworks.without_weights():
         model = registry.build_model(name, input_shape, classes, **arguments)
-    keep_head = here is not None and classes == here
     pairing = _paired(source, model, name, keep_head=keep_head, in_channels=in_channels)
     frameworks.make_variables(model, pairing.values)
     if pairing.left_new:

@@ -29,21 +29,16 @@ class Comparison:
 
     Attributes:
         arrays: how many were loaded.
-        outputs: by output, the largest difference over the largest value.
+        largest: the largest difference of logits over the largest logit.
         first: the first layer that differs by more than `NAMED_FROM`, its name at the publisher's, and by how much;
             None where none does.
         layers: how many layers were held against each other.
     """
 
     arrays: int
-    outputs: dict[str, float]
+    largest: float
     first: tuple[str, str, float] | None
     layers: int
-
-    @property
-    def largest(self) -> float:
-        """Of all outputs."""
-        return max(self.outputs.values())
 
 
 def compare(
@@ -126,21 +121,23 @@ def _run(request: dict[str, Any], peer_python: str) -> None:
 
 def _held(model: keras.Model, pairing: loading.Pairing, images: Any, theirs: dict[str, np.ndarray]) -> Comparison:
     """The zoo's outputs against the publisher's."""
-    output = model.output if isinstance(model.output, dict) else {"logits": model.output}
-    # Of a Sequential, and of layers with their activation inside.
     layers = {name: model.get_layer(name) for name in pairing.layers if f"module/{pairing.layers[name]}" in theirs}
-    both = keras.Model(model.inputs, {"outputs": output, "layers": {name: x.output for name, x in layers.items()}})
+    both = keras.Model(
+        model.inputs, {"logits": model.outputs[0], "layers": {name: x.output for name, x in layers.items()}}
+    )
     ours = both(images, training=False)
     first = None
     for name, layer in layers.items():
+        # Some layers of the zoo have their activation inside, which is a module of its own in PyTorch.
         activation = getattr(layer, "activation", None) or (lambda x: x)
         reference = np.asarray(activation(theirs[f"module/{pairing.layers[name]}"]))
         difference = _difference(np.asarray(ours["layers"][name]), reference)
         if difference > NAMED_FROM:
             first = name, pairing.layers[name], difference
             break
-    outputs = {name: _difference(np.asarray(value), theirs[name]) for name, value in ours["outputs"].items()}
-    return Comparison(len(pairing.values), outputs, first, len(layers))
+    return Comparison(
+        len(pairing.values), _difference(np.asarray(ours["logits"]), theirs["logits"]), first, len(layers)
+    )
 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:

@@ -28,7 +28,7 @@ class Source:
         arguments: what their net was built with.
         binding: whether no other arguments will do: of published weights they must be these, or outputs are others.
             Those of an own run are defaults.
-        num_classes: of the classifier; None: as many as the file has.
+        num_classes: of the classifier; 0: there is none; None: as many as the file has.
         preprocessing: of images; None where nothing says it.
         class_names: by label, in the order of the class numbers; of published weights the label is empty; None where
             nothing says it.
@@ -86,7 +86,7 @@ class Source:
     def classes(self, model_name: str) -> int | None:
         """How many classes the classifier has; None where there is none."""
         if self.num_classes is not None:
-            return self.num_classes
+            return self.num_classes or None
         return loading.classes_of(model_name, self.published(model_name), self.file.arrays)
 
 

@@ -71,6 +71,8 @@ class Start:
             return "init_head is new"
         theirs = self.source.class_names and sorted(self.source.class_names.values())
         count, here = self.source.classes(config.model), sorted(class_names.values())
+        if count is None and not theirs:
+            return "the weights have none"
         if len(here) == 1 and count is not None and count != len(here[0]):
             if config.init_head == "keep":
                 raise RequestError(
@@ -79,8 +81,6 @@ class Start:
             return f"{len(here[0])} classes for {count}"
         if config.init_head == "keep":
             return ""
-        if count is None and not theirs:
-            return "the weights have none"
         if theirs and all(theirs) and theirs != here:
             return "other classes; init_head=keep keeps those of the weights"
         return ""

@@ -22,6 +22,7 @@ from zoo.analysis.nets.facts import facts
 from zoo.baselines import recipes as recipe_files
 from zoo.baselines.recipes import NOT_RUN, Recipe
 from zoo.errors import RequestError
+from zoo.pretrained import catalog
 from zoo.registry import ModelInfo
 from zoo.runs.files import write_atomically, writing
 
@@ -273,7 +274,31 @@ def models_text(models: list[ModelInfo]) -> str:
         whose = "" if len(alike) == 1 else f" of {', '.join(f'`{info.name}`' for info in group)}"
         rows = [(f"`{name}`", f"`{defaults[name]!r}`", explained[name]) for name in defaults]
         parts += [f"Hyperparameters{whose}:", tables.markdown_text(("name", "default", "what it is"), rows)]
-    return "\n\n".join(parts)
+    return "\n\n".join([*parts, *weights_parts(models)])
+
+
+def weights_parts(models: list[ModelInfo]) -> list[str]:
+    """The published weights of the models, of which some have none."""
+    entries = [catalog.find_entry(name) for info in models for name in catalog.list_weights(info.name)]
+    if not entries:
+        return []
+    rows = [
+        (
+            f"`{entry.name}`",
+            f"`{entry.model}`",
+            f"{entry.megabytes:,.0f}" if entry.megabytes else "-",
+            entry.licence or "not stated",
+            "-" if entry.top1 is None else f"{entry.top1:.2f}",
+            ", ".join(re.findall(r"\d+ x \d+", entry.source)) or "-",
+        )
+        for entry in entries
+    ]
+    header = ("weights", "of", "MB", "licence", "top-1", "of images")
+    return [
+        "Published weights, for `zoo.build_model(..., weights=...)` and `--init_weights`; top-1 is their publisher's "
+        "accuracy on ImageNet in percent, see [pretrained.md](../pretrained.md):",
+        tables.markdown_text(header, rows, right=(2, 4)),
+    ]
 
 
 def meanings(info: ModelInfo) -> dict[str, str]:
