@@ -1,4 +1,4 @@
-"""Makes the files that `test_torch_files.py` and `test_safetensors_files.py` read: `python tests/pretrained/make_files.py`.
+"""Makes the files of PyTorch and safetensors that the tests read: `python tests/pretrained/make_files.py`.
 
 It takes PyTorch and safetensors, which the zoo's own tests do not; those of `files/` were made by PyTorch 2.13 and
 safetensors 0.8. All values are counted up in steps of a half, see `expected.py`, so that each type holds them exactly.

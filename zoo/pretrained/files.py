@@ -65,6 +65,8 @@ def read_weights(path: str | Path) -> WeightsFile:
     data = map_file(path)
     try:
         style, arrays = _read(data, config)
+        if not arrays:
+            raise DamagedError("it holds no arrays")
     except DamagedError as error:
         raise RequestError(f"{path} cannot be read as weights: {' '.join(str(error).split())}") from error
     return WeightsFile(path=path, style=style, arrays=arrays, config=config)

@@ -13,15 +13,12 @@ Only names and numbers are taken: no layer is made of what a file says, and its 
 import itertools
 import re
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-from zoo.pretrained.h5_files import array, numbered_texts, open_h5, subgroup, texts
+from zoo.pretrained.h5_files import Node, root_of
 from zoo.pretrained.mapped import Arrays, DamagedError, parse_json, quoted
-
-if TYPE_CHECKING:
-    import h5py
 
 _MOST_GROUPS = 20_000
 _MOST_DEPTH = 32
@@ -74,29 +71,27 @@ def read_h5(data: memoryview, config: Mapping[str, Any] | None = None) -> Arrays
     Raises:
         DamagedError: it is damaged, points out of itself, holds something else, or its names cannot be told.
     """
-    with open_h5(data) as file:
-        root = subgroup(file, "model_weights") if "model_weights" in file else file
-        if any(name.startswith("layer_names") for name in root.attrs):
-            found = dict(_keras_2(data, root))
-        elif "layers" in file or "vars" in file or "_layer_checkpoint_dependencies" in file:
-            found = dict(_keras_3(data, file, config))
-        else:
-            raise DamagedError("it is an HDF5 file of something else than Keras' weights")
-    return Arrays(found)
+    root = root_of(data)
+    weights = root.find("model_weights") if "model_weights" in root else root
+    if weights.has_texts("layer_names"):
+        return Arrays(dict(_keras_2(weights)))
+    if "layers" in root or "vars" in root or "_layer_checkpoint_dependencies" in root:
+        return Arrays(dict(_keras_3(root, config)))
+    raise DamagedError("it is an HDF5 file of something else than Keras' weights")
 
 
-def _keras_2(data: memoryview, root: "h5py.Group") -> Iterator[tuple[str, np.ndarray]]:
-    layers = numbered_texts(root, "layer_names")
+def _keras_2(root: Node) -> Iterator[tuple[str, np.ndarray]]:
+    layers = root.texts("layer_names")
     # The variables that a model has itself, beside those of its layers.
     if "top_level_model_weights" in root:
         layers.append("top_level_model_weights")
     if len({*layers}) < len(layers):
         raise DamagedError("it has a layer twice")
     for layer in layers:
-        group = subgroup(root, layer)
-        paths = numbered_texts(group, "weight_names")
+        group = root.find(layer)
+        paths = group.texts("weight_names")
         for path, name in zip(paths, _keras_2_names(layer, paths), strict=True):
-            yield name, array(data, group, path)
+            yield name, group.find(path).array()
 
 
 def _keras_2_names(layer: str, paths: list[str]) -> list[str]:
@@ -124,15 +119,13 @@ def _keras_2_names(layer: str, paths: list[str]) -> list[str]:
     return names
 
 
-def _keras_3(
-    data: memoryview, root: "h5py.Group", config: Mapping[str, Any] | None
-) -> Iterator[tuple[str, np.ndarray]]:
+def _keras_3(root: Node, config: Mapping[str, Any] | None) -> Iterator[tuple[str, np.ndarray]]:
     seen: set[str] = set()
     for count, (group, path, kind, layer) in enumerate(_layers(root, (), "", config)):
         if count > _MOST_GROUPS:
             raise DamagedError("it has more layers than any net")
         if "vars" in group:
-            kept = subgroup(group, "vars")
+            kept = group.find("vars")
             keys = _keys(kept)
             names = keys
             if keys == [str(number) for number in range(len(keys))]:
@@ -142,12 +135,12 @@ def _keras_3(
                 if full in seen:
                     raise DamagedError(f"it has {quoted(full)} twice")
                 seen.add(full)
-                yield full, array(data, kept, key)
+                yield full, kept.find(key).array()
 
 
 def _layers(
-    group: "h5py.Group", path: tuple[str, ...], kind: str, layer: Mapping[str, Any] | None
-) -> Iterator[tuple["h5py.Group", tuple[str, ...], str, Mapping[str, Any] | None]]:
+    group: Node, path: tuple[str, ...], kind: str, layer: Mapping[str, Any] | None
+) -> Iterator[tuple[Node, tuple[str, ...], str, Mapping[str, Any] | None]]:
     """A layer's group, names from the model's layer down to it, class, and what the config says; then those inside."""
     if len(path) > _MOST_DEPTH:
         raise DamagedError("its layers are nested too deep")
@@ -156,18 +149,18 @@ def _layers(
     for attribute in _keys(group):
         if attribute == "vars" or (not path and attribute in _TRAINING):
             continue
-        child = subgroup(group, attribute)
+        child = group.find(attribute)
         # An attribute of a layer is a layer, or a list of some.
-        found = {attribute: child} if "vars" in child else {key: subgroup(child, key) for key in _keys(child)}
+        found = {attribute: child} if "vars" in child else {key: child.find(key) for key in _keys(child)}
         for key, inner in found.items():
             about = described.get(key) if attribute in _LISTS else None
             kind = _snake_case(str(about.get("class_name"))) if about else re.sub(r"_\d+$", "", key)
             yield from _layers(inner, (*path, _layer_name(inner, key, about)), kind, about)
 
 
-def _layer_name(group: "h5py.Group", key: str, about: Mapping[str, Any] | None) -> str:
-    if "vars" in group and "name" in (kept := subgroup(group, "vars")).attrs:
-        return texts(kept, "name")[0]
+def _layer_name(group: Node, key: str, about: Mapping[str, Any] | None) -> str:
+    if "vars" in group and (kept := group.find("vars")).has_texts("name"):
+        return kept.texts("name")[0]
     return str(about["config"].get("name", key)) if about else key
 
 
@@ -219,10 +212,8 @@ def _variable_names(name: str, kind: str, layer: Mapping[str, Any] | None, count
     return list(fitting[0])
 
 
-def _keys(group: "h5py.Group") -> list[str]:
+def _keys(group: Node) -> list[str]:
     """The names in a group, with `conv2d_10` after `conv2d_9`."""
-    if len(group) > _MOST_GROUPS:
-        raise DamagedError("it has more layers than any net")
     return sorted(group, key=lambda name: [int(part) if part.isdecimal() else part for part in _PARTS.split(name)])
 
 

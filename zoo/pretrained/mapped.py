@@ -166,11 +166,14 @@ class Arrays(Mapping[str, np.ndarray]):
             # The upper half of a float32.
             bits = np.ascontiguousarray(found).view("<u2").reshape(found.shape).astype("<u4")
             bits <<= 16
-            return bits.view("<f4")
-        if found.dtype == np.float16:
-            return found.astype(np.float32)
-        # Older files put numbers anywhere; a library may expect them at multiples of their size.
-        return found if found.flags.aligned else found.copy()
+            found = bits.view("<f4")
+        elif found.dtype == np.float16:
+            found = found.astype(np.float32)
+        elif not found.flags.aligned:
+            # Numbers may stand anywhere in a file; a library may expect them at multiples of their size.
+            found = found.copy()
+        found.flags.writeable = False
+        return found
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._views)
