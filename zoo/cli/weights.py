@@ -90,7 +90,7 @@ def _row(entry: Entry) -> tuple[str, ...]:
         _size(entry),
         entry.licence or "-",
         str(entry.preprocessing.image_size),
-        "-" if entry.top1 is None else f"{entry.top1:.2f}",
+        "-" if entry.top1 is None else f"{entry.top1:.1f}",
     )
 
 
