@@ -32,8 +32,6 @@ TIMM = {
     "legacy_seresnet101": "seresnet101",
     "legacy_seresnet152": "seresnet152",
 }
-# These nets of the same names are other nets: their gates come after a ReLU, see `seresnet.py`.
-TIMM_LEGACY = ("legacy_seresnet50", "legacy_seresnet101", "legacy_seresnet152")
 TIMM_NOTES = {
     "fb_ssl_yfcc100m": "Trained on images of YFCC100M too. Not for commercial use.",
     "fb_swsl_ig1b": "Trained on a billion hashtagged images too. Not for commercial use.",
@@ -90,7 +88,8 @@ def of_timm(facts: Mapping[str, Any], scores: Mapping[str, Mapping[str, str]], r
         yield {
             "name": f"timm/{name}",
             "model": model,
-            "names": "timm_legacy" if config["architecture"] in TIMM_LEGACY else "timm",
+            # timm's older nets, whose layers are named, and in part built, in another way.
+            "names": "timm_legacy" if config["architecture"].startswith("legacy_") else "timm",
             "num_classes": config["num_classes"],
             "classes": "imagenet" if config["num_classes"] == 1000 else "",
             "url": f"hf://{on_hub}/model.safetensors" if on_hub else config["url"],

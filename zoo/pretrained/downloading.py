@@ -13,8 +13,9 @@ import os
 from pathlib import Path
 
 from zoo.errors import RequestError
-from zoo.pretrained import hub, transfer
+from zoo.pretrained import hub
 from zoo.pretrained.catalog import Entry
+from zoo.pretrained.transfer import Download, digest_of
 
 _HUB = "hf://"
 
@@ -22,8 +23,8 @@ _HUB = "hf://"
 def local_file(entry: Entry) -> Path:
     """The file of an entry, from the cache of the publisher's library, downloaded first where it is not there.
 
-    A download that was cut off goes on where it stopped; one of the hub does so within the call, see
-    `zoo.pretrained.hub`. A file that is there and is not the published one is left alone.
+    A download that was cut off goes on where it stopped. A file that is there and is not the published one is left
+    alone.
 
     Raises:
         RequestError: the library that it takes is not installed, there is no network (the message says which file goes
@@ -33,15 +34,14 @@ def local_file(entry: Entry) -> Path:
     if entry.url.startswith(_HUB):
         return hub.local_file(*_of_hub(entry))
     path = _cached(entry)
-    if path.exists():
-        if not transfer.matches(path, entry.digest):
-            found = transfer.digest_of(path, entry.digest)
-            raise RequestError(
-                f"{path} is not what was published: its digest is {found}, not {entry.digest}; remove or rename it, "
-                "and it is downloaded anew"
-            )
-        return path
-    transfer.bring(entry.url, path, entry.digest, "KERAS_HOME" if entry.names == "keras" else "TORCH_HOME")
+    if not path.exists():
+        variable = "KERAS_HOME" if entry.names == "keras" else "TORCH_HOME"
+        Download(entry.url, path, entry.digest, name=entry.file, variable=variable).bring()
+    elif (found := digest_of(path, entry.digest)) != entry.digest:
+        raise RequestError(
+            f"{path} is not what was published: its digest is {found}, not {entry.digest}; remove or rename it, and it "
+            "is downloaded anew"
+        )
     return path
 
 
