@@ -47,6 +47,11 @@ ROOMS = {
     "zoo.places.place": {"zoo.places.cluster", "zoo.errors"},
     "zoo.places": {"zoo.places", "zoo.places.place", "zoo.places.cluster", "zoo.errors"},
     "zoo.runs": {"zoo.runs", "zoo.data", "zoo.registry", "zoo.tasks.known", *CONFIG},
+    # How others name the layers of a family stands with the family.
+    "zoo.pretrained": {
+        *("zoo.pretrained", "zoo.models", "zoo.layers", "zoo.registry", "zoo.tasks.known", "zoo.waiting"),
+        *("zoo.runs", "zoo.data", *CONFIG),
+    },
     "zoo.training.engines.tensorflow": {"zoo.training", "zoo.training.engines.tensorflow", "zoo.layers", *KEEPING},
     "zoo.training": {"zoo.training", "zoo.training.engines.tensorflow", "zoo.layers", "zoo.waiting", *KEEPING},
     "zoo.baselines": {"zoo.baselines", "zoo.runs", "zoo.config", "zoo.errors"},
@@ -84,6 +89,7 @@ PACKAGES = {
     "zoo.places.place": set(),
     "zoo.places.cluster": set(),
     "zoo.runs": {"filelock", "keras", "numpy"},
+    "zoo.pretrained": {"h5py", "huggingface_hub", "keras", "numpy", "tensorflow_datasets", "tqdm"},
     "zoo.use": {"keras", "numpy", "tensorflow"},
     "zoo.baselines": {"scipy"},
     "zoo.cli": {"absl"},

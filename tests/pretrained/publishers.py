@@ -45,6 +45,11 @@ class Net:
         return self.table.partition("_")[0]
 
     @property
+    def has_bn(self) -> bool:
+        """Whether it is the variant with batch normalization of a net that has two."""
+        return self.name.endswith("_bn")
+
+    @property
     def size(self) -> tuple[int, int]:
         """Height and width of images that show a wrong padding."""
         if self.aux_heads:
@@ -128,7 +133,9 @@ def randomise(net, seed: int = 0) -> None:
             if value.ndim > 1:
                 fan_in = value[0].numel()
                 is_depthwise = value.shape[1] == 1 and value.ndim == 4
-                value.copy_(torch.randn(value.shape, generator=generator) * ((1 if is_depthwise else 2) / fan_in) ** 0.5)
+                value.copy_(
+                    torch.randn(value.shape, generator=generator) * ((1 if is_depthwise else 2) / fan_in) ** 0.5
+                )
             elif name.endswith(("running_var", "weight")):
                 value.copy_(0.8 + 0.4 * torch.rand(value.shape, generator=generator))
             else:

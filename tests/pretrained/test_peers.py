@@ -52,9 +52,7 @@ def of_torch(net, folder):
 
 def of_keras(net):
     """The same of a net of keras.applications."""
-    theirs = getattr(keras.applications, net.name)(
-        weights=None, input_shape=(*net.size, 3), classifier_activation=None
-    )
+    theirs = getattr(keras.applications, net.name)(weights=None, input_shape=(*net.size, 3), classifier_activation=None)
     parity.randomise(theirs)
     images = np.random.default_rng(1).standard_normal((2, *net.size, 3)).astype("float32")
     weights = {
