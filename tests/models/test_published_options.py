@@ -19,7 +19,7 @@ OPTIONS = {
         True,
         {f"mixed_{m}_pool_pad" for m in ("5b", "5c", "5d", "6b", "6c", "6d", "6e", "7b", "7c")},
     ),
-    ("googlenet", "last_pool_size"): (2, set()),
+    ("googlenet", "torchvision_pools"): (True, set()),
     ("xception", "symmetric_pool"): (True, {f"block{n}_pool_largest" for n in (2, 3, 4, 13)}),
     ("xception", "bn_epsilon"): (1e-5, set()),
 }
@@ -89,20 +89,20 @@ def test_caffes_layout_halves_in_the_first_convolution_of_a_bottleneck():
 
 def test_torchvisions_heads_average_four_by_four_parts():
     """Of 14 pixels 0 to 3, 3 to 6, 7 to 10 and 10 to 13."""
-    model = weightless.build("googlenet", aux_heads=True, adaptive_aux_pool=True)
+    model = weightless.build("googlenet", aux_heads=True, torchvision_pools=True)
     pool = model.get_layer("aux1_pool")
     assert type(pool) is keras.layers.AdaptiveAveragePooling2D
     image = np.random.default_rng(0).random((1, 14, 14, 512)).astype("float32")
     parts = [slice(0, 4), slice(3, 7), slice(7, 11), slice(10, 14)]
     expected = [[image[0, rows, columns].mean(axis=(0, 1)) for columns in parts] for rows in parts]
     np.testing.assert_allclose(np.asarray(pool(image))[0], expected, rtol=1e-5)
-    assert weightless.build("googlenet", last_pool_size=2).get_layer("stage4_pool").output.shape[1:3] == (7, 7)
+    assert model.get_layer("stage4_pool").pool_size == (2, 2)
+    assert model.get_layer("stage4_pool").output.shape[1:3] == (7, 7)
 
 
 @pytest.mark.parametrize(
     ("name", "option", "message"),
     [
-        ("googlenet", {"last_pool_size": 4}, "last_pool_size is 4; it must be one of 2, 3"),
         ("xception", {"bn_epsilon": 0}, "bn_epsilon of xception is 0; it must be positive"),
         ("xception", {"bn_epsilon": 2}, "bn_epsilon of xception is 2; it must be a fraction"),
     ],
@@ -113,7 +113,7 @@ def test_wrong_values_are_refused(name, option, message):
 
 
 def test_a_net_with_options_is_saved_and_loaded(tmp_path):
-    options = {"adaptive_aux_pool": True, "aux_heads": True, "last_pool_size": 2, "batch_norm": True}
+    options = {"torchvision_pools": True, "aux_heads": True, "batch_norm": True}
     model = zoo.build_model("googlenet", (65, 65, 3), 3, **options)
     model.save(tmp_path / "model.keras")
     image = np.random.default_rng(0).standard_normal((1, 65, 65, 3)).astype("float32")

@@ -88,9 +88,7 @@ class ExperimentConfig:
         "what is not trained: trunk, which is all but the classifier, or patterns of layer names such as "
         "stem*,stage1_*. Frozen batch normalisation is in inference mode",
     )
-    unfreeze_epoch: int = _option(
-        0, "epochs after which what `freeze` names is trained too; 0: it is never", least=0
-    )
+    unfreeze_epoch: int = _option(0, "epochs after which what `freeze` names is trained too; 0: it is never", least=0)
     layer_decay: float = _option(
         1.0,
         "the learning rate of a part of the net as a fraction of that of the part after it; the classifier has the "
