@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 
 import pytest
+import weightless
 from loopback import CONTENT, running
 
 from zoo.pretrained import transfer
@@ -46,3 +47,10 @@ def keras_entry(server):
     return dataclasses.replace(
         find_entry("keras/resnet50_v1"), url=f"{server.url}/resnet/net.h5", file="net.h5", digest=digest
     )
+
+
+@pytest.fixture(scope="package", autouse=True)
+def forget_weightless_nets():
+    """The tests that come after those of this folder need not carry them along."""
+    yield
+    weightless.build.cache_clear()

@@ -1,8 +1,8 @@
 """Functional: an Inception module sends its input down four branches and joins what comes out; a Sequential has one.
 
 Szegedy et al. 2014, Going deeper with convolutions, arXiv:1409.4842, table 1 and section 5, with the table's true
-5x5 branches. (Torchvision's are 3x3, and it differs in the fourth pooling, `last_pool_size`, in the pooling of the
-auxiliary heads, `adaptive_aux_pool`, and in dropout.)
+5x5 branches. (Torchvision's are 3x3, and it differs in the fourth pooling and that of the auxiliary heads,
+`torchvision_pools`, and in dropout.)
 
 Reference for what the paper leaves open: `bvlc_googlenet` of Caffe. From it are the places and numbers of the local
 response normalisation (Caffe divides its alpha of 1e-4 by the window of 5), the symmetric padding, and the
@@ -19,7 +19,7 @@ from collections.abc import Callable
 import keras
 
 from zoo.layers import BatchNormalization, LocalResponseNormalization
-from zoo.models.arguments import check_choice, check_fractions, check_image_shape
+from zoo.models.arguments import check_fractions, check_image_shape
 from zoo.models.blocks import symmetric_conv
 from zoo.models.ends import classifier, stage_features
 from zoo.models.names import googlenet as names
@@ -99,7 +99,7 @@ def auxiliary_head(x, num_classes: int, *, conv: Callable, adaptive_pool: bool, 
 
 
 def stem(x, *, conv: Callable, local_norm: bool, small: bool):
-    """The two convolutional stages before the modules. Returns their outputs, each before its pooling."""
+    """The two convolutional stages before the modules. Returns their outputs before the pooling, and what is pooled."""
     if small:
         x = first = conv(x, 64, 3, name="stem1")
     else:
@@ -111,7 +111,7 @@ def stem(x, *, conv: Callable, local_norm: bool, small: bool):
     x = conv(x, 192, 3, name="stem2")  # 56 x 56 x 192
     if local_norm:
         x = response_norm(x, name="stem2_norm")
-    return first, x
+    return first, x, x if small else max_pool(x, name="stem2_pool")  # 28 x 28 x 192
 
 
 @register_model(
@@ -129,8 +129,7 @@ def googlenet(
     batch_norm: bool = False,
     aux_heads: bool = False,
     small_stem: bool = False,
-    last_pool_size: int = 3,
-    adaptive_aux_pool: bool = False,
+    torchvision_pools: bool = False,
     dropout: float = 0.4,
     features: bool = False,
 ) -> keras.Model:
@@ -142,31 +141,27 @@ def googlenet(
         input_shape: `(height, width, channels)`, at least 32x32, with the auxiliary heads 65x65; with the small stem
             4x4 and 9x9.
         num_classes: logits; 0 gives the 1024 pooled features, without auxiliary heads.
-        batch_norm: batch normalisation after every convolution, in place of its bias and of the local response
-            normalisation.
+        batch_norm: normalise after every convolution, in place of its bias and of the local response normalisation.
         aux_heads: outputs become `logits`, `aux1` and `aux2`; the latter weigh 0.3 in the loss (section 5).
         small_stem: begin with a 3x3 convolution of stride 1 and leave out the first two poolings, for images of 32 to
             64 pixels.
-        last_pool_size: the pooling before the last two modules takes the largest of 3x3, torchvision's of 2x2.
-        adaptive_aux_pool: cut the map into 4 x 4 parts in the auxiliary heads and average each, as torchvision does, in
-            place of means of 5x5 with a stride of 3.
+        torchvision_pools: the last max pooling is 2x2, and the auxiliary heads average each of 4 x 4 parts of the map,
+            in place of 5x5 with a stride of 3. Torchvision's weights were trained so.
         dropout: fraction of the pooled features dropped; the auxiliary heads have the paper's 0.7 of their own.
         features: give the last feature map of each stride in place of the logits.
 
     Raises:
-        RequestError: the shape is no image's of that size, `dropout` is no fraction, or `last_pool_size` not 2 or 3.
+        RequestError: the shape is no image's of that size, or `dropout` is no fraction.
     """
     name = "googlenet"
     aux_heads = aux_heads and num_classes > 0 and not features
     plain, with_heads = (4, 9) if small_stem else (32, 65)
     check_image_shape(name, input_shape, smallest=with_heads if aux_heads else plain, open_size=not aux_heads)
     check_fractions(name, dropout=dropout)
-    check_choice("last_pool_size", last_pool_size, (2, 3))
     conv = functools.partial(conv_relu, batch_norm=batch_norm)
     module = functools.partial(inception, conv=conv)
     image = keras.Input(input_shape, name="image")
-    stem1, stem2 = stem(image, conv=conv, local_norm=not batch_norm, small=small_stem)
-    x = stem2 if small_stem else max_pool(stem2, name="stem2_pool")  # 28 x 28 x 192
+    stem1, stem2, x = stem(image, conv=conv, local_norm=not batch_norm, small=small_stem)  # 28 x 28 x 192
     x = module(x, 64, (96, 128), (16, 32), 32, name="3a")  # 28 x 28 x 256
     x = stage3 = module(x, 128, (128, 192), (32, 96), 64, name="3b")  # 28 x 28 x 480
     x = max_pool(x, name="stage3_pool")  # 14 x 14 x 480
@@ -175,7 +170,7 @@ def googlenet(
     x = module(x, 128, (128, 256), (24, 64), 64, name="4c")  # 14 x 14 x 512
     x = stage4d = module(x, 112, (144, 288), (32, 64), 64, name="4d")  # 14 x 14 x 528
     x = stage4 = module(x, 256, (160, 320), (32, 128), 128, name="4e")  # 14 x 14 x 832
-    x = max_pool(x, last_pool_size, name="stage4_pool")  # 7 x 7 x 832
+    x = max_pool(x, 2 if torchvision_pools else 3, name="stage4_pool")  # 7 x 7 x 832
     x = module(x, 256, (160, 320), (32, 128), 128, name="5a")  # 7 x 7 x 832
     x = module(x, 384, (192, 384), (48, 128), 128, name="5b")  # 7 x 7 x 1024
     if features:
@@ -184,7 +179,7 @@ def googlenet(
     logits = classifier(x, num_classes, dropout=dropout)
     if not aux_heads:
         return keras.Model(image, logits, name=name)
-    head = functools.partial(auxiliary_head, num_classes=num_classes, conv=conv, adaptive_pool=adaptive_aux_pool)
+    head = functools.partial(auxiliary_head, num_classes=num_classes, conv=conv, adaptive_pool=torchvision_pools)
     aux1, aux2 = head(stage4a, name="aux1"), head(stage4d, name="aux2")
     return keras.Model(image, {"logits": logits, "aux1": aux1, "aux2": aux2}, name=name)
 
@@ -193,7 +188,7 @@ def googlenet(
 PUBLISHED = {
     "torchvision": Published(
         names.TORCHVISION,
-        arguments={"batch_norm": True, "last_pool_size": 2, "adaptive_aux_pool": True},
+        arguments={"batch_norm": True, "torchvision_pools": True},
         ignored=r"aux\d\..*",
         widened=r"inception_.._5x5_conv",
     )

@@ -146,7 +146,7 @@ def inception_v4(
     return keras.Model(image, classifier(x, num_classes, dropout=dropout), name="inception_v4")
 
 
-# The modules are steps 3 to 21 of a Sequential, which timm counts and slim, and this net, call by a letter in each part.
+# Modules are steps 3 to 21 of a Sequential; here, as in slim, they are letters in each part of the net, from a = 0 on.
 PUBLISHED = {
     "timm": Published(
         {
