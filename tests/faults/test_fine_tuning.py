@@ -8,6 +8,7 @@ from kills import Job, Kill, difference, run
 from moments import Killed, before_call, kill
 
 import zoo
+from zoo.runs.checkpoints import Checkpoints
 from zoo.training.engines.tensorflow import Engine
 
 # 11 steps an epoch, 33 in all: the switch comes at step 11, evaluations at 22 and 33. Everything that goes by the
@@ -33,7 +34,7 @@ def test_in_the_end_all_is_trained_and_the_saved_model_can_be_trained(whole):
     run = json.loads((whole / "run.json").read_text())
     assert (run["parameters"], run["trained_parameters"]) == (1_226, 170)
     assert sum(int(np.prod(variable.shape)) for variable in model.trainable_variables) == 1_226
-    first, second = (dict(np.load(whole / "checkpoints" / f"step-{step:08d}" / "state.npz")) for step in (6, 33))
+    first, second = (Checkpoints(whole / "checkpoints").load(step)[0] for step in (6, 33))
     moved = {name.partition("/")[2] for name, value in first.items() if (value != second[name]).any()}
     assert {variable.path for variable in model.weights} <= moved
 
