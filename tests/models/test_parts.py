@@ -33,10 +33,11 @@ NUMBERS = {
     "inception_v3": 5 + 11 + 1,
     "siamese": 4,
 }
-# Building one takes most of a second.
+# Building one takes up to a second.
 DEEP = {
     *("resnet101", "resnet110", "resnet152", "densenet121", "densenet201"),
-    *("inception_v3", "inception_v4", "inception_resnet_v2", "seresnet50", "resnext50_32x4d"),
+    *("densenet_bc_100_12", "inception_v3", "inception_v4", "inception_resnet_v2", "resnext50_32x4d"),
+    *("seresnet18", "seresnet50", "resnet18", "resnet50_v2", "xception", "googlenet"),
 }
 # The layers that give the answers, where they are not called logits.
 CLASSIFIERS = {

@@ -1,7 +1,7 @@
 """The compiled part: runs a block of training steps, runs a block of evaluation, lists every variable."""
 
 import contextlib
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterable
 from typing import Any
 
 import keras
@@ -10,6 +10,7 @@ import tensorflow as tf
 
 from zoo.layers import has_convolutions, statistics, synchronizes
 from zoo.tasks.base import Objective
+from zoo.training.engines.tensorflow.averages import Averages
 from zoo.training.engines.tensorflow.compiling import compiled, looped, steps_of
 from zoo.training.engines.tensorflow.gradients import Gradients
 from zoo.training.engines.tensorflow.population import PopulationStatistics
@@ -32,8 +33,7 @@ class Engine:
         image_names: the entries of a batch that `normalize` applies to.
         jit: `auto`, `on` or `off`. Auto compiles with XLA on GPU and TPU, and on CPU for nets without
             convolutions: XLA makes small dense nets twice as fast there and convolutions ten times slower.
-        ema_decay: of the moving average of the trainable variables; 0: none. After n updates it is
-            (1 + n) / (10 + n) where that is less, as in `tf.train.ExponentialMovingAverage`.
+        ema_decay: of the moving average of the trainable variables, see `Averages`; 0: none.
         **of_gradients: `l2`, `decayed`, `clip_norm` and `accumulate_steps`, see `Gradients`.
 
     Attributes:
@@ -61,14 +61,7 @@ class Engine:
         self._image_names = frozenset(image_names)
         self._strategy = strategy
         self._batch_size = batch_size
-        self._ema_decay = ema_decay
-        self._averages: dict[int, keras.Variable] = {}
-        if ema_decay:
-            with strategy.scope():
-                self._averages = {
-                    id(v): keras.Variable(v.numpy(), trainable=False, dtype=v.dtype, name=f"average_{number}")
-                    for number, v in enumerate(model.trainable_variables)
-                }
+        self._averages = Averages(model, ema_decay, strategy)
         self._names = ("loss", *objective.metric_names)
         # XLA takes the whole block on one replica. On several it takes the gradients alone, since the
         # all-reduce lies outside, and nothing at all where batch norm reduces across replicas within.
@@ -92,7 +85,7 @@ class Engine:
             parts_per_step=of_gradients.get("accumulate_steps", 1),
             jit=self.jit and one,
         )
-        self._variables = Variables(model, [*optimizer.variables, *self._averages.values()])
+        self._variables = Variables(model, [*optimizer.variables, *self._averages.variables])
         self._evaluate_block = compiled(self._evaluate_block_of, jit=self.jit and one)
         self.retrace()
 
@@ -130,15 +123,9 @@ class Engine:
             return {name: values.reshape(-1, *values.shape[2:]) for name, values in whole.items()}
         return {name: values[counts] for name, values in whole.items()}
 
-    @contextlib.contextmanager
-    def averaged(self) -> Iterator[None]:
+    def averaged(self) -> contextlib.AbstractContextManager[None]:
         """The model has its averaged weights in here, where there are any."""
-        with contextlib.ExitStack() as restoring:
-            for variable in self._model.variables:
-                if id(variable) in self._averages:
-                    restoring.callback(variable.assign, variable.numpy())
-                    variable.assign(self._averages[id(variable)].numpy())
-            yield
+        return self._averages.in_place()
 
     def state(self) -> dict[str, np.ndarray]:
         """Every variable there is: weights, statistics, dropout seeds, optimizer, averages; in a fixed order."""
@@ -164,8 +151,7 @@ class Engine:
         def one_step(step, means):
             sums = self._strategy.run(self._train_step, args=(block, step))
             sums = self._strategy.reduce(tf.distribute.ReduceOp.SUM, sums, axis=None)
-            if self._averages:
-                self._average()
+            self._averages.update(self._optimizer.iterations.value)
             return means.write(step, sums / self._batch_size)
 
         steps = steps_of(self._strategy, block)
@@ -175,17 +161,6 @@ class Engine:
         if self._alone and self._strategy.num_replicas_in_sync > 1 and statistics(self._model):
             self._strategy.run(self._average_statistics)
         return means.stack()
-
-    def _average(self) -> None:
-        updates = tf.cast(self._optimizer.iterations.value, tf.float32)
-        moves = 1 - tf.minimum(self._ema_decay, (1 + updates) / (10 + updates))
-        for variable in self._model.trainable_variables:
-            self._strategy.extended.update(
-                self._averages[id(variable)].value,
-                lambda average, weight, moves: average.assign_add(moves * (weight - average)),
-                args=(variable.value, moves),
-                group=False,
-            )
 
     def _average_statistics(self) -> None:
         """Gives every replica the mean of what each has seen alone, so that all evaluate and save one model."""
