@@ -74,14 +74,20 @@ def test_the_record_names_the_file_that_it_began_with(source, finished):
     assert (preprocessing["mean"], preprocessing["deviation"]) == (theirs["mean"], theirs["deviation"])
 
 
-@pytest.mark.parametrize("number", [1, 2, 4])
+def kill_run(config, workdir, data_dir, monkeypatch, number):
+    """A run that dies before it takes a block."""
+    with monkeypatch.context() as patch:
+        before_call(patch, Engine, "train_block", number, kill)
+        with pytest.raises(Killed):
+            train_and_evaluate(config, str(workdir), data_dir=data_dir)
+
+
+@pytest.mark.parametrize("number", [1, 2, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_run_that_goes_on_does_not_load_again(source, finished, config, data_dir, tmp_path, monkeypatch, number):
     moved = tmp_path / "source"
     shutil.copytree(source, moved)
     config = dataclasses.replace(config, init_weights=str(moved))
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        before_call(patch, Engine, "train_block", number, kill)
-        train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
+    kill_run(config, tmp_path / "run", data_dir, monkeypatch, number)
     if number > 1:
         shutil.rmtree(moved)
     resumed = train_and_evaluate(config, str(tmp_path / "run"), data_dir=data_dir)
@@ -95,9 +101,7 @@ def test_a_run_does_not_go_on_from_other_weights(source, config, data_dir, tmp_p
     moved, workdir = tmp_path / "source", tmp_path / "run"
     shutil.copytree(source, moved)
     config = dataclasses.replace(config, init_weights=str(moved))
-    with monkeypatch.context() as patch, pytest.raises(Killed):
-        before_call(patch, Engine, "train_block", 3, kill)
-        train_and_evaluate(config, str(workdir), data_dir=data_dir)
+    kill_run(config, workdir, data_dir, monkeypatch, 3)
     model = zoo.load_model(str(moved / "model.keras"))
     model.variables[0].assign(model.variables[0] * 2)
     model.save(moved / "model.keras")
@@ -121,7 +125,7 @@ def test_other_classes_have_a_classifier_of_their_own(source, config, data_dir, 
     three = "synthetic:8x8x1,classes=3,examples=256"
     new, record = heads(config, source, data_dir, dataset=three)
     assert (new, record["new_because"]) == ({"logits/kernel"}, "3 classes for 10")
-    with pytest.raises(RequestError, match="init_head is keep; .* 10 classes, the dataset 3"):
+    with pytest.raises(RequestError, match=r"init_head is keep; .* 10 classes, the dataset 3"):
         heads(config, source, data_dir, dataset=three, init_head="keep")
     # As many classes, of other names.
     letters = tmp_path / "letters"

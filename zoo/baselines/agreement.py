@@ -22,7 +22,7 @@ from zoo.baselines.records import (
     write_record,
 )
 from zoo.baselines.running import Outcome
-from zoo.config import ExperimentConfig, differences, load_config
+from zoo.config import differences, load_config, recorded_config
 from zoo.errors import RequestError
 from zoo.runs import provenance
 from zoo.runs.files import write_atomically
@@ -189,7 +189,7 @@ def _against_records(recipe: Recipe, records: list[dict[str, Any]]) -> Iterator[
         label = f"{results}/{record['seed']}.json"
         try:
             changed = differences(
-                ExperimentConfig.recorded(record["fields"]), dataclasses.replace(config_now, seed=record["seed"])
+                recorded_config(record["fields"]), dataclasses.replace(config_now, seed=record["seed"])
             )
         except (TypeError, ValueError, KeyError) as error:
             yield f"{label} holds no config of this version: {error}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from zoo.baselines import recipes
-from zoo.config import ExperimentConfig
+from zoo.config import recorded_config
 from zoo.errors import RequestError
 from zoo.runs import provenance
 from zoo.runs.files import write_atomically, writing
@@ -125,7 +125,7 @@ def kept_digests(old: dict[str, Any], new: dict[str, Any]) -> list[dict[str, Any
 def same_config(old: dict[str, Any], new: dict[str, Any]) -> bool:
     """Whether two records are of one config; a field that an older record lacks has its default there."""
     try:
-        return ExperimentConfig.recorded(old["fields"]) == ExperimentConfig.recorded(new["fields"])
+        return recorded_config(old["fields"]) == recorded_config(new["fields"])
     except (TypeError, ValueError):
         return False
 

@@ -3,7 +3,15 @@
 Precedence: flag, config file, default.
 """
 
-from zoo.config.experiment import EPISODES, FIELDS, MEMORY_GIB, ExperimentConfig, differences, with_fields
+from zoo.config.experiment import (
+    EPISODES,
+    FIELDS,
+    MEMORY_GIB,
+    ExperimentConfig,
+    differences,
+    recorded_config,
+    with_fields,
+)
 from zoo.config.files import load_config
 from zoo.config.flags import define_flags, with_flags
 from zoo.config.parsing import TRUNK, image_folder, parse_freeze, parse_labels, parse_model_args, parse_schedule
@@ -22,6 +30,7 @@ __all__ = [
     "parse_labels",
     "parse_model_args",
     "parse_schedule",
+    "recorded_config",
     "with_fields",
     "with_flags",
 ]

@@ -1,17 +1,18 @@
 """What fields of a config do not go together, as far as that can be said without its data."""
 
-from typing import TYPE_CHECKING
+from typing import Any
 
 from zoo.config.augmentations import CROP, parse_augmentations
 from zoo.config.parsing import TRUNK, parse_freeze, parse_labels, parse_schedule
 from zoo.errors import RequestError
 
-if TYPE_CHECKING:
-    from zoo.config.experiment import ExperimentConfig
 
+def check_together(config: Any) -> None:
+    """Raises a `RequestError` unless the fields of a config, each of which may be what it is, go together.
 
-def check_together(config: "ExperimentConfig") -> None:
-    """Raises a `RequestError` unless the fields of a config, each of which may be what it is, go together."""
+    Args:
+        config: an `ExperimentConfig`, whose file imports this one.
+    """
     parse_schedule(config.schedule)
     parse_labels(config.labels)
     _check_images(config)
@@ -35,7 +36,7 @@ def check_together(config: "ExperimentConfig") -> None:
         )
 
 
-def _check_images(config: "ExperimentConfig") -> None:
+def _check_images(config: Any) -> None:
     augmentations = dict(parse_augmentations(config.augment))
     if CROP in augmentations and not config.image_size:
         raise RequestError(f"augment has {CROP}, which needs image_size")
@@ -43,7 +44,7 @@ def _check_images(config: "ExperimentConfig") -> None:
         raise RequestError(f"center_crop is {config.center_crop}, which needs image_size")
 
 
-def _check_fine_tuning(config: "ExperimentConfig") -> None:
+def _check_fine_tuning(config: Any) -> None:
     if not config.init_weights:
         for name, default in (("init_head", "auto"), ("init_channels", "")):
             if getattr(config, name) != default:

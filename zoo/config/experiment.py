@@ -238,23 +238,6 @@ class ExperimentConfig:
             raise unknown("task", self.task, task_names())
         check_together(self)
 
-    @classmethod
-    def recorded(cls, fields: Mapping[str, Any]) -> "ExperimentConfig":
-        """The config of a run that was recorded, whose model or task may be one that is not known here.
-
-        They were when the run was made: by another package, say, that is not installed now. Its warm-up may be one that
-        is refused by now.
-
-        Raises:
-            RequestError: another field is wrong.
-            TypeError: a field is unknown.
-        """
-        names = {name: fields[name] for name in ("model", "task", "warmup_epochs") if name in fields}
-        config = cls(**{name: value for name, value in fields.items() if name not in names})
-        for name, value in names.items():
-            object.__setattr__(config, name, _checked(FIELDS[name], value))
-        return config
-
 
 FIELDS = {field.name: field for field in dataclasses.fields(ExperimentConfig)}
 
@@ -290,6 +273,23 @@ def _checked_model_args(value: dict[str, Any]) -> dict[str, Any]:
         return json.loads(json.dumps(value, allow_nan=False))
     except (TypeError, ValueError) as error:
         raise RequestError(f"model_args is {value!r}; it must be writable as JSON: {error}") from error
+
+
+def recorded_config(fields: Mapping[str, Any]) -> ExperimentConfig:
+    """The config of a run that was recorded, whose model or task may be one that is not known here.
+
+    They were when the run was made: by another package, say, that is not installed now. Its warm-up may be one that
+    is refused by now.
+
+    Raises:
+        RequestError: another field is wrong.
+        TypeError: a field is unknown.
+    """
+    names = {name: fields[name] for name in ("model", "task", "warmup_epochs") if name in fields}
+    config = ExperimentConfig(**{name: value for name, value in fields.items() if name not in names})
+    for name, value in names.items():
+        object.__setattr__(config, name, _checked(FIELDS[name], value))
+    return config
 
 
 def with_fields(config: ExperimentConfig, fields: Mapping[str, Any]) -> ExperimentConfig:

@@ -10,7 +10,7 @@ import math
 from pathlib import Path
 from typing import Any
 
-from zoo.config import ExperimentConfig
+from zoo.config import ExperimentConfig, recorded_config
 from zoo.errors import RequestError
 from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.rows import read_rows
@@ -136,7 +136,7 @@ def read_record(path: Path) -> Run:
     """
     record = load_record(path)
     try:
-        config = ExperimentConfig.recorded(record["fields"])
+        config = recorded_config(record["fields"])
     except (TypeError, ValueError) as error:
         raise RequestError(f"{path} holds no config of this version: {error}") from error
     if lack := _lacking(record["result"]):

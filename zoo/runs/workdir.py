@@ -16,7 +16,7 @@ from typing import Any
 
 from filelock import FileLock, Timeout
 
-from zoo.config import ExperimentConfig, differences, image_folder
+from zoo.config import ExperimentConfig, differences, image_folder, recorded_config
 from zoo.errors import RequestError
 from zoo.runs.checkpoints import Checkpoints
 from zoo.runs.files import remove_leftovers, write_json, writing
@@ -54,7 +54,7 @@ class Workdir:
         if recorded is None:
             return None
         try:
-            return ExperimentConfig.recorded(recorded)
+            return recorded_config(recorded)
         except (TypeError, ValueError) as error:
             raise RequestError(f"{self.path / 'config.json'} is not a config of this version: {error}") from error
 
