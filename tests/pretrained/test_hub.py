@@ -78,7 +78,8 @@ def test_a_file_in_the_cache_that_is_another_is_left_alone(entry, server):
 def test_without_the_library(entry, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     assert refused(entry) == (
-        f"{address(entry)} takes huggingface_hub, which is not installed; python -m pip install 'zoo[hub]' brings it"
+        f"{address(entry)} takes huggingface_hub, which is not installed; "
+        "python -m pip install huggingface_hub, as the extra zoo[hub] does"
     )
 
 

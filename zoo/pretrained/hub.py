@@ -118,7 +118,7 @@ def _library(repository: str, file: str) -> Any:
     except ModuleNotFoundError as error:
         raise RequestError(
             f"{web_address(repository, file)} takes huggingface_hub, which is not installed; "
-            "python -m pip install 'zoo[hub]' brings it"
+            "python -m pip install huggingface_hub, as the extra zoo[hub] does"
         ) from error
     return huggingface_hub
 
