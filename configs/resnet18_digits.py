@@ -1,0 +1,29 @@
+"""resnet18 on digits, enlarged to 16x16, from random weights: what finetune_resnet18_digits is held against.
+
+Command:   python train.py --config=configs/resnet18_digits.py
+Tier:      cpu-hours
+Measured:  not yet run here
+Published: none on this split; of the recipe resnet20_digits, for 30 epochs, test/accuracy 0.9789
+"""
+
+from zoo.config import ExperimentConfig
+
+
+def get_config() -> ExperimentConfig:
+    return ExperimentConfig(
+        model="resnet18",
+        model_args={"small_stem": True},
+        dataset="digits",
+        image_size=16,
+        augment="pad_crop:2",
+        batch_size=128,
+        epochs=5,
+        optimizer="sgd",
+        learning_rate=0.05,
+        momentum=0.9,
+        schedule="cosine",
+        warmup_epochs=1,
+        l2=1e-4,
+        eval_every_epochs=5,
+        recompute_batch_norm=5,
+    )
