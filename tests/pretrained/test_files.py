@@ -70,6 +70,8 @@ def test_what_is_no_file(tmp_path):
         assert refusal(path) == f"{path} is no file"
         with pytest.raises(RequestError, match="is no file"):
             sha256(path)
+    assert "is no path" in refusal("a\0b")
+    assert "cannot be read: File name too long" in refusal("a" * 300)
     # A file in the place of a folder.
     (tmp_path / "file").write_bytes(b"")
     assert "cannot be read: Not a directory" in refusal(tmp_path / "file" / "a.pth")

@@ -28,7 +28,7 @@ def small_net(**batch_normalization) -> keras.Model:
     x = keras.layers.DepthwiseConv2D(1, name="dw")(x)
     x = keras.layers.LayerNormalization(name="ln")(x)
     x = keras.layers.PReLU(shared_axes=[1, 2], name="act")(x)
-    x = keras.layers.Flatten()(tower(x))
+    x = keras.layers.Dropout(0.5)(keras.layers.Flatten()(tower(x)))
     net = keras.Model(image, keras.layers.Dense(2, name="dense")(x), name="net")
     rng = np.random.default_rng(0)
     for variable in net.variables:
@@ -344,7 +344,16 @@ def test_a_group_that_is_in_itself(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "config", [b"", b"[]", b'{"config": {"layers": [1]}}', b'{"a": NaN}', b'{"a": ' * 100_000, b'{"a": 1, "a": 2}']
+    "config",
+    [
+        b"",
+        b"[]",
+        b'{"config": {"layers": [1]}}',
+        b'{"config": {"layers": [{"config": {}}]}}',
+        b'{"a": NaN}',
+        b'{"a": ' * 100_000,
+        b'{"a": 1, "a": 2}',
+    ],
 )
 def test_a_config_that_is_none(net, tmp_path, config):
     net.save(tmp_path / "a.keras")

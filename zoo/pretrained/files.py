@@ -11,6 +11,7 @@
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -60,7 +61,7 @@ def read_weights(path: str | Path) -> WeightsFile:
         RequestError: there is none, it is damaged, or it holds something else than weights; the message is one line.
     """
     path, config = Path(path), {}
-    if path.is_dir():
+    if os.path.isdir(path):
         path, config = weights_in(path), config_in(path)
     data = map_file(path)
     try:

@@ -42,6 +42,8 @@ _LISTS = ("layers", "_layer_checkpoint_dependencies")
 _PARTS = re.compile(r"(\d+)")
 # What training leaves beside the layers.
 _TRAINING = {"optimizer", "optimizer_weights"}
+# The state of random numbers, as of a dropout, which Keras does not count among a layer's weights.
+_RANDOM = re.compile(r"seed_generator(_\d+)?")
 
 
 def is_keras_zip(contents: Mapping[str, memoryview]) -> bool:
@@ -153,15 +155,17 @@ def _layers(
         # An attribute of a layer is a layer, or a list of some.
         found = {attribute: child} if "vars" in child else {key: child.find(key) for key in _keys(child)}
         for key, inner in found.items():
+            if _RANDOM.fullmatch(key):
+                continue
             about = described.get(key) if attribute in _LISTS else None
-            kind = _snake_case(str(about.get("class_name"))) if about else re.sub(r"_\d+$", "", key)
+            kind = _snake_case(about["class_name"]) if about else re.sub(r"_\d+$", "", key)
             yield from _layers(inner, (*path, _layer_name(inner, key, about)), kind, about)
 
 
 def _layer_name(group: Node, key: str, about: Mapping[str, Any] | None) -> str:
     if "vars" in group and (kept := group.find("vars")).has_texts("name"):
         return kept.texts("name")[0]
-    return str(about["config"].get("name", key)) if about else key
+    return about["config"].get("name", key) if about else key
 
 
 def _described(model: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
@@ -176,7 +180,9 @@ def _described(model: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
     for number, layer in enumerate(layers if isinstance(layers, list) else ()):
         if not isinstance(layer, dict) or not isinstance(layer.get("config"), dict):
             raise DamagedError("its config.json describes no layers")
-        name, module = str(layer.get("class_name")), str(layer.get("module"))
+        name, module = layer.get("class_name"), layer.get("module") or ""
+        if not all(isinstance(text, str) for text in (name, module, layer["config"].get("name", ""))):
+            raise DamagedError("its config.json describes no layers")
         # A sequential model does not count its input among its layers.
         unlisted = number == 0 and name == "InputLayer" and model.get("class_name") == "Sequential"
         if not unlisted and not module.startswith(("keras.src.ops", "keras.ops")):

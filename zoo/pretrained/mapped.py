@@ -23,8 +23,8 @@ BFLOAT16 = np.dtype("V2")
 
 # A net has a few hundred arrays, so 16 MB hold the header of any. Python takes up to 30 times as much for hostile JSON.
 _MOST_JSON = 16 * 2**20
-# Of NumPy.
-_MOST_DIMENSIONS = 64
+# Of every NumPy.
+_MOST_DIMENSIONS = 32
 _MOST_ELEMENTS = 2**48
 
 
@@ -45,6 +45,8 @@ def open_file(path: Path) -> Iterator[io.BufferedReader]:
     Raises:
         RequestError: there is none, it is no file, or it cannot be read.
     """
+    if "\0" in str(path):
+        raise RequestError(f"{str(path)!r} is no path")
     try:
         # A named pipe would be waited for, and a device has no end.
         if not stat.S_ISREG(os.stat(path).st_mode):
