@@ -188,6 +188,9 @@ BATCH = ("gamma", "beta", "moving_mean", "moving_variance")
         ),
         ({"dw": ("dw/depthwise_kernel:0",)}, ("dw/kernel",)),
         ({"tower": ("c/kernel:0", "b/gamma:0")}, ("tower/c/kernel", "tower/b/gamma")),
+        # The zoo's towers have a second name, which stands in those of their variables.
+        ({"tower": ("tower/cnn/c/kernel", "tower/cnn/b/gamma")}, ("tower/c/kernel", "tower/b/gamma")),
+        ({"tower": ("tower/c/kernel", "tower/c/bias")}, ("tower/c/kernel", "tower/c/bias")),
         ({"tower": ("net/tower/c/kernel:0", "net/tower/b/gamma:0")}, ("tower/c/kernel", "tower/b/gamma")),
     ],
 )
@@ -295,6 +298,21 @@ def a_layer_twice(file):
     file.attrs["layer_names"] = [b"a", b"a"]
 
 
+def an_array_twice(file):
+    file["a"]["kernel:0"] = ROW
+    file["a"]["b/kernel:0"] = ROW
+    file["a"].attrs["weight_names"] = [b"kernel:0", b"kernel:0"]
+
+
+def a_name_of_two_layers(file):
+    file.create_group("a/b")
+    file["a/b"].attrs["weight_names"] = [b"a/b/kernel:0"]
+    file["a/b"]["a/b/kernel:0"] = ROW
+    file["a"]["a/b/kernel:0"] = ROW
+    file["a"].attrs["weight_names"] = [b"a/b/kernel:0"]
+    file.attrs["layer_names"] = [b"a", b"a/b"]
+
+
 def a_name_upwards(file):
     file["a"].attrs["weight_names"] = [b"../secret"]
 
@@ -313,7 +331,7 @@ def a_long_name(file):
 MADE = [
     *(external_link, soft_link, external_storage, virtual, packed, huge_in_pieces, huge_and_not_there, not_there),
     *(texts, long_texts, structures, references, opaque, a_group, nothing, no_names, numbers_as_names, a_layer_twice),
-    *(a_name_upwards, an_endless_path, a_long_name),
+    *(an_array_twice, a_name_of_two_layers, a_name_upwards, an_endless_path, a_long_name),
 ]
 
 

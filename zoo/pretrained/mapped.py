@@ -21,8 +21,9 @@ from zoo.errors import RequestError
 # NumPy has no such type: two bytes that say nothing of themselves.
 BFLOAT16 = np.dtype("V2")
 
-# A net has a few hundred arrays, so 16 MB hold the header of any. Python takes up to 30 times as much for hostile JSON.
-_MOST_JSON = 16 * 2**20
+# A net has a few hundred arrays with some hundred bytes for each, and a description of its layers takes a megabyte or
+# two. Of hostile JSON Python makes about 30 times as much.
+_MOST_JSON = 8 * 2**20
 # Of every NumPy.
 _MOST_DIMENSIONS = 32
 _MOST_ELEMENTS = 2**48
@@ -176,6 +177,9 @@ class Arrays(Mapping[str, np.ndarray]):
             found = found.copy()
         found.flags.writeable = False
         return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._views
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._views)
