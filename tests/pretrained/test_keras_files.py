@@ -28,7 +28,7 @@ def small_net(**batch_normalization) -> keras.Model:
     x = keras.layers.DepthwiseConv2D(1, name="dw")(x)
     x = keras.layers.LayerNormalization(name="ln")(x)
     x = keras.layers.PReLU(shared_axes=[1, 2], name="act")(x)
-    x = keras.layers.Flatten()(tower(x))
+    x = keras.layers.Dropout(0.5)(keras.layers.Flatten()(tower(x)))
     net = keras.Model(image, keras.layers.Dense(2, name="dense")(x), name="net")
     rng = np.random.default_rng(0)
     for variable in net.variables:
@@ -188,6 +188,9 @@ BATCH = ("gamma", "beta", "moving_mean", "moving_variance")
         ),
         ({"dw": ("dw/depthwise_kernel:0",)}, ("dw/kernel",)),
         ({"tower": ("c/kernel:0", "b/gamma:0")}, ("tower/c/kernel", "tower/b/gamma")),
+        # The zoo's towers have a second name, which stands in those of their variables.
+        ({"tower": ("tower/cnn/c/kernel", "tower/cnn/b/gamma")}, ("tower/c/kernel", "tower/b/gamma")),
+        ({"tower": ("tower/c/kernel", "tower/c/bias")}, ("tower/c/kernel", "tower/c/bias")),
         ({"tower": ("net/tower/c/kernel:0", "net/tower/b/gamma:0")}, ("tower/c/kernel", "tower/b/gamma")),
     ],
 )
@@ -295,6 +298,21 @@ def a_layer_twice(file):
     file.attrs["layer_names"] = [b"a", b"a"]
 
 
+def an_array_twice(file):
+    file["a"]["kernel:0"] = ROW
+    file["a"]["b/kernel:0"] = ROW
+    file["a"].attrs["weight_names"] = [b"kernel:0", b"kernel:0"]
+
+
+def a_name_of_two_layers(file):
+    file.create_group("a/b")
+    file["a/b"].attrs["weight_names"] = [b"a/b/kernel:0"]
+    file["a/b"]["a/b/kernel:0"] = ROW
+    file["a"]["a/b/kernel:0"] = ROW
+    file["a"].attrs["weight_names"] = [b"a/b/kernel:0"]
+    file.attrs["layer_names"] = [b"a", b"a/b"]
+
+
 def a_name_upwards(file):
     file["a"].attrs["weight_names"] = [b"../secret"]
 
@@ -313,7 +331,7 @@ def a_long_name(file):
 MADE = [
     *(external_link, soft_link, external_storage, virtual, packed, huge_in_pieces, huge_and_not_there, not_there),
     *(texts, long_texts, structures, references, opaque, a_group, nothing, no_names, numbers_as_names, a_layer_twice),
-    *(a_name_upwards, an_endless_path, a_long_name),
+    *(an_array_twice, a_name_of_two_layers, a_name_upwards, an_endless_path, a_long_name),
 ]
 
 
@@ -344,7 +362,16 @@ def test_a_group_that_is_in_itself(tmp_path):
 
 
 @pytest.mark.parametrize(
-    "config", [b"", b"[]", b'{"config": {"layers": [1]}}', b'{"a": NaN}', b'{"a": ' * 100_000, b'{"a": 1, "a": 2}']
+    "config",
+    [
+        b"",
+        b"[]",
+        b'{"config": {"layers": [1]}}',
+        b'{"config": {"layers": [{"config": {}}]}}',
+        b'{"a": NaN}',
+        b'{"a": ' * 100_000,
+        b'{"a": 1, "a": 2}',
+    ],
 )
 def test_a_config_that_is_none(net, tmp_path, config):
     net.save(tmp_path / "a.keras")

@@ -11,6 +11,7 @@
 
 import dataclasses
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,8 @@ class WeightsFile:
         path: of the file; of a folder, the file of weights in it.
         style: `torch`, whose arrays are called `layer.weight` and have the output channels first, or `keras`, with
             `layer/kernel` and the output channels last.
-        arrays: by name, in the order of the file. Those of half precision are float32 already; counters are there too.
+        arrays: by name, in the order of the file, read only. Those of half precision become float32 each time they are
+            asked for, so that nothing is held twice; counters are there too.
         config: what stands beside the weights: a hub's `config.json`, else nothing.
     """
 
@@ -54,13 +56,14 @@ class WeightsFile:
 def read_weights(path: str | Path) -> WeightsFile:
     """Reads a file, or the one file of weights of a hub's folder.
 
-    What a file is follows from its beginning, not from its name.
+    What a file is follows from its beginning, not from its name. The arrays are views of it: it may be moved, replaced
+    or deleted while they are used, and must not be written to.
 
     Raises:
         RequestError: there is none, it is damaged, or it holds something else than weights; the message is one line.
     """
     path, config = Path(path), {}
-    if path.is_dir():
+    if os.path.isdir(path):
         path, config = weights_in(path), config_in(path)
     data = map_file(path)
     try:

@@ -1,12 +1,12 @@
 """HDF5 files, read without the HDF5 library, which is not made for files that nobody vouches for.
 
-Version 1.14.6 of the library turns for ever on some files of Keras in which a few bytes were changed, and has a list of
-published faults that write where they should not; and the format can point into other files, compute a dataset from
-others, and have a program loaded to unpack one. Keras does none of these: it writes groups, texts, and arrays whose
-numbers follow each other. That part of the format is here, after its specification
-(https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html): superblocks 0 to 3, both kinds of groups and of
-headers, attributes in the header, contiguous and compact arrays. Whatever else stands in a file is refused, and the
-number of things that are looked at is bounded.
+Version 1.14.6 of the library turns for ever on some files of Keras in which a few bytes were changed, and has published
+faults on files that were made for it, such as CVE-2025-2309 and CVE-2025-2310. The format itself can point into other
+files, compute an array from others, and have a program loaded to unpack one. Keras does none of these: it writes
+groups, texts, and arrays whose numbers follow each other. That part of the format is here, after the HDF5 File Format
+Specification 3.0 (https://support.hdfgroup.org/documentation/hdf5/latest/_f_m_t3.html): superblocks 0 to 3, both kinds
+of groups and of headers, attributes in the header, contiguous and compact arrays. Whatever else stands in a file is
+refused, and the number of parts that are looked at is bounded.
 """
 
 import functools

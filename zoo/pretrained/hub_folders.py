@@ -1,5 +1,6 @@
 """A folder of a hub: `config.json` and one file of weights."""
 
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -46,7 +47,7 @@ def config_in(folder: Path) -> Mapping[str, Any]:
         RequestError: it cannot be read.
     """
     path = folder / "config.json"
-    if not path.is_file():
+    if not os.path.exists(path):
         return {}
     try:
         return parse_json(map_file(path))

@@ -12,7 +12,7 @@ Only names and numbers are taken: no layer is made of what a file says, and its 
 
 import itertools
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -42,6 +42,8 @@ _LISTS = ("layers", "_layer_checkpoint_dependencies")
 _PARTS = re.compile(r"(\d+)")
 # What training leaves beside the layers.
 _TRAINING = {"optimizer", "optimizer_weights"}
+# The state of random numbers, as of a dropout, which Keras does not count among a layer's weights.
+_RANDOM = re.compile(r"seed_generator(_\d+)?")
 
 
 def is_keras_zip(contents: Mapping[str, memoryview]) -> bool:
@@ -74,10 +76,19 @@ def read_h5(data: memoryview, config: Mapping[str, Any] | None = None) -> Arrays
     root = root_of(data)
     weights = root.find("model_weights") if "model_weights" in root else root
     if weights.has_texts("layer_names"):
-        return Arrays(dict(_keras_2(weights)))
+        return _arrays(_keras_2(weights))
     if "layers" in root or "vars" in root or "_layer_checkpoint_dependencies" in root:
-        return Arrays(dict(_keras_3(root, config)))
+        return _arrays(_keras_3(root, config))
     raise DamagedError("it is an HDF5 file of something else than Keras' weights")
+
+
+def _arrays(pairs: Iterable[tuple[str, np.ndarray]]) -> Arrays:
+    found: dict[str, np.ndarray] = {}
+    for name, value in pairs:
+        if name in found:
+            raise DamagedError(f"it has {quoted(name)} twice")
+        found[name] = value
+    return Arrays(found)
 
 
 def _keras_2(root: Node) -> Iterator[tuple[str, np.ndarray]]:
@@ -97,22 +108,24 @@ def _keras_2(root: Node) -> Iterator[tuple[str, np.ndarray]]:
 def _keras_2_names(layer: str, paths: list[str]) -> list[str]:
     """Names of a layer's arrays: `conv1/kernel` of `conv1/kernel:0`, `net/conv1_1/kernel:0` or `conv1_W_1:0`."""
     plain = [re.sub(r":\d+$", "", path) for path in paths]
-    rooms = {path.rpartition("/")[0] for path in plain}
+    # What stands behind the layer's own name, if it is there.
+    rests = [f"/{path}".partition(f"/{layer}/")[2] or path for path in plain]
+    rooms = [rest.split("/")[:-1] for rest in rests]
+    alike = all(room == rooms[0] for room in rooms)
+    levels = [] if alike else zip(*rooms, strict=False)
+    shared = sum(1 for _ in itertools.takewhile(lambda level: len({*level}) == 1, levels))
     names = []
-    for path in plain:
-        room, _, variable = path.rpartition("/")
-        _, own, rest = f"/{path}".partition(f"/{layer}/")
-        if own:
-            # Of a net in a net, the layer of the inner one stands in the rest.
-            names.append(f"{layer}/{rest}")
-        elif room:
-            names.append(f"{layer}/{path}" if len(rooms) > 1 else f"{layer}/{variable}")
-        else:
+    for path, rest in zip(plain, rests, strict=True):
+        room, _, variable = rest.rpartition("/")
+        if rest == path and not room:
             # Keras 1 has the layer's name in that of the variable, and at its end a number that says nothing.
             variable = re.sub(r"_\d+$", "", variable.removeprefix(f"{layer}_"))
             names.append(f"{layer}/{_KERAS_1.get(variable, variable)}")
-    if len({*names}) < len(names):
-        raise DamagedError(f"it has an array of {quoted(layer)} twice")
+        elif rest == path and alike:
+            names.append(f"{layer}/{variable}")
+        else:
+            # A net in a net: its layers stand between, behind what all have in common.
+            names.append("/".join((layer, *rest.split("/")[shared:])))
     # Keras 2 had a name of its own for the kernel of a depthwise convolution; in a separable one it still has it.
     if f"{layer}/pointwise_kernel" not in names:
         names = [re.sub(r"/depthwise_kernel$", "/kernel", name) for name in names]
@@ -120,7 +133,6 @@ def _keras_2_names(layer: str, paths: list[str]) -> list[str]:
 
 
 def _keras_3(root: Node, config: Mapping[str, Any] | None) -> Iterator[tuple[str, np.ndarray]]:
-    seen: set[str] = set()
     for count, (group, path, kind, layer) in enumerate(_layers(root, (), "", config)):
         if count > _MOST_GROUPS:
             raise DamagedError("it has more layers than any net")
@@ -131,11 +143,7 @@ def _keras_3(root: Node, config: Mapping[str, Any] | None) -> Iterator[tuple[str
             if keys == [str(number) for number in range(len(keys))]:
                 names = _variable_names("/".join(path), kind, layer, len(keys))
             for key, name in zip(keys, names, strict=True):
-                full = "/".join((*path, name))
-                if full in seen:
-                    raise DamagedError(f"it has {quoted(full)} twice")
-                seen.add(full)
-                yield full, kept.find(key).array()
+                yield "/".join((*path, name)), kept.find(key).array()
 
 
 def _layers(
@@ -153,15 +161,17 @@ def _layers(
         # An attribute of a layer is a layer, or a list of some.
         found = {attribute: child} if "vars" in child else {key: child.find(key) for key in _keys(child)}
         for key, inner in found.items():
+            if _RANDOM.fullmatch(key):
+                continue
             about = described.get(key) if attribute in _LISTS else None
-            kind = _snake_case(str(about.get("class_name"))) if about else re.sub(r"_\d+$", "", key)
+            kind = _snake_case(about["class_name"]) if about else re.sub(r"_\d+$", "", key)
             yield from _layers(inner, (*path, _layer_name(inner, key, about)), kind, about)
 
 
 def _layer_name(group: Node, key: str, about: Mapping[str, Any] | None) -> str:
     if "vars" in group and (kept := group.find("vars")).has_texts("name"):
         return kept.texts("name")[0]
-    return str(about["config"].get("name", key)) if about else key
+    return about["config"].get("name", key) if about else key
 
 
 def _described(model: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
@@ -176,7 +186,9 @@ def _described(model: Mapping[str, Any] | None) -> dict[str, Mapping[str, Any]]:
     for number, layer in enumerate(layers if isinstance(layers, list) else ()):
         if not isinstance(layer, dict) or not isinstance(layer.get("config"), dict):
             raise DamagedError("its config.json describes no layers")
-        name, module = str(layer.get("class_name")), str(layer.get("module"))
+        name, module = layer.get("class_name"), layer.get("module") or ""
+        if not all(isinstance(text, str) for text in (name, module, layer["config"].get("name", ""))):
+            raise DamagedError("its config.json describes no layers")
         # A sequential model does not count its input among its layers.
         unlisted = number == 0 and name == "InputLayer" and model.get("class_name") == "Sequential"
         if not unlisted and not module.startswith(("keras.src.ops", "keras.ops")):

@@ -21,10 +21,11 @@ from zoo.errors import RequestError
 # NumPy has no such type: two bytes that say nothing of themselves.
 BFLOAT16 = np.dtype("V2")
 
-# A net has a few hundred arrays, so 16 MB hold the header of any. Python takes up to 30 times as much for hostile JSON.
-_MOST_JSON = 16 * 2**20
-# Of NumPy.
-_MOST_DIMENSIONS = 64
+# A net has a few hundred arrays with some hundred bytes for each, and a description of its layers takes a megabyte or
+# two. Of hostile JSON Python makes about 30 times as much.
+_MOST_JSON = 8 * 2**20
+# Of every NumPy.
+_MOST_DIMENSIONS = 32
 _MOST_ELEMENTS = 2**48
 
 
@@ -45,6 +46,8 @@ def open_file(path: Path) -> Iterator[io.BufferedReader]:
     Raises:
         RequestError: there is none, it is no file, or it cannot be read.
     """
+    if "\0" in str(path):
+        raise RequestError(f"{str(path)!r} is no path")
     try:
         # A named pipe would be waited for, and a device has no end.
         if not stat.S_ISREG(os.stat(path).st_mode):
@@ -174,6 +177,9 @@ class Arrays(Mapping[str, np.ndarray]):
             found = found.copy()
         found.flags.writeable = False
         return found
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._views
 
     def __iter__(self) -> Iterator[str]:
         return iter(self._views)

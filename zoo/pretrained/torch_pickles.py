@@ -16,8 +16,8 @@ import numpy as np
 
 from zoo.pretrained.mapped import BFLOAT16, DamagedError, quoted, view
 
-# A state dict takes about 20 instructions and 200 bytes for each array, and the largest nets have some thousand arrays.
-_MOST_INSTRUCTIONS = 1_000_000
+# A state dict takes about 30 instructions and 200 bytes for each array, and nets have some hundred or thousand arrays.
+_MOST_INSTRUCTIONS = 500_000
 _MOST_BYTES = 32 * 2**20
 
 _STORAGES = {

@@ -70,6 +70,8 @@ def test_what_is_no_file(tmp_path):
         assert refusal(path) == f"{path} is no file"
         with pytest.raises(RequestError, match="is no file"):
             sha256(path)
+    assert "is no path" in refusal("a\0b")
+    assert "cannot be read: File name too long" in refusal("a" * 300)
     # A file in the place of a folder.
     (tmp_path / "file").write_bytes(b"")
     assert "cannot be read: Not a directory" in refusal(tmp_path / "file" / "a.pth")
@@ -253,18 +255,18 @@ def test_many_damaged_files_are_read_or_refused(tmp_path, whole_files):
 
 def bombs() -> dict[str, bytes]:
     """Small files, or such of some megabytes, that would take gigabytes."""
-    header = b'{"w": [' + b"[]," * 3_000_000 + b"[]]}"
-    pairs = b"](" + b"]K\1aK\1a" * 100_000 + b"e"
+    header = b'{"w": [' + b"[]," * 2_500_000 + b"[]]}"
+    pairs = b"](" + b"]K\1aK\1a" * 50_000 + b"e"
     return {
         "a string of 2 GB": torch_zip(b"\x80\3\x8e" + (2**31).to_bytes(8, "little") + b"x"),
         "a text of 2 GB": torch_zip(b"\x80\2X\xff\xff\xff\x7fx"),
         "a place for 2**32 objects": torch_zip(b"\x80\2}r\xff\xff\xff\xff."),
-        "a million dictionaries": torch_zip(b"\x80\2" + b"}" * 4_000_000),
-        "a million marks": torch_zip(b"\x80\2" + b"(" * 4_000_000),
+        "a million dictionaries": torch_zip(b"\x80\2" + b"}" * 1_000_000),
+        "a million marks": torch_zip(b"\x80\2" + b"(" * 1_000_000),
         "one list in many dictionaries": torch_zip(
-            b"\x80\2ccollections\nOrderedDict\nq\0" + pairs + b"q\1" + b"h\0h\1\x85R" * 200_000 + b"."
+            b"\x80\2ccollections\nOrderedDict\nq\0" + pairs + b"q\1" + b"h\0h\1\x85R" * 100_000 + b"."
         ),
-        "tuples of tuples": torch_zip(b"\x80\2)" + b"q\0h\0\x86" * 300_000 + b"."),
+        "tuples of tuples": torch_zip(b"\x80\2)" + b"q\0h\0\x86" * 150_000 + b"."),
         "a key of tuples of tuples": torch_zip(b"\x80\2})" + b"q\0h\0\x86" * 60 + b"K\1s."),
         "one number a billion times": torch_zip(
             state_dict(tensor(shape=b"J\0\0\0\x40\x85", strides=b"K\0\x85")), s0=b"\0" * 8
@@ -285,7 +287,8 @@ def many_members(count: int) -> bytes:
     return b"PK\3\4" + entry * count + b"PK\5\6" + bytes(4) + b"\xff\xff" * 2 + size + b"\4\0\0\0" + b"\0\0"
 
 
-def test_no_file_takes_a_gigabyte(tmp_path):
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is measured as Linux tells it")
+def test_no_file_takes_half_a_gigabyte(tmp_path):
     for number, content in enumerate(bombs().values()):
         (tmp_path / f"{number}").write_bytes(content)
     for name, options in {"chunks": {"chunks": (2**20,), "compression": "gzip"}, "none": {}}.items():
@@ -294,16 +297,18 @@ def test_no_file_takes_a_gigabyte(tmp_path):
             file.create_group("a").attrs["weight_names"] = [b"kernel:0"]
             file["a"].create_dataset("kernel:0", (2**40,), "f4", **options)
     code = (
-        "import resource, sys\n"
+        "import re, sys\n"
+        "from pathlib import Path\n"
         "from zoo.errors import RequestError\n"
         "from zoo.pretrained.files import read_weights\n"
         "for path in sys.argv[1:]:\n"
         "    try: read_weights(path)\n"
         "    except RequestError as error: assert '\\n' not in str(error)\n"
         "    else: sys.exit(f'{path} was read')\n"
-        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss // 1024)\n"
+        # Unlike `ru_maxrss`, this one does not begin with what the process had that started this one.
+        "print(re.search(r'VmHWM:\\s*(\\d+) kB', Path('/proc/self/status').read_text())[1])\n"
     )
     paths = sorted(map(str, tmp_path.iterdir()))
     done = subprocess.run([sys.executable, "-c", code, *paths], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert int(done.stdout) < 1000, f"{done.stdout} MB"
+    assert int(done.stdout) < 500_000, f"{done.stdout} kB"
