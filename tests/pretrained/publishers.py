@@ -131,11 +131,11 @@ def randomise(net, seed: int = 0) -> None:
             if not value.is_floating_point():
                 continue
             if value.ndim > 1:
-                fan_in = value[0].numel()
                 is_depthwise = value.shape[1] == 1 and value.ndim == 4
-                value.copy_(
-                    torch.randn(value.shape, generator=generator) * ((1 if is_depthwise else 2) / fan_in) ** 0.5
-                )
+                gain = (1 if is_depthwise else 2) ** 0.5
+                # Activations grow from block to block, and where a gate is full, rounding decides the outputs.
+                gain *= 0.1 if ".se" in name else 1
+                value.copy_(torch.randn(value.shape, generator=generator) * gain / value[0].numel() ** 0.5)
             elif name.endswith(("running_var", "weight")):
                 value.copy_(0.8 + 0.4 * torch.rand(value.shape, generator=generator))
             else:
@@ -156,7 +156,8 @@ def stand_in(publisher: str, net: str, size: list[int], *, aux_heads: bool = Fal
             lambda module, taken, given, output=output: seen.update({output: given})
         )
     with torch.no_grad():
-        outputs = {"logits": theirs(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))}
+        logits = theirs(torch.from_numpy(images.transpose(0, 3, 1, 2).copy()))
+        outputs = {"logits": logits[0] if isinstance(logits, tuple) else logits}  # timm gives its auxiliary head, too
         outputs |= {output: theirs.get_submodule(head)(seen[output]) for output, (_, head) in heads.items()}
     return {
         "images": images,
