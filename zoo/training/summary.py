@@ -20,7 +20,10 @@ def introduction(experiment: Experiment, workdir: str) -> list[str]:
     lines += [f"warning: {warning}" for warning in getattr(experiment.data.task, "warnings", ())]
     if experiment.config.freeze and not experiment.config.init_weights:
         lines.append("warning: there are no init_weights, so what freeze names is frozen as it was drawn at random")
-    momentum = unsettled_momentum(experiment.config, experiment.model, experiment.total_steps)
+    with _thawed(experiment):
+        momentum = unsettled_momentum(
+            experiment.config, experiment.model, experiment.total_steps - experiment.thaw_step
+        )
     if momentum is not None:
         lines.append(
             f"warning: {experiment.total_steps} steps are too few for the moving statistics of batch normalisation "
@@ -49,6 +52,11 @@ def summary(experiment: Experiment, workdir: str) -> list[tuple[str, str]]:
     ]
 
 
+def _thawed(experiment: Experiment) -> contextlib.AbstractContextManager[None]:
+    """The model is in here as it will be trained in the end."""
+    return experiment.freezing.lifted() if experiment.config.unfreeze_epoch else contextlib.nullcontext()
+
+
 def _fine_tuning(experiment: Experiment) -> list[tuple[str, str]]:
     """A row of what is trained, where that is not all from the first step and at one rate."""
     config, said = experiment.config, []
@@ -57,7 +65,7 @@ def _fine_tuning(experiment: Experiment) -> list[tuple[str, str]]:
         said.append(f"{parameters['trained_parameters']:,} of {parameters['parameters']:,} parameters")
     if config.unfreeze_epoch:
         said.append(f"all after epoch {config.unfreeze_epoch}")
-    with experiment.freezing.lifted() if config.unfreeze_epoch else contextlib.nullcontext():
+    with _thawed(experiment):
         factors = rate_factors(config, experiment.model)
     if min(factors) != max(factors):
         said.append(f"at {min(factors):.3g} to {max(factors):.3g} of the learning rate")
