@@ -52,11 +52,6 @@ def summary(experiment: Experiment, workdir: str) -> list[tuple[str, str]]:
     ]
 
 
-def _thawed(experiment: Experiment) -> contextlib.AbstractContextManager[None]:
-    """The model is in here as it will be trained in the end."""
-    return experiment.freezing.lifted() if experiment.config.unfreeze_epoch else contextlib.nullcontext()
-
-
 def _fine_tuning(experiment: Experiment) -> list[tuple[str, str]]:
     """A row of what is trained, where that is not all from the first step and at one rate."""
     config, said = experiment.config, []
@@ -102,3 +97,8 @@ def _counted(counts: dict[str, np.ndarray], names: tuple[str, ...]) -> str:
         return f": {named} ({' + '.join(counts)})"
     ranges = [f"{numbers.min():,} to {numbers.max():,} of {split}" for split, numbers in counts.items()]
     return f", each with {', '.join(ranges)}"
+
+
+def _thawed(experiment: Experiment) -> contextlib.AbstractContextManager[None]:
+    """The model is in here as it will be trained in the end."""
+    return experiment.freezing.lifted() if experiment.config.unfreeze_epoch else contextlib.nullcontext()
