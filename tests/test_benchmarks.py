@@ -3,6 +3,7 @@
 import copy
 import dataclasses
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -11,7 +12,7 @@ from xml.etree import ElementTree
 import pytest
 
 from benchmarks import __main__ as benchmarks
-from benchmarks import gpu, side_zoo, table, turns
+from benchmarks import frozen, gpu, side_zoo, table, turns
 from benchmarks.works import NO_SUCH_SIDE, ON_GPU, SIDES, WORKS, Work, flops
 from zoo.analysis.docs import tables
 from zoo.cli import console
@@ -344,3 +345,12 @@ def test_zoo_and_keras_train_one_net_in_turns(tmp_path, capsys):
     assert zoo["images_per_second"] == pytest.approx(8 / (zoo["median"] / 1000), rel=1e-3)
     assert 0 < zoo["fraction_of_matmul"] < 1
     assert 0.05 < zoo["peak_gib"] < 20
+
+
+@pytest.mark.slow
+def test_a_frozen_step_is_held_against_a_full_one(capsys):
+    frozen.main(["--model=simple_cnn", "--image_size=8", "--batch_size=8", "--rounds=3"])
+    (line,) = capsys.readouterr().out.splitlines()
+    assert line.startswith("simple_cnn, 8 images of 8 x 8, sgd: a step with a frozen trunk takes ")
+    median, low, high = map(float, re.findall(r"\d+\.\d+", line))
+    assert 0 < low <= median <= high

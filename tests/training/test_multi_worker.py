@@ -303,3 +303,24 @@ def test_a_worker_that_waits_alone_can_be_stopped(tmp_path, data_dir):
         workers[0].send_signal(signal.SIGTERM)
         assert workers[0].wait(timeout=60) == -signal.SIGTERM
     assert os.listdir(tmp_path) == []
+
+
+def test_fine_tuning_gives_the_bits_of_one_process_too(tmp_path, data_dir):
+    """A classifier alone at first, then all at rates of their own; late variables count their own updates."""
+    argv = [
+        *ARGV,
+        "--epochs=3",
+        "--freeze=trunk",
+        "--unfreeze_epoch=1",
+        "--layer_decay=0.5",
+        "--optimizer=adamw",
+        "--weight_decay=0.05",
+        "--ema_decay=0.9",
+        "--eval_every_epochs=2",
+    ]
+    with job(tmp_path / "two", data_dir, argv) as workers:
+        (status, _, err), (other_status, *_) = ends(workers)
+    assert (status, other_status) == (0, 0), err
+    assert "step 22: all 1,226 parameters are trained from here on" in err
+    result = json.loads((tmp_path / "two" / "result.json").read_text())
+    assert result["state_sha256"] == in_this_process(argv, tmp_path / "one", data_dir)["state_sha256"]

@@ -22,7 +22,10 @@ def introduction(experiment: Experiment, workdir: str) -> list[str]:
     lines += [f"warning: {warning}" for warning in getattr(experiment.data.task, "warnings", ())]
     if experiment.config.freeze and not experiment.config.init_weights:
         lines.append("warning: there are no init_weights, so what freeze names is frozen as it was drawn at random")
-    momentum = unsettled_momentum(experiment.config, experiment.model, experiment.total_steps)
+    with _thawed(experiment):
+        momentum = unsettled_momentum(
+            experiment.config, experiment.model, experiment.total_steps - experiment.thaw_step
+        )
     if momentum is not None:
         lines.append(
             f"warning: {experiment.total_steps} steps are too few for the moving statistics of batch normalisation "
@@ -69,7 +72,7 @@ def _fine_tuning(experiment: Experiment) -> list[tuple[str, str]]:
         said.append(f"{parameters['trained_parameters']:,} of {parameters['parameters']:,} parameters")
     if config.unfreeze_epoch:
         said.append(f"all after epoch {config.unfreeze_epoch}")
-    with experiment.freezing.lifted() if config.unfreeze_epoch else contextlib.nullcontext():
+    with _thawed(experiment):
         factors = rate_factors(config, experiment.model)
     if min(factors) != max(factors):
         said.append(f"at {min(factors):.3g} to {max(factors):.3g} of the learning rate")
@@ -106,3 +109,8 @@ def _counted(counts: dict[str, np.ndarray], names: tuple[str, ...]) -> str:
         return f": {named} ({' + '.join(counts)})"
     ranges = [f"{numbers.min():,} to {numbers.max():,} of {split}" for split, numbers in counts.items()]
     return f", each with {', '.join(ranges)}"
+
+
+def _thawed(experiment: Experiment) -> contextlib.AbstractContextManager[None]:
+    """The model is in here as it will be trained in the end."""
+    return experiment.freezing.lifted() if experiment.config.unfreeze_epoch else contextlib.nullcontext()
