@@ -19,10 +19,8 @@ from zoo.pretrained.catalog import class_names, entries, find_entry, list_weight
 ENTRIES = dict(entries())
 ROWS = {row["name"]: row for row in csv.DictReader(catalog.FILE.read_text(encoding="utf-8").splitlines())}
 # A Python with torch, torchvision and timm.
-PEER_PYTHON = os.environ.get("ZOO_PEER_PYTHON")
-needs_peers = pytest.mark.skipif(
-    not PEER_PYTHON, reason="ZOO_PEER_PYTHON names no Python that has torchvision and timm"
-)
+PEER_PYTHON = os.environ.get("PEER_PYTHON")
+needs_peers = pytest.mark.skipif(not PEER_PYTHON, reason="PEER_PYTHON names no Python that has torchvision and timm")
 
 
 def shown(row: dict) -> dict[str, str]:

@@ -1,6 +1,6 @@
 """Nets of other publishers give the same outputs here, with their weights loaded by name.
 
-Where torch, torchvision and timm are in another Python, `ZOO_PEER_PYTHON` names it.
+Where torch, torchvision and timm are in another Python, `PEER_PYTHON` names it.
 """
 
 import functools
@@ -19,7 +19,7 @@ import pytest
 import zoo
 from zoo.pretrained.loading import pair, published_names
 
-PEER_PYTHON = os.environ.get("ZOO_PEER_PYTHON", sys.executable)
+PEER_PYTHON = os.environ.get("PEER_PYTHON", sys.executable)
 # Both sides compute in float32, in another order of sums.
 TOLERANCE = 1e-5
 
@@ -30,7 +30,7 @@ def lacking() -> str:
     code = "import importlib.util as u; print(*(n for n in ('torch', 'torchvision', 'timm') if not u.find_spec(n)))"
     done = subprocess.run([PEER_PYTHON, "-c", code], capture_output=True, text=True)
     missing = done.stdout.strip() or ("" if done.returncode == 0 else "all")
-    return missing and f"{PEER_PYTHON} lacks {missing}; ZOO_PEER_PYTHON may name another one"
+    return missing and f"{PEER_PYTHON} lacks {missing}; PEER_PYTHON may name another one"
 
 
 def of_torch(net, folder):

@@ -5,6 +5,7 @@ timm and torchvision may be in another Python. With --random the publisher's net
 a file, so that no published one is needed.
 """
 
+import os
 import sys
 from types import SimpleNamespace
 
@@ -15,7 +16,9 @@ from zoo.pretrained.catalog import find_entry, list_weights
 
 ARGUMENTS = (Argument("source", "a name of python -m zoo weights, or a pattern in quotes: every one that fits"),)
 OPTIONS = (
-    Option("peer_python", sys.executable, "a Python with timm or torchvision"),
+    Option(
+        "peer_python", "", "a Python with timm or torchvision; default: PEER_PYTHON of the environment, else this one"
+    ),
     Option("random", False, "with random weights, in place of the published file"),
     Option("images", 2, "how many random images", least=1),
     Option("image_size", 0, "their side; default: that of the published weights", least=0),
@@ -35,7 +38,7 @@ def main(options: SimpleNamespace) -> None:
     for entry in entries:
         found = compare(
             entry,
-            options.peer_python,
+            options.peer_python or os.environ.get("PEER_PYTHON", sys.executable),
             random=options.random,
             images=options.images,
             image_size=options.image_size,
