@@ -174,3 +174,14 @@ def test_a_run_of_arguments_of_its_own_begins_with_them(source, config, data_dir
     model = make_experiment(plain, data_dir=data_dir).model
     assert changed_names(weights_of(model), saved(source)) == set()
     assert tuple(model.get_layer("logits").kernel.shape) == (16, 10)
+
+
+def test_the_number_of_classes_in_the_arguments_of_a_run_is_not_taken_over(source, config, data_dir, tmp_path):
+    three = {"dataset": "synthetic:8x8x1,classes=3,examples=256", "model_args": {**CONFIG.model_args, "num_classes": 3}}
+    train_and_evaluate(dataclasses.replace(SOURCE, **three), str(tmp_path / "three"), data_dir=data_dir)
+    made = make_experiment(dataclasses.replace(config, init_weights=str(tmp_path / "three")), data_dir=data_dir)
+    assert made.model.output_shape == (None, 10)
+    assert made.started_from["new_layers"] == ["logits"]
+    built = zoo.build_model("mlp", (8, 8, 1), weights=str(tmp_path / "three"))
+    assert built.output_shape == (None, 3)
+    assert changed_names(weights_of(built), saved(tmp_path / "three")) == set()

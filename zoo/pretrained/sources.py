@@ -215,12 +215,15 @@ def _of_run(name: str) -> Source:
     config, recorded = run.recorded_config(), run.run()
     if not run.model.is_file():
         raise RequestError(f"the run in {name} is not finished; start its command again, which goes on")
+    arguments = {**recorded.get(STARTED_FROM, {}).get("arguments", {}), **config.model_args}
+    # The builder has it beside its hyperparameters; how many there are is told by the file.
+    arguments.pop("num_classes", None)
     return Source(
         name=name,
         file=files.read_weights(run.model),
         model=config.model,
         names=loading.OWN,
-        arguments={**recorded.get(STARTED_FROM, {}).get("arguments", {}), **config.model_args},
+        arguments=arguments,
         binding=False,
         preprocessing=run.preprocessing(),
         class_names={label: tuple(names) for label, names in recorded["dataset"]["class_names"].items()},
