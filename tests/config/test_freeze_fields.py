@@ -45,3 +45,8 @@ def test_what_is_wrong_is_refused_in_a_line(fields, message):
 )
 def test_what_goes_together(fields):
     assert vars(ExperimentConfig(**fields)).items() >= fields.items()
+
+
+def test_a_folder_of_weights_is_the_same_with_a_slash_at_its_end():
+    assert ExperimentConfig(init_weights="runs/mlp/") == ExperimentConfig(init_weights="runs/mlp")
+    assert ExperimentConfig(init_weights="/").init_weights == "/"

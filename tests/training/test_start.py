@@ -109,6 +109,8 @@ def test_a_run_does_not_go_on_from_other_weights(source, config, data_dir, tmp_p
     with pytest.raises(RequestError, match="another file than the run began with"):
         train_and_evaluate(config, str(workdir), data_dir=data_dir)
     assert sorted((file.name, file.stat().st_mtime_ns) for file in workdir.rglob("*")) == before
+    # What it has trained can be evaluated, which needs nothing of the file.
+    assert "test/accuracy" in evaluate(config, str(workdir), data_dir=data_dir)["metrics"]
 
 
 def heads(config, source, data_dir, **fields):
@@ -174,3 +176,20 @@ def test_a_run_of_arguments_of_its_own_begins_with_them(source, config, data_dir
     model = make_experiment(plain, data_dir=data_dir).model
     assert changed_names(weights_of(model), saved(source)) == set()
     assert tuple(model.get_layer("logits").kernel.shape) == (16, 10)
+
+
+def test_the_number_of_classes_in_the_arguments_of_a_run_is_not_taken_over(source, config, data_dir, tmp_path):
+    three = {"dataset": "synthetic:8x8x1,classes=3,examples=256", "model_args": {**CONFIG.model_args, "num_classes": 3}}
+    train_and_evaluate(dataclasses.replace(SOURCE, **three), str(tmp_path / "three"), data_dir=data_dir)
+    made = make_experiment(dataclasses.replace(config, init_weights=str(tmp_path / "three")), data_dir=data_dir)
+    assert made.model.output_shape == (None, 10)
+    assert made.started_from["new_layers"] == ["logits"]
+    built = zoo.build_model("mlp", (8, 8, 1), weights=str(tmp_path / "three"))
+    assert built.output_shape == (None, 3)
+    assert changed_names(weights_of(built), saved(tmp_path / "three")) == set()
+
+
+def test_weights_are_found_in_the_home_folder(source, config, data_dir, monkeypatch):
+    monkeypatch.setenv("HOME", str(source.parent))
+    made = make_experiment(dataclasses.replace(config, init_weights=f"~/{source.name}"), data_dir=data_dir)
+    assert changed_names(weights_of(made.model), saved(source)) == set()

@@ -252,6 +252,9 @@ def _checked(field: dataclasses.Field, value: Any) -> Any:
         raise RequestError(f"{field.name} is {value!r}; it must be of type {kind.__name__}")
     if kind is dict:
         return _checked_model_args(value)
+    if field.name == "init_weights":
+        # A folder is the same with a slash at its end as without, and so is the run.
+        return value.rstrip("/") or value
     if rules["choices"] and value not in rules["choices"]:
         raise unknown(field.name, value, rules["choices"])
     for rule, holds, words in (

@@ -99,9 +99,9 @@ def open_source(name: str) -> Source:
     Raises:
         RequestError: there is nothing of that name, or it cannot be read.
     """
-    path = Path(name)
+    path = Path(name).expanduser()
     if path.is_dir():
-        return _of_run(name) if is_run(path) else _of_folder(name)
+        return _of_run(name, path) if is_run(path) else _of_folder(name, path)
     if path.is_file():
         return Source(name, files.read_weights(path))
     published = catalog.list_weights()
@@ -166,9 +166,9 @@ def _published(name: str, entry: Entry, file: files.WeightsFile) -> Source:
     )
 
 
-def _of_folder(name: str) -> Source:
+def _of_folder(name: str, folder: Path) -> Source:
     """A folder of a hub. What its `config.json` says of the net is looked up in the catalog."""
-    file = files.read_weights(name)
+    file = files.read_weights(folder)
     described = {**file.config, **file.config.get("pretrained_cfg", {})}
     architecture, tag = described.get("architecture", ""), described.get("tag", "")
     entries = [catalog.find_entry(known) for known in catalog.list_weights("timm/*")]
@@ -209,18 +209,21 @@ def _preprocessing_of(described: Mapping[str, Any]) -> Preprocessing | None:
         return None
 
 
-def _of_run(name: str) -> Source:
+def _of_run(name: str, folder: Path) -> Source:
     """A run of the zoo, with its averaged weights where it has any."""
-    run = Workdir(name)
+    run = Workdir(folder)
     config, recorded = run.recorded_config(), run.run()
     if not run.model.is_file():
         raise RequestError(f"the run in {name} is not finished; start its command again, which goes on")
+    arguments = {**recorded.get(STARTED_FROM, {}).get("arguments", {}), **config.model_args}
+    # The builder has it beside its hyperparameters; how many there are is told by the file.
+    arguments.pop("num_classes", None)
     return Source(
         name=name,
         file=files.read_weights(run.model),
         model=config.model,
         names=loading.OWN,
-        arguments={**recorded.get(STARTED_FROM, {}).get("arguments", {}), **config.model_args},
+        arguments=arguments,
         binding=False,
         preprocessing=run.preprocessing(),
         class_names={label: tuple(names) for label, names in recorded["dataset"]["class_names"].items()},

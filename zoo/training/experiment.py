@@ -349,7 +349,8 @@ def computing_in(precision: str) -> Iterator[None]:
 
 
 def _build_model(config: ExperimentConfig, data: Data, backend: Backend, start: Start | None) -> keras.Model:
-    arguments = {**builder_arguments(data.task, config), **(start.arguments if start else {})}
+    # What the data decide, such as the number of classes, goes before what the weights were trained for.
+    arguments = {**(start.arguments if start else {}), **builder_arguments(data.task, config)}
     if not backend.has_gpu:
         processor.check_precision(config.precision)
     try:

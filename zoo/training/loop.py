@@ -17,6 +17,7 @@ from zoo.training.evaluation import KeptBlocks, answers_to
 from zoo.training.experiment import Experiment, make_experiment
 from zoo.training.recording import Recorder
 from zoo.training.signals import StopRequested, deferred_signals
+from zoo.training.start import check_same_weights
 
 
 @frameworks.default_settings()
@@ -39,6 +40,7 @@ def train_and_evaluate(
             # It joins nobody: one of several that was lost at the very end is started again alone.
             return finished
         known = folder.known()
+        check_same_weights(config, known["started_from"])
     experiment = make_experiment(config, place=place, data_dir=data_dir, memory_gib=memory_gib, **known)
     with experiment.backend.workers.worker_loss_named():
         return _Run(experiment, Recorder(experiment, workdir, started), profile_steps).execute()

@@ -91,7 +91,7 @@ def open_start(config: ExperimentConfig, recorded: Mapping[str, Any] | None, wor
 
     Args:
         config: of the run.
-        recorded: what `run.json` says of them, where the run has begun already: it does not load them again, and its
+        recorded: what `run.json` says of them, where the run has begun already: it does not load them again, and their
             file need not be there any more.
         workers: all must have the same file.
 
@@ -99,12 +99,11 @@ def open_start(config: ExperimentConfig, recorded: Mapping[str, Any] | None, wor
         None where the weights are random.
 
     Raises:
-        RequestError: there are none, they are of another net, or others than the run began with.
+        RequestError: there are none, or they are of another net.
     """
     if not config.init_weights:
         return None
     if recorded is not None:
-        _check_same_file(config.init_weights, recorded["sha256"])
         return Start(None, recorded)
     # The chief alone downloads; the others find the file where it has put it, or fetch their own.
     with workers.chief_first("fetch the weights"):
@@ -145,13 +144,23 @@ def known_statistics(config: ExperimentConfig, start: Start | None, statistics: 
     return found
 
 
-def _check_same_file(name: str, sha256: str) -> None:
-    """Refuses to go on from weights that are others by now; where they are gone there is nothing to refuse."""
-    path = Path(name)
+def check_same_weights(config: ExperimentConfig, recorded: Mapping[str, Any] | None) -> None:
+    """Refuses to go on with a run whose `init_weights` name another file by now; one that is gone is no other.
+
+    Args:
+        config: of the run.
+        recorded: as `open_start` takes it.
+
+    Raises:
+        RequestError: it is another one.
+    """
+    if not config.init_weights or recorded is None:
+        return
+    path = Path(config.init_weights).expanduser()
     if path.is_dir():
         path = Workdir(path).model if is_run(path) else files.read_weights(path).path
-    if path.exists() and files.sha256(path) != sha256:
+    if path.exists() and files.sha256(path) != recorded["sha256"]:
         raise RequestError(
-            f"init_weights is {name}, which is another file than the run began with; put the old one back, or name "
-            "another --workdir"
+            f"init_weights is {config.init_weights}, which is another file than the run began with; put the old one "
+            "back, or name another --workdir"
         )
