@@ -10,6 +10,7 @@ import pytest
 from checkpoints import empty, random, shapes_of
 
 import zoo
+from zoo import frameworks
 from zoo.errors import RequestError
 from zoo.pretrained import catalog, sources
 from zoo.pretrained.loading import published_names
@@ -202,3 +203,15 @@ def test_a_folder_of_a_hub_says_whose_weights_it_has(file, tmp_path):
     assert source.preprocessing.deviation == (63.75,) * 3
     with pytest.raises(RequestError, match="resnet18; the model is vgg11"):
         zoo.build_model("vgg11", weights=str(tmp_path))
+
+
+def test_the_names_of_a_file_say_whose_they_are():
+    """Every checkpoint's own table is found, and an own net's names are taken for nobody's."""
+    for net in publishers.NETS:
+        arrays = empty(shapes_of(net))
+        source = sources.of_mapping("weights", arrays)
+        assert source.published(net.model) == published_names(net.model)[net.table], net.label
+    with frameworks.without_weights():
+        model = zoo.registry.build_model("resnet50_v1", (64, 64, 3))
+    own = {f"{layer.name}/{variable.name}": np.float32(0) for layer in model.layers for variable in layer.weights}
+    assert sources.of_mapping("weights", own).published("resnet50_v1") == published_names("resnet50_v1")["zoo"]

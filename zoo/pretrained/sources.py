@@ -231,23 +231,25 @@ def _of_run(name: str, folder: Path) -> Source:
 
 
 def _likeliest(name: str, model_name: str, tables: Mapping[str, Published], file: files.WeightsFile) -> Published:
-    """The table of which most layers of a file could be."""
+    """The publisher's table of which most layers of a file could be; else the zoo's own, which could be any."""
     layers = {re.split(r"[./](?=[^./]*$)", key)[0] for key in file.arrays}
-    counts = {
-        key: sum(map(bool, map(_pattern(table.rules.values()).fullmatch, layers)))
+    fitting = {
+        key: sum(bool(_pattern(table.rules.values()).fullmatch(layer)) for layer in layers)
         for key, table in tables.items()
-        if table.style == file.style
+        if table.style == file.style and key != loading.OWN
     }
-    best = max(counts, key=counts.get, default=None)
-    if best is None or 2 * counts[best] < len(layers):
-        known = ", ".join(tables)
-        raise RequestError(
-            f"{name} has the names of no publisher's {model_name} ({known}), such as {next(iter(file.arrays), 'none')}"
-        )
-    return tables[best]
+    best = max(fitting, key=fitting.get, default=None)
+    if best is not None and 2 * fitting[best] >= len(layers):
+        return tables[best]
+    if file.style == tables[loading.OWN].style:
+        return tables[loading.OWN]
+    known = ", ".join(key for key in tables if key != loading.OWN) or "none has published it"
+    raise RequestError(
+        f"{name} has the names of no publisher's {model_name} ({known}), such as {next(iter(file.arrays), 'none')}"
+    )
 
 
 def _pattern(names: Iterable[str]) -> re.Pattern[str]:
-    """What names of layers in a file look like, of the templates of a table."""
+    """What names of layers in a file look like, of the templates of a table; a layer may be made of two."""
     either = (re.sub(r"\\\{[^}]*\\\}", r"\\w+", re.escape(name)).replace(r"\#", r"\d+") for name in names)
-    return re.compile("|".join(either))
+    return re.compile(f"(?:{'|'.join(either)})(?:[./]\\w+)?")
