@@ -179,6 +179,43 @@ def test_weights_dictate_what_their_net_is_built_with():
     assert zoo.build_model(net.model, (64, 64, 3), weights=weights, **argument).count_params() == plain.count_params()
 
 
+def test_an_argument_that_another_publishers_nets_have_is_refused_though_every_array_fits():
+    net = next(net for net in publishers.NETS if net.label == "timm-resnetv2_50")
+    weights = empty(shapes_of(net))
+    with pytest.raises(RequestError, match="stride_at_end is True; weights has weights of a net with stride_at_end=F"):
+        zoo.build_model(net.model, (64, 64, 3), weights=weights, stride_at_end=True)
+    other = zoo.build_model(net.model, (64, 64, 3), zero_padded_pool=False, stride_at_end=True)
+    with pytest.raises(RequestError, match="stride_at_end=False"):
+        zoo.load_weights(other, weights)
+
+
+def test_a_mapping_may_hold_parameters_of_pytorch():
+    class Parameter:
+        """On a GPU, so NumPy takes no array of it before `cpu`."""
+
+        def __init__(self, array, is_here=False):
+            self._array, self._is_here = array, is_here
+
+        def detach(self):
+            return self
+
+        def cpu(self):
+            return Parameter(self._array, is_here=True)
+
+        def float(self):
+            return Parameter(self._array.astype("float32"), self._is_here)
+
+        def is_floating_point(self):
+            return self._array.dtype.kind == "f"
+
+        def __array__(self, dtype=None, copy=None):
+            assert self._is_here
+            return self._array
+
+    model = zoo.build_model("resnet18", SHAPE, weights={name: Parameter(value) for name, value in state().items()})
+    check_same(model, zoo.build_model("resnet18", SHAPE, weights=state()))
+
+
 def test_a_folder_of_a_hub_says_whose_weights_it_has(file, tmp_path):
     (tmp_path / "model.safetensors").symlink_to(file)
     described = {"architecture": "resnet18", "num_classes": 1000, "pretrained_cfg": {"tag": "a1_in1k"}}
@@ -202,3 +239,11 @@ def test_a_folder_of_a_hub_says_whose_weights_it_has(file, tmp_path):
     assert source.preprocessing.deviation == (63.75,) * 3
     with pytest.raises(RequestError, match="resnet18; the model is vgg11"):
         zoo.build_model("vgg11", weights=str(tmp_path))
+    # What timm saves of a net that began as a published one; names of classes may be by number.
+    described["pretrained_cfg"] = {"tag": "a1_in1k", "num_classes": 1000}
+    described["label_names"] = {"1": "b", "0": "a"}
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    source = sources.open_source(str(tmp_path))
+    assert (source.model, source.num_classes, source.class_names) == ("resnet18", 2, {"": ("a", "b")})
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "pretrained_cfg": None}))
+    assert sources.open_source(str(tmp_path)).model == "resnet18"
