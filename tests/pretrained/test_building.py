@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import struct
 
 import numpy as np
@@ -10,8 +11,10 @@ import pytest
 from checkpoints import empty, random, shapes_of
 
 import zoo
+from zoo import frameworks
 from zoo.errors import RequestError
 from zoo.pretrained import catalog, sources
+from zoo.pretrained.layers import layers_by_name
 from zoo.pretrained.loading import published_names
 
 RESNET18 = next(net for net in publishers.NETS if net.label == "timm-resnet18")
@@ -70,6 +73,34 @@ def test_every_published_entry_has_a_net_and_a_table_that_are_tested():
             net = tested[publisher, name.partition(".")[0]]
             assert (entry.model, entry.names) == (net.model, net.table), entry.name
             assert entry.num_classes in (0, 1000)
+
+
+@pytest.mark.parametrize("net", publishers.NETS, ids=lambda net: net.label)
+def test_names_alone_tell_whose_weights_they_are(net):
+    expected = published_names(net.model)[net.table]
+    found = sources.of_mapping("weights", empty(shapes_of(net))).published(net.model)
+    # Where two publishers have the same names, as torchvision and timm for ResNets, either will do.
+    assert (found.rules, found.arguments, found.reversed_channels) == (
+        expected.rules,
+        expected.arguments,
+        expected.reversed_channels,
+    )
+
+
+def test_older_names_and_the_zoos_own_tell_it_too():
+    net = next(net for net in publishers.NETS if net.label == "torchvision-densenet121")
+    older = {re.sub(r"(norm|conv)([12])\.", r"\1.\2.", name): value for name, value in empty(shapes_of(net)).items()}
+    assert sources.of_mapping("weights", older).published(net.model) in published_names(net.model).values()
+    # The first has most layers, 220 of 449, of names that Keras' could have.
+    for name in ("inception_resnet_v2", "vgg16"):
+        with frameworks.without_weights():
+            model = zoo.build_model(name)
+            own = {
+                f"{layer}/{variable.name}": np.broadcast_to(np.float32(0), variable.shape)
+                for layer, of_layer in layers_by_name(model).items()
+                for variable in of_layer.weights
+            }
+        assert sources.of_mapping("weights", own).published(name) == published_names(name)["zoo"], name
 
 
 @pytest.mark.parametrize("kind", ["file", "mapping"])

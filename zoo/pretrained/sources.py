@@ -3,13 +3,13 @@
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from zoo import registry
 from zoo.errors import RequestError, unknown
-from zoo.models.published import Published
+from zoo.models.published import Published, translate
 from zoo.pretrained import catalog, files, loading
 from zoo.pretrained.catalog import Entry
 from zoo.pretrained.downloading import local_file
@@ -270,23 +270,36 @@ def _input_shape(model: Path) -> tuple[int | None, ...]:
 
 
 def _likeliest(name: str, model_name: str, tables: Mapping[str, Published], file: files.WeightsFile) -> Published:
-    """The table of which most layers of a file could be."""
-    layers = {re.split(r"[./](?=[^./]*$)", key)[0] for key in file.arrays}
+    """The table of which most arrays of a file could be; the zoo's own, which any could be, where they are of no other.
+
+    Of the arrays of the zoo's own files less than half have a name that a publisher's could have.
+    """
     counts = {
-        key: sum(map(bool, map(_pattern(table.rules.values()).fullmatch, layers)))
+        key: sum(map(_fits(table), file.arrays))
         for key, table in tables.items()
-        if table.style == file.style
+        if table.style == file.style and key != loading.OWN
     }
     best = max(counts, key=counts.get, default=None)
-    if best is None or 2 * counts[best] < len(layers):
-        known = ", ".join(tables)
-        raise RequestError(
-            f"{name} has the names of no publisher's {model_name} ({known}), such as {next(iter(file.arrays), 'none')}"
-        )
-    return tables[best]
+    if best is not None and 2 * counts[best] >= len(file.arrays):
+        return tables[best]
+    if file.style == tables[loading.OWN].style:
+        return tables[loading.OWN]
+    known = ", ".join(tables)
+    raise RequestError(
+        f"{name} has the names of no publisher's {model_name} ({known}), such as {next(iter(file.arrays), 'none')}"
+    )
 
 
-def _pattern(names: Iterable[str]) -> re.Pattern[str]:
-    """What names of layers in a file look like, of the templates of a table."""
-    either = (re.sub(r"\\\{[^}]*\\\}", r"\\w+", re.escape(name)).replace(r"\#", r"\d+") for name in names)
-    return re.compile("|".join(either))
+def _fits(table: Published) -> Callable[[str], bool]:
+    """Whether an array could be one of a table, by its name."""
+    layers = (
+        re.sub(r"\\\{[^}]*\\\}", r"\\w+", re.escape(layer)).replace(r"\#", r"\d+") for layer in table.rules.values()
+    )
+    parts = (r"[^./]+", *map(re.escape, table.parts.values()))
+    pattern = re.compile(rf"(?:{'|'.join(layers)})[./](?:{'|'.join(parts)})")
+
+    def fits(key: str) -> bool:
+        layer, part = re.fullmatch(r"(?:(.*)[./])?([^./]*)", key).groups("")
+        return bool(pattern.fullmatch(key) or pattern.fullmatch(f"{translate(layer, table.renamed) or layer}.{part}"))
+
+    return fits
