@@ -2,6 +2,7 @@
 
 import functools
 import json
+import re
 import struct
 
 import numpy as np
@@ -13,6 +14,7 @@ import zoo
 from zoo import frameworks
 from zoo.errors import RequestError
 from zoo.pretrained import catalog, sources
+from zoo.pretrained.layers import layers_by_name
 from zoo.pretrained.loading import published_names
 
 RESNET18 = next(net for net in publishers.NETS if net.label == "timm-resnet18")
@@ -71,6 +73,34 @@ def test_every_published_entry_has_a_net_and_a_table_that_are_tested():
             net = tested[publisher, name.partition(".")[0]]
             assert (entry.model, entry.names) == (net.model, net.table), entry.name
             assert entry.num_classes in (0, 1000)
+
+
+@pytest.mark.parametrize("net", publishers.NETS, ids=lambda net: net.label)
+def test_names_alone_tell_whose_weights_they_are(net):
+    expected = published_names(net.model)[net.table]
+    found = sources.of_mapping("weights", empty(shapes_of(net))).published(net.model)
+    # Where two publishers have the same names, as torchvision and timm for ResNets, either will do.
+    assert (found.rules, found.arguments, found.reversed_channels) == (
+        expected.rules,
+        expected.arguments,
+        expected.reversed_channels,
+    )
+
+
+def test_older_names_and_the_zoos_own_tell_it_too():
+    net = next(net for net in publishers.NETS if net.label == "torchvision-densenet121")
+    older = {re.sub(r"(norm|conv)([12])\.", r"\1.\2.", name): value for name, value in empty(shapes_of(net)).items()}
+    assert sources.of_mapping("weights", older).published(net.model) in published_names(net.model).values()
+    # The first has most layers, 220 of 449, of names that Keras' could have.
+    for name in ("inception_resnet_v2", "vgg16"):
+        with frameworks.without_weights():
+            model = zoo.build_model(name)
+            own = {
+                f"{layer}/{variable.name}": np.broadcast_to(np.float32(0), variable.shape)
+                for layer, of_layer in layers_by_name(model).items()
+                for variable in of_layer.weights
+            }
+        assert sources.of_mapping("weights", own).published(name) == published_names(name)["zoo"], name
 
 
 @pytest.mark.parametrize("kind", ["file", "mapping"])
@@ -180,6 +210,43 @@ def test_weights_dictate_what_their_net_is_built_with():
     assert zoo.build_model(net.model, (64, 64, 3), weights=weights, **argument).count_params() == plain.count_params()
 
 
+def test_an_argument_that_another_publishers_nets_have_is_refused_though_every_array_fits():
+    net = next(net for net in publishers.NETS if net.label == "timm-resnetv2_50")
+    weights = empty(shapes_of(net))
+    with pytest.raises(RequestError, match="stride_at_end is True; weights has weights of a net with stride_at_end=F"):
+        zoo.build_model(net.model, (64, 64, 3), weights=weights, stride_at_end=True)
+    other = zoo.build_model(net.model, (64, 64, 3), zero_padded_pool=False, stride_at_end=True)
+    with pytest.raises(RequestError, match="stride_at_end=False"):
+        zoo.load_weights(other, weights)
+
+
+def test_a_mapping_may_hold_parameters_of_pytorch():
+    class Parameter:
+        """On a GPU, so NumPy takes no array of it before `cpu`."""
+
+        def __init__(self, array, is_here=False):
+            self._array, self._is_here = array, is_here
+
+        def detach(self):
+            return self
+
+        def cpu(self):
+            return Parameter(self._array, is_here=True)
+
+        def float(self):
+            return Parameter(self._array.astype("float32"), self._is_here)
+
+        def is_floating_point(self):
+            return self._array.dtype.kind == "f"
+
+        def __array__(self, dtype=None, copy=None):
+            assert self._is_here
+            return self._array
+
+    model = zoo.build_model("resnet18", SHAPE, weights={name: Parameter(value) for name, value in state().items()})
+    check_same(model, zoo.build_model("resnet18", SHAPE, weights=state()))
+
+
 def test_a_folder_of_a_hub_says_whose_weights_it_has(file, tmp_path):
     (tmp_path / "model.safetensors").symlink_to(file)
     described = {"architecture": "resnet18", "num_classes": 1000, "pretrained_cfg": {"tag": "a1_in1k"}}
@@ -203,15 +270,11 @@ def test_a_folder_of_a_hub_says_whose_weights_it_has(file, tmp_path):
     assert source.preprocessing.deviation == (63.75,) * 3
     with pytest.raises(RequestError, match="resnet18; the model is vgg11"):
         zoo.build_model("vgg11", weights=str(tmp_path))
-
-
-def test_the_names_of_a_file_say_whose_they_are():
-    """Every checkpoint's own table is found, and an own net's names are taken for nobody's."""
-    for net in publishers.NETS:
-        arrays = empty(shapes_of(net))
-        source = sources.of_mapping("weights", arrays)
-        assert source.published(net.model) == published_names(net.model)[net.table], net.label
-    with frameworks.without_weights():
-        model = zoo.registry.build_model("resnet50_v1", (64, 64, 3))
-    own = {f"{layer.name}/{variable.name}": np.float32(0) for layer in model.layers for variable in layer.weights}
-    assert sources.of_mapping("weights", own).published("resnet50_v1") == published_names("resnet50_v1")["zoo"]
+    # What timm saves of a net that began as a published one; names of classes may be by number.
+    described["pretrained_cfg"] = {"tag": "a1_in1k", "num_classes": 1000}
+    described["label_names"] = {"1": "b", "0": "a"}
+    (tmp_path / "config.json").write_text(json.dumps(described))
+    source = sources.open_source(str(tmp_path))
+    assert (source.model, source.num_classes, source.class_names) == ("resnet18", 2, {"": ("a", "b")})
+    (tmp_path / "config.json").write_text(json.dumps({"architecture": "resnet18", "pretrained_cfg": None}))
+    assert sources.open_source(str(tmp_path)).model == "resnet18"

@@ -184,8 +184,8 @@ def test_the_number_of_classes_in_the_arguments_of_a_run_is_not_taken_over(sourc
     made = make_experiment(dataclasses.replace(config, init_weights=str(tmp_path / "three")), data_dir=data_dir)
     assert made.model.output_shape == (None, 10)
     assert made.started_from["new_layers"] == ["logits"]
-    built = zoo.build_model("mlp", (8, 8, 1), weights=str(tmp_path / "three"))
-    assert built.output_shape == (None, 3)
+    built = zoo.build_model("mlp", weights=str(tmp_path / "three"))
+    assert (built.input_shape, built.output_shape) == ((None, 8, 8, 1), (None, 3))
     assert changed_names(weights_of(built), saved(tmp_path / "three")) == set()
 
 

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 
 from zoo.cli import console
 from zoo.cli.options import Argument, Option
-from zoo.errors import RunError
+from zoo.errors import RequestError, RunError
 from zoo.pretrained.catalog import find_entry, list_weights
 
 ARGUMENTS = (Argument("source", "a name of python -m zoo weights, or a pattern in quotes: every one that fits"),)
@@ -29,6 +29,8 @@ OPTIONS = (
 def main(options: SimpleNamespace) -> None:
     """Prints a line for each; status 1 where one differs by more than allowed."""
     names = list_weights(options.source) if {*"*?["} & {*options.source} else [options.source]
+    if not names:
+        raise RequestError(f"no weights fit {options.source!r}; python -m zoo weights shows all of them")
     entries = [find_entry(name) for name in names]
     console.import_tensorflow()
     from zoo.pretrained.comparing import compare
@@ -45,7 +47,8 @@ def main(options: SimpleNamespace) -> None:
         )
         # Each by itself, since all of them take minutes.
         print(f"{entry.name:<{column}}  {found.arrays:>6}  {found.layers:>6}  {found.largest:>10.1e}", flush=True)
-        if found.largest > options.most:
+        # Not `>`, which no NaN is.
+        if not found.largest <= options.most:
             where = f", first in {found.first[0]} ({found.first[1]}): {found.first[2]:.1e}" if found.first else ""
             worse.append(f"{entry.name} differs by {found.largest:.1e}{where}")
     if worse:

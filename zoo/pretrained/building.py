@@ -35,9 +35,9 @@ def build_model(
     Args:
         name: the model's name, one of `list_models()`.
         input_shape: shape of one example without the batch, a tuple, a list or a `tf.TensorShape`; default: the
-            model's own, with weights that of the images that they are published for. Nets that end in global pooling,
-            and those that give `features`, take None for the height and the width: such a model takes images of every
-            size, from the net's least one on.
+            model's own, with weights that of what they were trained on. Nets that end in global pooling, and those that
+            give `features`, take None for the height and the width: such a model takes images of every size, from the
+            net's least one on.
         num_classes: number of classes; 0 gives the last features before the classifier; default: the model's own, or
             as many as the weights have. Where it is another number than they have, the classifier is a new one, and a
             line on standard error says so.
@@ -67,9 +67,8 @@ def build_model(
         # Weights without a classifier are those of features.
         classes = (here or 0) if num_classes is None else num_classes
         keep_head = here is not None and classes == here
-    if input_shape is None and source.preprocessing is not None and source.preprocessing.image_size:
-        side = source.preprocessing.image_size
-        input_shape = (side, side, registry.model_info(name).input_shape[-1])
+    if input_shape is None:
+        input_shape = source.example_shape(name)
     with frameworks.without_weights():
         model = registry.build_model(name, input_shape, classes, **arguments)
     pairing = _paired(source, model, name, keep_head=keep_head, in_channels=in_channels)

@@ -107,11 +107,14 @@ def _run(request: dict[str, Any], peer_python: str) -> None:
     path.write_text(json.dumps(request))
     # Its own packages alone, whatever this Python has been told of others.
     environment = {name: value for name, value in os.environ.items() if name not in ("PYTHONPATH", "PYTHONHOME")}
-    done = subprocess.run([peer_python, str(_TORCH_PEER), str(path)], env=environment, capture_output=True, text=True)
+    command = [peer_python, str(_TORCH_PEER), str(path)]
+    try:
+        done = subprocess.run(command, env=environment, capture_output=True, text=True)
+    except OSError as error:
+        raise RequestError(f"--peer_python is {peer_python!r}, which cannot be run: {error.strerror}") from error
     if done.returncode:
         reason = (done.stderr.strip().splitlines() or ["no reason"])[-1]
-        missing = "ModuleNotFoundError" in reason
-        if missing:
+        if reason.startswith("ModuleNotFoundError"):
             raise RequestError(
                 f"{peer_python} lacks the publisher's package ({reason.partition(': ')[2]}); name a Python that has it "
                 "by --peer_python"
@@ -132,7 +135,7 @@ def _held(model: keras.Model, pairing: loading.Pairing, images: Any, theirs: dic
         activation = getattr(layer, "activation", None) or (lambda x: x)
         reference = np.asarray(activation(theirs[f"module/{pairing.layers[name]}"]))
         difference = _difference(np.asarray(ours["layers"][name]), reference)
-        if difference > NAMED_FROM:
+        if not difference <= NAMED_FROM:
             first = name, pairing.layers[name], difference
             break
     return Comparison(
@@ -141,6 +144,8 @@ def _held(model: keras.Model, pairing: loading.Pairing, images: Any, theirs: dic
 
 
 def _difference(ours: np.ndarray, theirs: np.ndarray) -> float:
-    """The largest difference over the largest value."""
+    """The largest difference over the largest value; NaN where either has one."""
     theirs = theirs.reshape(ours.shape)
-    return float(np.abs(ours.astype(np.float64) - theirs).max() / np.abs(theirs).max())
+    largest = np.abs(ours.astype(np.float64) - theirs).max()
+    # Two outputs of zeros, as those of a dead layer, are the same.
+    return float(largest / np.abs(theirs).max()) if largest else 0.0

@@ -3,15 +3,18 @@
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
+from zoo import registry
 from zoo.errors import RequestError, unknown
-from zoo.models.published import Published
+from zoo.models.published import Published, translate
 from zoo.pretrained import catalog, files, loading
 from zoo.pretrained.catalog import Entry
 from zoo.pretrained.downloading import local_file
+from zoo.pretrained.mapped import map_file, parse_json
+from zoo.pretrained.stored_zips import StoredZip
 from zoo.runs.preprocessing import Preprocessing
 from zoo.runs.workdir import STARTED_FROM, Workdir
 
@@ -29,6 +32,7 @@ class Source:
         binding: whether no other arguments will do: of published weights they must be these, or outputs are others.
             Those of an own run are defaults.
         num_classes: of the classifier; 0: there is none; None: as many as the file has.
+        input_shape: of one example; None where nothing says it.
         preprocessing: of images; None where nothing says it.
         class_names: by label, in the order of the class numbers; of published weights the label is empty; None where
             nothing says it.
@@ -42,6 +46,7 @@ class Source:
     arguments: Mapping[str, Any] = dataclasses.field(default_factory=dict)
     binding: bool = True
     num_classes: int | None = None
+    input_shape: tuple[int | None, ...] | None = None
     preprocessing: Preprocessing | None = None
     class_names: Mapping[str, tuple[str, ...]] | None = None
     licence: str = ""
@@ -74,7 +79,7 @@ class Source:
         Raises:
             RequestError: that would give other outputs than the weights are for.
         """
-        needed = {**self.published(model_name).arguments, **self.arguments}
+        needed = self._needed(model_name)
         if self.binding:
             for key, value in needed.items():
                 if given.get(key, value) != value:
@@ -82,6 +87,22 @@ class Source:
                         f"{key} is {given[key]!r}; {self.name} has weights of a net with {key}={value!r}, leave it out"
                     )
         return {**needed, **given}
+
+    def _needed(self, model_name: str) -> dict[str, Any]:
+        """The arguments that the weights ask for; a publisher's also those that another one's nets have otherwise."""
+        published, info = self.published(model_name), registry.model_info(model_name)
+        tables = loading.published_names(model_name)
+        # The zoo's own files are of nets that were built in every way.
+        others = tables.values() if published != tables[loading.OWN] else ()
+        usual = {key: info.hyperparameters[key] for table in others for key in table.arguments}
+        return {**usual, **published.arguments, **self.arguments}
+
+    def example_shape(self, model_name: str) -> tuple[int | None, ...] | None:
+        """Of what a net takes that shall be as the weights' own; None where nothing says it."""
+        if self.input_shape is None and self.preprocessing is not None and self.preprocessing.image_size:
+            side = self.preprocessing.image_size
+            return (side, side, registry.model_info(model_name).input_shape[-1])
+        return self.input_shape
 
     def classes(self, model_name: str) -> int | None:
         """How many classes the classifier has; None where there is none."""
@@ -140,8 +161,9 @@ class _AsArrays(Mapping):
 
         value = self._values[name]
         if hasattr(value, "detach"):
-            # A parameter of PyTorch's; it has no NumPy type for bfloat16.
-            value = value.detach().float() if value.is_floating_point() else value.detach()
+            # A parameter of PyTorch's, maybe on a GPU; NumPy has no type for bfloat16.
+            value = value.detach().cpu()
+            value = value.float() if value.is_floating_point() else value
         return np.asarray(value)
 
     def __iter__(self):
@@ -169,18 +191,19 @@ def _published(name: str, entry: Entry, file: files.WeightsFile) -> Source:
 def _of_folder(name: str, folder: Path) -> Source:
     """A folder of a hub. What its `config.json` says of the net is looked up in the catalog."""
     file = files.read_weights(folder)
-    described = {**file.config, **file.config.get("pretrained_cfg", {})}
+    # As in timm, what stands above the `pretrained_cfg` is of the net that was saved, and that of the one it began as.
+    described = {**(file.config.get("pretrained_cfg") or {}), **file.config}
     architecture, tag = described.get("architecture", ""), described.get("tag", "")
     entries = [catalog.find_entry(known) for known in catalog.list_weights("timm/*")]
     same = [entry for entry in entries if entry.name == f"timm/{architecture}.{tag}"]
     of_architecture = [entry for entry in entries if entry.name.startswith(f"timm/{architecture}.")]
     if not of_architecture:
         return Source(name, file)
-    if same and described.get("num_classes", same[0].num_classes) == same[0].num_classes:
+    labels = described.get("label_names")
+    if same and not labels and described.get("num_classes", same[0].num_classes) == same[0].num_classes:
         return _published(name, same[0], file)
     # The same net with other weights, such as one that somebody has fine-tuned.
     entry = of_architecture[0]
-    labels = described.get("label_names")
     return Source(
         name=name,
         file=file,
@@ -189,9 +212,16 @@ def _of_folder(name: str, folder: Path) -> Source:
         arguments=entry.arguments,
         num_classes=described.get("num_classes"),
         preprocessing=_preprocessing_of(described),
-        class_names={"": tuple(labels)} if labels else None,
+        class_names={"": _in_order(labels)} if labels else None,
         licence=str(described.get("license") or ""),
     )
+
+
+def _in_order(labels: Iterable[str] | Mapping[str, str]) -> tuple[str, ...]:
+    """Names of classes, of which a hub's `config.json` has a list, or an object by the number."""
+    if isinstance(labels, Mapping):
+        return tuple(labels[number] for number in sorted(labels, key=int))
+    return tuple(labels)
 
 
 def _preprocessing_of(described: Mapping[str, Any]) -> Preprocessing | None:
@@ -225,21 +255,32 @@ def _of_run(name: str, folder: Path) -> Source:
         names=loading.OWN,
         arguments=arguments,
         binding=False,
+        input_shape=_input_shape(run.model),
         preprocessing=run.preprocessing(),
         class_names={label: tuple(names) for label, names in recorded["dataset"]["class_names"].items()},
     )
 
 
+def _input_shape(model: Path) -> tuple[int | None, ...]:
+    """Of one example of a `.keras` file's net; where it takes several things, that of its image."""
+    layers = parse_json(StoredZip(map_file(model))["config.json"])["config"]["layers"]
+    inputs = [layer["config"] for layer in layers if layer["class_name"] == "InputLayer"]
+    of_image = [config for config in inputs if config["name"] == "image"]
+    return tuple((of_image or inputs)[0]["batch_shape"][1:])
+
+
 def _likeliest(name: str, model_name: str, tables: Mapping[str, Published], file: files.WeightsFile) -> Published:
-    """The publisher's table of which most layers of a file could be; else the zoo's own, which could be any."""
-    layers = {re.split(r"[./](?=[^./]*$)", key)[0] for key in file.arrays}
-    fitting = {
-        key: sum(bool(_pattern(table.rules.values()).fullmatch(layer)) for layer in layers)
+    """The table of which most arrays of a file could be; the zoo's own, which any could be, where they are of no other.
+
+    Of the arrays of the zoo's own files less than half have a name that a publisher's could have.
+    """
+    counts = {
+        key: sum(map(_fits(table), file.arrays))
         for key, table in tables.items()
         if table.style == file.style and key != loading.OWN
     }
-    best = max(fitting, key=fitting.get, default=None)
-    if best is not None and 2 * fitting[best] >= len(layers):
+    best = max(counts, key=counts.get, default=None)
+    if best is not None and 2 * counts[best] >= len(file.arrays):
         return tables[best]
     if file.style == tables[loading.OWN].style:
         return tables[loading.OWN]
@@ -249,7 +290,16 @@ def _likeliest(name: str, model_name: str, tables: Mapping[str, Published], file
     )
 
 
-def _pattern(names: Iterable[str]) -> re.Pattern[str]:
-    """What names of layers in a file look like, of the templates of a table; a layer may be made of two."""
-    either = (re.sub(r"\\\{[^}]*\\\}", r"\\w+", re.escape(name)).replace(r"\#", r"\d+") for name in names)
-    return re.compile(f"(?:{'|'.join(either)})(?:[./]\\w+)?")
+def _fits(table: Published) -> Callable[[str], bool]:
+    """Whether an array could be one of a table, by its name."""
+    layers = (
+        re.sub(r"\\\{[^}]*\\\}", r"\\w+", re.escape(layer)).replace(r"\#", r"\d+") for layer in table.rules.values()
+    )
+    parts = (r"[^./]+", *map(re.escape, table.parts.values()))
+    pattern = re.compile(rf"(?:{'|'.join(layers)})[./](?:{'|'.join(parts)})")
+
+    def fits(key: str) -> bool:
+        layer, part = re.fullmatch(r"(?:(.*)[./])?([^./]*)", key).groups("")
+        return bool(pattern.fullmatch(key) or pattern.fullmatch(f"{translate(layer, table.renamed) or layer}.{part}"))
+
+    return fits
