@@ -161,6 +161,12 @@ def test_a_name_of_the_catalog_brings_size_and_net(file, monkeypatch):
     assert model.input_shape == (None, side, side, 3)
     with pytest.raises(RequestError, match=r"timm/resnet18.a1_in1k has weights of resnet18; the model is resnet34"):
         zoo.build_model("resnet34", weights=entry.name)
+    # Known by its name, before anything is downloaded.
+    monkeypatch.setattr(sources, "local_file", None)
+    with pytest.raises(RequestError, match=r"timm/resnet18.a1_in1k has weights of resnet18; the model is resnet50"):
+        zoo.build_model("resnet50", weights=entry.name)
+    monkeypatch.undo()
+    entry = entry_at(monkeypatch, "timm/resnet18.a1_in1k", file)
     source = sources.open_source(entry.name)
     assert len(source.class_names[""]) == 1000
     assert source.class_names[""][:2] == ("n01440764", "n01443537")

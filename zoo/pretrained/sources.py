@@ -3,7 +3,7 @@
 import dataclasses
 import functools
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -57,8 +57,7 @@ class Source:
         Raises:
             RequestError: the weights are of another net, or fit none of its tables.
         """
-        if self.model and model_name != self.model:
-            raise RequestError(f"{self.name} has weights of {self.model}; the model is {model_name}")
+        _check_model(self.name, self.model or model_name, model_name)
         tables = loading.published_names(model_name)
         if self.names:
             return tables[self.names]
@@ -90,14 +89,15 @@ class Source:
         return loading.classes_of(model_name, self.published(model_name), self.file.arrays)
 
 
-def open_source(name: str) -> Source:
+def open_source(name: str, model_name: str = "") -> Source:
     """Finds weights, downloads them where they are published, and reads what they bring; arrays are read later.
 
     Args:
         name: a file or a folder that is there, else a name of the catalog.
+        model_name: the net; published weights of another one are refused, and not downloaded.
 
     Raises:
-        RequestError: there is nothing of that name, or it cannot be read.
+        RequestError: there is nothing of that name, it cannot be read, or is known to be of another net.
     """
     path = Path(name)
     if path.is_dir():
@@ -107,6 +107,7 @@ def open_source(name: str) -> Source:
     published = catalog.list_weights()
     if name in published:
         entry = catalog.find_entry(name)
+        _check_model(name, entry.model, model_name or entry.model)
         return _published(name, entry, files.read_weights(local_file(entry)))
     if name.partition("/")[0] in {known.partition("/")[0] for known in published}:
         raise unknown("weights", name, published)
@@ -122,6 +123,11 @@ def of_mapping(name: str, arrays: Mapping[str, Any]) -> Source:
     """
     style = "keras" if any("/" in key for key in arrays) else "torch"
     return Source(name, files.WeightsFile(Path(name), style, _AsArrays(arrays)))
+
+
+def _check_model(name: str, theirs: str, model_name: str) -> None:
+    if theirs != model_name:
+        raise RequestError(f"{name} has weights of {theirs}; the model is {model_name}")
 
 
 def is_run(folder: Path) -> bool:
@@ -230,11 +236,11 @@ def _of_run(name: str) -> Source:
 def _likeliest(name: str, model_name: str, tables: Mapping[str, Published], file: files.WeightsFile) -> Published:
     """The table of which most layers of a file could be."""
     layers = {re.split(r"[./](?=[^./]*$)", key)[0] for key in file.arrays}
-    counts = {
-        key: sum(map(bool, map(_pattern(table.rules.values()).fullmatch, layers)))
-        for key, table in tables.items()
-        if table.style == file.style
-    }
+    # The zoo's own table takes every name; the other ones say what the zoo calls its layers.
+    own = [rule for table in tables.values() for rule in table.rules if table is not tables[loading.OWN]] or [".*"]
+    patterns = {key: _pattern(table) for key, table in tables.items() if table.style == file.style}
+    patterns |= {loading.OWN: re.compile("|".join(f"(?:{rule})" for rule in own))} if loading.OWN in patterns else {}
+    counts = {key: sum(map(bool, map(pattern.fullmatch, layers))) for key, pattern in patterns.items()}
     best = max(counts, key=counts.get, default=None)
     if best is None or 2 * counts[best] < len(layers):
         known = ", ".join(tables)
@@ -244,7 +250,11 @@ def _likeliest(name: str, model_name: str, tables: Mapping[str, Published], file
     return tables[best]
 
 
-def _pattern(names: Iterable[str]) -> re.Pattern[str]:
+def _pattern(table: Published) -> re.Pattern[str]:
     """What names of layers in a file look like, of the templates of a table."""
-    either = (re.sub(r"\\\{[^}]*\\\}", r"\\w+", re.escape(name)).replace(r"\#", r"\d+") for name in names)
-    return re.compile("|".join(either))
+    either = (
+        re.sub(r"\\\{[^}]*\\\}", r"\\w+", re.escape(name)).replace(r"\#", r"\d+") for name in table.rules.values()
+    )
+    # A variable may lie one level further down, such as the two kernels of a separable convolution.
+    below = (re.escape(f".{part}".rpartition(".")[0]) for part in table.parts.values())
+    return re.compile(f"(?:{'|'.join(either)})(?:{'|'.join(('', *below))})")
