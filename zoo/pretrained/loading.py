@@ -193,7 +193,9 @@ class _Problems:
             if is_head:
                 self.advice["build it with the file's number of classes, or leave the file's classifier out"] = None
             elif dataclasses.replace(convert, sum_channels=True).fits(array.shape):
-                self.advice["sum the file's input channels for grey images"] = None
+                self.advice[
+                    "sum the file's input channels for grey images: in_channels='sum', in a run --init_channels=sum"
+                ] = None
 
     def refuse(self, *, nothing_fits: bool) -> None:
         """Raises a `RequestError` if there is any, with the first of each kind and how many more there are."""
