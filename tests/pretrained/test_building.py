@@ -118,6 +118,8 @@ def test_grey_images_take_the_sum_over_the_channels(file):
         zoo.build_model("resnet18", (32, 32, 1), weights=str(file))
     grey = zoo.build_model("resnet18", (32, 32, 1), weights=str(file), in_channels="sum")
     colour = zoo.build_model("resnet18", SHAPE, weights=str(file))
+    with pytest.raises(RequestError, match="for grey images; resnet18 takes 3 channels here, leave 'sum' out"):
+        zoo.build_model("resnet18", SHAPE, weights=str(file), in_channels="sum")
     image = np.random.default_rng(0).random((2, 32, 32, 1), "float32")
     ours, theirs = (np.asarray(x) for x in (grey(image), colour(np.repeat(image, 3, axis=-1))))
     assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max()

@@ -127,6 +127,8 @@ def _paired(source: "Source", model: "keras.Model", name: str, *, keep_head: boo
 
     if in_channels not in CHANNELS:
         raise unknown("in_channels", in_channels, CHANNELS)
+    if in_channels:
+        loading.check_grey(model)
     return loading.pair(
         model,
         source.published(name),

@@ -55,6 +55,9 @@ class Start:
             RequestError: they do not fit; then the model is as it was.
         """
         reason = self._reason_for_a_new_head(config, class_names)
+        if config.init_channels == "sum":
+            # The statistics are averaged then, which would be wrong for colour.
+            loading.check_grey(model)
         pairing = loading.pair(
             model,
             self.source.published(config.model),
