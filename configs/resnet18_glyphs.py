@@ -2,7 +2,8 @@
 
 Command:   python train.py --config=configs/resnet18_glyphs.py
 Tier:      cpu-hours
-Measured:  not yet run here
+Measured:  test/accuracy 0.6004 +- 0.0403, mean and standard deviation of the last epoch over seeds 0 to 4
+Time:      86 s, median of 5 runs on 2 cores of Intel(R) Xeon(R) Processor, without the import of TensorFlow
 Published: none on this dataset; of the recipe resnet20_glyphs, at 32x32 for three epochs, test/accuracy 0.9544
 """
 

@@ -82,7 +82,9 @@ def files(chosen: list[Path], *slow: str) -> pytest.MarkDecorator:
 def test_the_record_is_complete(file):
     config = CONFIGS[file]
     family = registry.model_info(config.model).family
-    assert file.stem in {f"{name}_{SHORT_NAMES.get(config.dataset, config.dataset)}" for name in (config.model, family)}
+    start = "finetune_" if config.init_weights else ""
+    dataset = SHORT_NAMES.get(config.dataset, config.dataset)
+    assert file.stem in {f"{start}{name}_{dataset}" for name in (config.model, family)}
     assert f"Command:   python train.py --config=configs/{file.name}\n" in record(file)
     assert re.search(r"^Published: ", record(file), re.MULTILINE)
     if file in PREPARED:

@@ -18,6 +18,7 @@ from zoo.config import ExperimentConfig, image_folder, load_config
 from zoo.errors import RequestError
 from zoo.places.joining import refused_together
 from zoo.places.place import Place
+from zoo.pretrained.sources import check_is_there
 from zoo.runs.workdir import Workdir, default_workdir
 from zoo.tasks.known import task_name
 
@@ -83,6 +84,9 @@ def train(options: SimpleNamespace) -> None:
     with refused_together(place):
         folder.check(config)
         result = folder.finished(config)
+        if result is None and config.init_weights and folder.known()["started_from"] is None:
+            # A misspelt name is answered before TensorFlow has been waited for.
+            check_is_there(config.init_weights)
     if result is None:
         console.import_tensorflow(silent=not place.is_chief)
         from zoo.training.loop import train_and_evaluate

@@ -122,16 +122,6 @@ def _opened(weights: str | Mapping[str, Any], name: str) -> "Source":
 
 
 def _paired(source: "Source", model: "keras.Model", name: str, *, keep_head: bool, in_channels: str) -> "Pairing":
-    from zoo.pretrained import loading
-
     if in_channels not in CHANNELS:
         raise unknown("in_channels", in_channels, CHANNELS)
-    if in_channels:
-        loading.check_grey(model)
-    return loading.pair(
-        model,
-        source.published(name),
-        source.file.arrays,
-        keep_head=keep_head,
-        sum_channels=in_channels == "sum",
-    )
+    return source.pairing(model, name, keep_head=keep_head, sum_channels=in_channels == "sum")

@@ -5,10 +5,10 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from zoo import registry
-from zoo.errors import RequestError, unknown
+from zoo.errors import RequestError, some_of, unknown
 from zoo.models.published import Published, translate
 from zoo.pretrained import catalog, files, loading
 from zoo.pretrained.catalog import Entry
@@ -17,6 +17,9 @@ from zoo.pretrained.mapped import map_file, parse_json
 from zoo.pretrained.stored_zips import StoredZip
 from zoo.runs.preprocessing import Preprocessing
 from zoo.runs.workdir import STARTED_FROM, Workdir
+
+if TYPE_CHECKING:
+    import keras
 
 
 @dataclasses.dataclass(frozen=True)
@@ -109,6 +112,36 @@ class Source:
             return self.num_classes or None
         return loading.classes_of(model_name, self.published(model_name), self.file.arrays)
 
+    def pairing(
+        self, model: "keras.Model", model_name: str, *, keep_head: bool, sum_channels: bool
+    ) -> "loading.Pairing":
+        """What `loading.pair` gives for a net; where that refuses, the message names the weights.
+
+        Raises:
+            RequestError: as there, or channels are to be summed for images of colour.
+        """
+        if sum_channels:
+            loading.check_grey(model)
+        published = self.published(model_name)
+        try:
+            return loading.pair(model, published, self.file.arrays, keep_head=keep_head, sum_channels=sum_channels)
+        except RequestError as error:
+            raise RequestError(f"{self.name}: {error}") from error
+
+
+def check_is_there(name: str) -> None:
+    """Refuses what is neither a file, a folder nor a name of the catalog; no array is read, and nothing downloaded.
+
+    Raises:
+        RequestError: it is none of them; the message has the nearest names.
+    """
+    published = catalog.list_weights()
+    if name in published or Path(name).expanduser().exists():
+        return
+    if name.partition("/")[0] in {known.partition("/")[0] for known in published}:
+        raise unknown("weights", name, published)
+    raise RequestError(f"there is no file or folder {name}; python -m zoo weights lists what is published")
+
 
 def open_source(name: str, model_name: str = "") -> Source:
     """Finds weights, downloads them where they are published, and reads what they bring; arrays are read later.
@@ -125,14 +158,10 @@ def open_source(name: str, model_name: str = "") -> Source:
         return _of_run(name, path) if is_run(path) else _of_folder(name, path)
     if path.is_file():
         return Source(name, files.read_weights(path))
-    published = catalog.list_weights()
-    if name in published:
-        entry = catalog.find_entry(name)
-        _check_model(name, entry.model, model_name or entry.model)
-        return _published(name, entry, files.read_weights(local_file(entry)))
-    if name.partition("/")[0] in {known.partition("/")[0] for known in published}:
-        raise unknown("weights", name, published)
-    raise RequestError(f"there is no file or folder {name}; python -m zoo weights lists what is published")
+    check_is_there(name)
+    entry = catalog.find_entry(name)
+    _check_model(name, entry.model, model_name or entry.model)
+    return _published(name, entry, files.read_weights(local_file(entry)))
 
 
 def of_mapping(name: str, arrays: Mapping[str, Any]) -> Source:
@@ -291,9 +320,26 @@ def _likeliest(name: str, model_name: str, tables: Mapping[str, Published], file
     if file.style == tables[loading.OWN].style:
         return tables[loading.OWN]
     known = ", ".join(key for key in tables if key != loading.OWN) or "none has published it"
+    near = some_of(_nets_of_these_names(model_name, file), 4)
     raise RequestError(
         f"{name} has the names of no publisher's {model_name} ({known}), such as {next(iter(file.arrays), 'none')}"
+        + (f"; they are those of {near}" if near else "")
     )
+
+
+def _nets_of_these_names(model_name: str, file: files.WeightsFile) -> list[str]:
+    """The nets of a family of which every array of a file could be."""
+    family = registry.model_info(model_name).family
+    return [
+        name
+        for name in registry.list_models()
+        if registry.model_info(name).family == family
+        and any(
+            all(map(_fits(table), file.arrays))
+            for key, table in loading.published_names(name).items()
+            if table.style == file.style and key != loading.OWN
+        )
+    ]
 
 
 def _fits(table: Published) -> Callable[[str], bool]:

@@ -12,7 +12,7 @@ from zoo.config import ExperimentConfig
 from zoo.data.transform import Statistics
 from zoo.errors import RequestError
 from zoo.places.workers import Workers
-from zoo.pretrained import files, loading
+from zoo.pretrained import files
 from zoo.pretrained.sources import Source, is_run, open_source
 from zoo.runs.workdir import Workdir
 
@@ -55,15 +55,8 @@ class Start:
             RequestError: they do not fit; then the model is as it was.
         """
         reason = self._reason_for_a_new_head(config, class_names)
-        if config.init_channels == "sum":
-            # The statistics are averaged then, which would be wrong for colour.
-            loading.check_grey(model)
-        pairing = loading.pair(
-            model,
-            self.source.published(config.model),
-            self.source.file.arrays,
-            keep_head=not reason,
-            sum_channels=config.init_channels == "sum",
+        pairing = self.source.pairing(
+            model, config.model, keep_head=not reason, sum_channels=config.init_channels == "sum"
         )
         pairing.assign()
         return Start(self.source, {**self.record, "new_layers": list(pairing.left_new), "new_because": reason})

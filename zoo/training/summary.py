@@ -61,7 +61,7 @@ def _start(started_from: Mapping[str, Any] | None) -> list[tuple[str, str]]:
         return []
     new = f"; new: {', '.join(started_from['new_layers'])}" if started_from["new_layers"] else ""
     because = f", {started_from['new_because']}" if new and started_from["new_because"] else ""
-    return [("begins as", f"{started_from['name']}{new}{because}")]
+    return [("weights", f"{started_from['name']}{new}{because}")]
 
 
 def _fine_tuning(experiment: Experiment) -> list[tuple[str, str]]:
@@ -69,9 +69,14 @@ def _fine_tuning(experiment: Experiment) -> list[tuple[str, str]]:
     config, said = experiment.config, []
     if config.freeze:
         parameters = experiment.freezing.parameters()
-        said.append(f"{parameters['trained_parameters']:,} of {parameters['parameters']:,} parameters")
-    if config.unfreeze_epoch:
-        said.append(f"all after epoch {config.unfreeze_epoch}")
+        frozen = parameters["trained_parameters"] < parameters["parameters"]
+        said.append(
+            f"{parameters['trained_parameters']:,} of {parameters['parameters']:,} parameters" if frozen else "all"
+        )
+        if config.unfreeze_epoch:
+            said.append(
+                f"all after epoch {config.unfreeze_epoch}" if frozen else f"since epoch {config.unfreeze_epoch}"
+            )
     with _thawed(experiment):
         factors = rate_factors(config, experiment.model)
     if min(factors) != max(factors):
