@@ -42,3 +42,12 @@ def test_a_python_without_the_publisher_is_named(capsys, tmp_path):
     python.chmod(0o755)
     assert ran("timm/resnet18.a1_in1k", "--random", f"--peer_python={python}") == 2
     assert "lacks the publisher's package (No module named 'timm')" in capsys.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_net_is_held_against_keras_own(capsys):
+    assert ran("keras/resnet50_v1", "--random", "--image_size=64") == 0
+    printed = capsys.readouterr()
+    _, arrays, layers, difference = printed.out.splitlines()[1].split()
+    assert (int(arrays), int(layers)) == (320, 107)
+    assert 0 < float(difference) < 1e-5
