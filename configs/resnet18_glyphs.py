@@ -1,4 +1,4 @@
-"""resnet18 on the characters of glyphs, halved to 16x16: what finetune_resnet18_digits begins with.
+"""resnet18 on the characters of glyphs, shrunk to 8x8: what finetune_resnet18_digits begins with.
 
 Command:   python train.py --config=configs/resnet18_glyphs.py
 Tier:      cpu-hours
@@ -15,7 +15,7 @@ def get_config() -> ExperimentConfig:
         model_args={"num_classes": 170, "small_stem": True},
         dataset="glyphs",
         labels="character",
-        image_size=16,
+        image_size=8,
         batch_size=128,
         epochs=1,
         optimizer="sgd",

@@ -135,6 +135,7 @@ def test_for_machines(command, tmp_path):
     [
         ("resnt50", "unknown weights 'resnt50'; did you mean resnet50 or seresnet50 or resnet50_v2?"),
         ("timm/resnet50.a1_1k", "unknown weights 'timm/resnet50.a1_1k'; did you mean timm/resnet50.a1_in1k or "),
+        ("timm", "timm is a publisher; python -m zoo weights 'timm/*' shows its weights"),
         ("lenet5", "no weights of lenet5 are published; python -m zoo weights shows those that are"),
     ],
 )

@@ -13,7 +13,6 @@ from zoo.models.functional.inception_v3 import ConvBn
 # Model and options -> the layers that these add to the net, or take the place of others.
 OPTIONS = {
     ("resnet50_v2", "zero_padded_pool"): (False, {"stem_pool_largest"}),
-    ("seresnet50", "caffe_layout"): (True, set()),
     ("resnet18", "caffe_layout"): (True, set()),
     ("inception_v3", "count_padding"): (
         True,
@@ -63,7 +62,13 @@ def test_means_that_count_padding():
     np.testing.assert_allclose(means[True], np.array([[4, 6, 4], [6, 9, 6], [4, 6, 4]]) / 9, rtol=1e-6)
 
 
-@pytest.mark.parametrize("case", OPTIONS, ids="-".join)
+@pytest.mark.parametrize(
+    "case",
+    [
+        pytest.param(case, id="-".join(case), marks=() if case[0] in ("resnet18", "googlenet") else pytest.mark.slow)
+        for case in OPTIONS
+    ],
+)
 def test_options_change_no_weights_and_need_no_layers_of_their_own(case):
     name, option = case
     value, added = OPTIONS[case]
@@ -112,6 +117,7 @@ def test_wrong_values_are_refused(name, option, message):
         zoo.build_model(name, **option)
 
 
+@pytest.mark.slow
 def test_a_net_with_options_is_saved_and_loaded(tmp_path):
     options = {"torchvision_pools": True, "aux_heads": True, "batch_norm": True}
     model = zoo.build_model("googlenet", (65, 65, 3), 3, **options)

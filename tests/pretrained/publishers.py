@@ -126,6 +126,8 @@ def randomise(net, seed: int = 0) -> None:
     import torch
 
     generator = torch.Generator().manual_seed(seed)
+    # Sums of blocks grow with the depth. Gates that are full of them would leave the outputs to rounding.
+    is_gated = any(".se" in name for name in net.state_dict())
     with torch.no_grad():
         for name, value in net.state_dict().items():
             if not value.is_floating_point():
@@ -133,11 +135,11 @@ def randomise(net, seed: int = 0) -> None:
             if value.ndim > 1:
                 is_depthwise = value.shape[1] == 1 and value.ndim == 4
                 gain = (1 if is_depthwise else 2) ** 0.5
-                # Activations grow from block to block, and where a gate is full, rounding decides the outputs.
-                gain *= 0.1 if ".se" in name else 1
                 value.copy_(torch.randn(value.shape, generator=generator) * gain / value[0].numel() ** 0.5)
             elif name.endswith(("running_var", "weight")):
                 value.copy_(0.8 + 0.4 * torch.rand(value.shape, generator=generator))
+                if is_gated and name.endswith("bn3.weight"):
+                    value.mul_(0.3)
             else:
                 value.copy_(0.1 * torch.randn(value.shape, generator=generator))
 

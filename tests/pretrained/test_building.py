@@ -149,6 +149,8 @@ def test_grey_images_take_the_sum_over_the_channels(file):
         zoo.build_model("resnet18", (32, 32, 1), weights=str(file))
     grey = zoo.build_model("resnet18", (32, 32, 1), weights=str(file), in_channels="sum")
     colour = zoo.build_model("resnet18", SHAPE, weights=str(file))
+    with pytest.raises(RequestError, match="for grey images; resnet18 takes 3 channels here, leave 'sum' out"):
+        zoo.build_model("resnet18", SHAPE, weights=str(file), in_channels="sum")
     image = np.random.default_rng(0).random((2, 32, 32, 1), "float32")
     ours, theirs = (np.asarray(x) for x in (grey(image), colour(np.repeat(image, 3, axis=-1))))
     assert np.abs(ours - theirs).max() <= 1e-5 * np.abs(theirs).max()
@@ -192,6 +194,12 @@ def test_a_name_of_the_catalog_brings_size_and_net(file, monkeypatch):
     assert model.input_shape == (None, side, side, 3)
     with pytest.raises(RequestError, match=r"timm/resnet18.a1_in1k has weights of resnet18; the model is resnet34"):
         zoo.build_model("resnet34", weights=entry.name)
+    # Known by its name, before anything is downloaded.
+    monkeypatch.setattr(sources, "local_file", None)
+    with pytest.raises(RequestError, match=r"timm/resnet18.a1_in1k has weights of resnet18; the model is resnet50"):
+        zoo.build_model("resnet50", weights=entry.name)
+    monkeypatch.undo()
+    entry = entry_at(monkeypatch, "timm/resnet18.a1_in1k", file)
     source = sources.open_source(entry.name)
     assert len(source.class_names[""]) == 1000
     assert source.class_names[""][:2] == ("n01440764", "n01443537")

@@ -11,6 +11,7 @@ import pytest
 import weightless
 from checkpoints import empty, shapes_of
 
+from zoo.pretrained import sources
 from zoo.pretrained.layers import layers_by_name
 from zoo.pretrained.loading import classes_of, pair, published_names
 
@@ -53,6 +54,20 @@ def test_every_array_has_its_place(net):
     assert set(pairing.layers) == set(layers_by_name(model))
     assert pairing.left_new == ()
     assert classes_of(net.model, table, arrays) == 1000
+
+
+@pytest.mark.parametrize("net", slow_unless(QUICK))
+def test_names_alone_say_whose_they_are(net):
+    tables = published_names(net.model)
+    table = sources.of_mapping("a file", empty(shapes_of(net))).published(net.model)
+    # Two publishers may have the same names; what else the tables say is then the same too.
+    assert table == tables[net.table]
+    if net.table != "keras":
+        return
+    # The zoo's own files are of that style too.
+    layers = layers_by_name(weightless.build(net.model))
+    own = [f"{layer}/{variable.name}" for layer, found in layers.items() for variable in found.weights]
+    assert sources.of_mapping("a file", dict.fromkeys(own)).published(net.model) == tables["zoo"]
 
 
 @pytest.mark.parametrize("nets", TABLES.values(), ids=lambda nets: f"{nets[0].table}-{nets[0].model}")

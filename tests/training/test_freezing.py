@@ -312,6 +312,7 @@ def test_a_layer_that_is_made_of_others_is_frozen_with_them_and_what_was_frozen_
     [
         ("simple_cnn", "stem*", r"unknown layer with weights in freeze 'stem\*'; there is conv1, "),
         ("simple_cnn", "conv*,hiden", "unknown layer with weights in freeze 'hiden'; did you mean hidden"),
+        ("simple_cnn", "trunkk", "unknown layer with weights in freeze 'trunkk'; did you mean trunk"),
         ("simple_cnn", "*", r"freeze is '\*', which is every layer of simple_cnn with weights; leave one to be"),
         ("mlp", "trunk", "freeze is 'trunk'; mlp is nothing but a classifier, leave freeze out"),
     ],

@@ -324,3 +324,15 @@ def test_fine_tuning_gives_the_bits_of_one_process_too(tmp_path, data_dir):
     assert "step 22: all 1,226 parameters are trained from here on" in err
     result = json.loads((tmp_path / "two" / "result.json").read_text())
     assert result["state_sha256"] == in_this_process(argv, tmp_path / "one", data_dir)["state_sha256"]
+
+
+def test_all_workers_begin_with_the_weights_that_one_process_begins_with(tmp_path, data_dir):
+    in_this_process([*ARGV, "--epochs=1"], tmp_path / "source", data_dir)
+    argv = [*ARGV, f"--init_weights={tmp_path / 'source'}", "--normalize=weights", "--freeze=hidden*", "--seed=1"]
+    with job(tmp_path / "two", data_dir, argv) as workers:
+        (status, _, err), (other_status, *_) = ends(workers)
+    assert (status, other_status) == (0, 0), err
+    result = json.loads((tmp_path / "two" / "result.json").read_text())
+    assert result["state_sha256"] == in_this_process(argv, tmp_path / "one", data_dir)["state_sha256"]
+    records = [json.loads((tmp_path / name / "run.json").read_text())["init_weights"] for name in ("one", "two")]
+    assert records[0] == records[1]

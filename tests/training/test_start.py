@@ -126,7 +126,7 @@ def test_other_classes_have_a_classifier_of_their_own(source, config, data_dir, 
     assert heads(config, source, data_dir, init_head="new")[0] == {"logits/kernel"}
     three = "synthetic:8x8x1,classes=3,examples=256"
     new, record = heads(config, source, data_dir, dataset=three)
-    assert (new, record["new_because"]) == ({"logits/kernel"}, "3 classes for 10")
+    assert (new, record["new_because"]) == ({"logits/kernel"}, "3 classes in place of 10")
     with pytest.raises(RequestError, match=r"init_head is keep; .* 10 classes, the dataset 3"):
         heads(config, source, data_dir, dataset=three, init_head="keep")
     # As many classes, of other names.

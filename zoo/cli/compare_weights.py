@@ -13,6 +13,7 @@ from zoo.cli import console
 from zoo.cli.options import Argument, Option
 from zoo.errors import RequestError, RunError
 from zoo.pretrained.catalog import find_entry, list_weights
+from zoo.waiting import said_if_slow
 
 ARGUMENTS = (Argument("source", "a name of python -m zoo weights, or a pattern in quotes: every one that fits"),)
 OPTIONS = (
@@ -36,15 +37,16 @@ def main(options: SimpleNamespace) -> None:
     from zoo.pretrained.comparing import compare
 
     worse, column = [], max(len(entry.name) for entry in entries)
-    print(f"{'weights':<{column}}  arrays  layers  difference")
+    print(f"{'weights':<{column}}  arrays  layers  difference", flush=True)
     for entry in entries:
-        found = compare(
-            entry,
-            options.peer_python or os.environ.get("PEER_PYTHON", sys.executable),
-            random=options.random,
-            images=options.images,
-            image_size=options.image_size,
-        )
+        with said_if_slow(f"comparing {entry.name}"):
+            found = compare(
+                entry,
+                options.peer_python or os.environ.get("PEER_PYTHON", sys.executable),
+                random=options.random,
+                images=options.images,
+                image_size=options.image_size,
+            )
         # Each by itself, since all of them take minutes.
         print(f"{entry.name:<{column}}  {found.arrays:>6}  {found.layers:>6}  {found.largest:>10.1e}", flush=True)
         # Not `>`, which no NaN is.

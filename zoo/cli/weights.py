@@ -21,8 +21,9 @@ ARGUMENTS = (Argument("pattern", "of weights or of nets, such as 'resnet50*' or 
 OPTIONS = (Option("json", False, "for machines"),)
 HEADINGS = ("", "MB", "licence", "px", "top-1")
 LEGEND = (
-    "* is here already. ~ is computed from the net's parameters. px is the side of the images that it is for, top-1 "
-    "the published accuracy on ImageNet in percent, often of larger ones. python -m zoo weights NAME says all of one."
+    "* is here already. ~ is computed from the net's parameters. - is not stated. px is the side of the images that it "
+    "is for, top-1 the published accuracy on ImageNet in percent, often on larger images. python -m zoo weights NAME "
+    "says all of one; train.py --init_weights=NAME begins with it."
 )
 # Columns of what is no table: those of an old terminal.
 WIDTH = 80
@@ -51,6 +52,10 @@ def _none_fits(pattern: str) -> RequestError:
         return RequestError(f"no weights fit {pattern!r}; python -m zoo weights shows all of them")
     if pattern in registry.list_models():
         return RequestError(f"no weights of {pattern} are published; python -m zoo weights shows those that are")
+    if pattern.rstrip("/") in {name.partition("/")[0] for name in entries()}:
+        return RequestError(
+            f"{pattern} is a publisher; python -m zoo weights '{pattern.rstrip('/')}/*' shows its weights"
+        )
     return unknown("weights", pattern, {*entries(), *nets})
 
 

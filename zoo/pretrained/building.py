@@ -60,7 +60,7 @@ def build_model(
             raise RequestError(f"in_channels is {in_channels!r}, which needs weights")
         return registry.build_model(name, input_shape, num_classes, **hyperparameters)
     registry.model_info(name)
-    source = _opened(weights)
+    source = _opened(weights, name)
     arguments = source.builder_arguments(name, plain(hyperparameters))
     here, classes, keep_head = source.classes(name), num_classes, True
     if registry.model_info(name).num_classes is not None:
@@ -97,10 +97,10 @@ def load_weights(
         RequestError: the weights are not there, or not of this net: an array is missing, is left over or has another
             shape, or the net was built in another way than they need. Then the model is as it was.
     """
-    source = _opened(weights)
     built = registry.built_with(model)
     name, given = built or (model.name, {})
     info = registry.model_info(name)
+    source = _opened(weights, name)
     if built:
         for key, value in source.builder_arguments(name, {}).items() if source.binding else ():
             if given.get(key, info.hyperparameters[key]) != value:
@@ -112,13 +112,13 @@ def load_weights(
     return model
 
 
-def _opened(weights: str | Mapping[str, Any]) -> "Source":
+def _opened(weights: str | Mapping[str, Any], name: str) -> "Source":
     frameworks.import_keras()
     from zoo.pretrained import sources
 
     if isinstance(weights, Mapping):
         return sources.of_mapping("weights", weights)
-    return sources.open_source(str(weights))
+    return sources.open_source(str(weights), name)
 
 
 def _paired(source: "Source", model: "keras.Model", name: str, *, keep_head: bool, in_channels: str) -> "Pairing":
@@ -126,6 +126,8 @@ def _paired(source: "Source", model: "keras.Model", name: str, *, keep_head: boo
 
     if in_channels not in CHANNELS:
         raise unknown("in_channels", in_channels, CHANNELS)
+    if in_channels:
+        loading.check_grey(model)
     return loading.pair(
         model,
         source.published(name),

@@ -72,6 +72,22 @@ def classes_of(model_name: str, published: Published, arrays: Mapping[str, np.nd
     return None if key is None else int(arrays[key].shape[0 if published.style == "torch" else -1])
 
 
+def check_grey(model: "keras.Model") -> None:
+    """Sees that a net whose first kernel is to be summed over its input channels takes grey images.
+
+    Raises:
+        RequestError: it takes images of more channels, whose kernel nothing is summed of.
+    """
+    layers = layers_by_name(model)
+    first = first_kernel(layers)
+    channels = [weight.shape[2] for weight in layers[first].weights if len(weight.shape) == 4] if first else []
+    if channels and channels[0] != 1:
+        raise RequestError(
+            f"the input channels are to be summed, for grey images; {model.name} takes {channels[0]} channels here, "
+            "leave 'sum' out"
+        )
+
+
 def pair(
     model: "keras.Model",
     published: Published,
@@ -191,9 +207,13 @@ class _Problems:
         elif not convert.fits(array.shape):
             self.shapes.append(f"{value.key} is {array.shape} where {layer} takes {convert.shape_in_file}")
             if is_head:
-                self.advice["build it with the file's number of classes, or leave the file's classifier out"] = None
+                self.advice[
+                    "build it with the file's number of classes, or leave the file's classifier out (keep_head=False)"
+                ] = None
             elif dataclasses.replace(convert, sum_channels=True).fits(array.shape):
-                self.advice["sum the file's input channels for grey images"] = None
+                self.advice[
+                    "sum the file's input channels for grey images: in_channels='sum', in a run --init_channels=sum"
+                ] = None
 
     def refuse(self, *, nothing_fits: bool) -> None:
         """Raises a `RequestError` if there is any, with the first of each kind and how many more there are."""

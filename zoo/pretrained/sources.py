@@ -62,8 +62,7 @@ class Source:
         Raises:
             RequestError: the weights are of another net, or fit none of its tables.
         """
-        if self.model and model_name != self.model:
-            raise RequestError(f"{self.name} has weights of {self.model}; the model is {model_name}")
+        _check_model(self.name, self.model or model_name, model_name)
         tables = loading.published_names(model_name)
         if self.names:
             return tables[self.names]
@@ -111,14 +110,15 @@ class Source:
         return loading.classes_of(model_name, self.published(model_name), self.file.arrays)
 
 
-def open_source(name: str) -> Source:
+def open_source(name: str, model_name: str = "") -> Source:
     """Finds weights, downloads them where they are published, and reads what they bring; arrays are read later.
 
     Args:
         name: a file or a folder that is there, else a name of the catalog.
+        model_name: the net; published weights of another one are refused, and not downloaded.
 
     Raises:
-        RequestError: there is nothing of that name, or it cannot be read.
+        RequestError: there is nothing of that name, it cannot be read, or is known to be of another net.
     """
     path = Path(name).expanduser()
     if path.is_dir():
@@ -128,6 +128,7 @@ def open_source(name: str) -> Source:
     published = catalog.list_weights()
     if name in published:
         entry = catalog.find_entry(name)
+        _check_model(name, entry.model, model_name or entry.model)
         return _published(name, entry, files.read_weights(local_file(entry)))
     if name.partition("/")[0] in {known.partition("/")[0] for known in published}:
         raise unknown("weights", name, published)
@@ -143,6 +144,11 @@ def of_mapping(name: str, arrays: Mapping[str, Any]) -> Source:
     """
     style = "keras" if any("/" in key for key in arrays) else "torch"
     return Source(name, files.WeightsFile(Path(name), style, _AsArrays(arrays)))
+
+
+def _check_model(name: str, theirs: str, model_name: str) -> None:
+    if theirs != model_name:
+        raise RequestError(f"{name} has weights of {theirs}; the model is {model_name}")
 
 
 def is_run(folder: Path) -> bool:
@@ -284,7 +290,7 @@ def _likeliest(name: str, model_name: str, tables: Mapping[str, Published], file
         return tables[best]
     if file.style == tables[loading.OWN].style:
         return tables[loading.OWN]
-    known = ", ".join(tables)
+    known = ", ".join(key for key in tables if key != loading.OWN) or "none has published it"
     raise RequestError(
         f"{name} has the names of no publisher's {model_name} ({known}), such as {next(iter(file.arrays), 'none')}"
     )

@@ -108,9 +108,8 @@ def _matching(patterns: tuple[str, ...], model: keras.Model) -> list[keras.layer
     for pattern in patterns:
         found = [layer for names, layer in known if any(fnmatch.fnmatchcase(name, pattern) for name in _called(names))]
         if not found:
-            raise unknown(
-                "layer with weights in freeze", pattern, (name for names, _ in known for name in _called(names))
-            )
+            names = {name for names, _ in known for name in _called(names)}
+            raise unknown("layer with weights in freeze", pattern, names | {TRUNK})
         layers |= {id(layer): layer for layer in found}
     return list(layers.values())
 

@@ -56,6 +56,9 @@ class Start:
             RequestError: they do not fit; then the model is as it was.
         """
         reason = self._reason_for_a_new_head(config, class_names)
+        if config.init_channels == "sum":
+            # The statistics are averaged then, which would be wrong for colour.
+            loading.check_grey(model)
         pairing = loading.pair(
             model,
             self.source.published(config.model),
@@ -82,7 +85,7 @@ class Start:
                 raise RequestError(
                     f"init_head is keep; {self.source.name} has {count} classes, the dataset {len(here[0])}; take new"
                 )
-            return f"{len(here[0])} classes for {count}"
+            return f"{len(here[0])} classes in place of {count}"
         if config.init_head == "keep":
             return ""
         if theirs and all(theirs) and theirs != here:
@@ -111,7 +114,7 @@ def open_start(config: ExperimentConfig, recorded: Mapping[str, Any] | None, wor
         return Start(None, recorded)
     # The chief alone downloads; the others find the file where it has put it, or fetch their own.
     with workers.chief_first("fetch the weights"):
-        source = open_source(config.init_weights)
+        source = open_source(config.init_weights, config.model)
     different = workers.first_different(source.sha256)
     if different is not None:
         raise RequestError(
@@ -140,7 +143,8 @@ def known_statistics(config: ExperimentConfig, start: Start | None, statistics: 
     found = start.statistics
     if found is None:
         raise RequestError(
-            f"normalize is 'weights'; {config.init_weights} does not say what images go through; name another"
+            f"normalize is 'weights'; {config.init_weights} does not say what images go through; "
+            "take another, such as --normalize=imagenet"
         )
     if config.init_channels == "sum":
         # A grey image is one whose channels are the same, so it takes what they have in common.

@@ -41,6 +41,9 @@ def test_the_machine_is_said_as_far_as_it_is_known(tmp_path):
     ):
         _, facts = report.facts(records.dataclasses.replace(run, run={**run.run, "hardware": known}))
         assert f">{said}" in str(facts)
+    began = {"name": "timm/<net>", "licence": "Apache-2.0", "new_layers": ["logits"], "new_because": "4 classes"}
+    _, facts = report.facts(records.dataclasses.replace(run, run={**run.run, "init_weights": began}))
+    assert ">timm/&lt;net&gt;, Apache-2.0, new: logits (4 classes)<" in str(facts)
 
 
 @pytest.fixture(scope="module")

@@ -116,6 +116,7 @@ def _facts(run: Run) -> list[tuple[str, Any]]:
     splits = (("trained on", config.train_split, "train"), ("evaluated on", config.eval_split, "eval"))
     rows = [
         ("model", config.model),
+        ("began with", _weights(source.get("init_weights") or {})),
         ("dataset", f"{config.dataset} {dataset.get('version', '')}"),
         *((what, f"{split}{_examples(dataset, kind)}") for what, split, kind in splits),
         ("steps", f"{result['steps']:,} ({config.epochs:,} epochs{part}, seed {config.seed})"),
@@ -138,6 +139,14 @@ def _facts(run: Run) -> list[tuple[str, Any]]:
     if not run.unfinished:
         rows.append(("digest of all variables", page.element("code", result["state_sha256"])))
     return [(what, value) for what, value in rows if value]
+
+
+def _weights(began: dict[str, Any]) -> str:
+    """The weights a run began with, their licence, and what of the net was new."""
+    because = f" ({began['new_because']})" if began.get("new_because") else ""
+    parts = [began.get("name"), began.get("licence")]
+    new = f"new: {', '.join(began['new_layers'])}{because}" if began.get("new_layers") else ""
+    return ", ".join(filter(None, [*parts, new]))
 
 
 def _examples(dataset: dict[str, Any], kind: str) -> str:

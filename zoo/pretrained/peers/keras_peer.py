@@ -60,6 +60,6 @@ def run(request: dict[str, Any]) -> None:
     elif request["weights"]:
         net.load_weights(request["weights"])
     layers = {layer.name: layer.output for layer in net.layers if layer.name in request["modules"]}
-    both = keras.Model(net.inputs[0], {"logits": net.output, **{f"module/{name}": x for name, x in layers.items()}})
+    both = keras.Model(net.input, {"logits": net.output, **{f"module/{name}": x for name, x in layers.items()}})
     images = getattr(keras.applications, module).preprocess_input(levels.astype("float32"))
     np.savez(request["outputs"], **{key: np.asarray(value) for key, value in both(images, training=False).items()})
