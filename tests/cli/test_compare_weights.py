@@ -1,5 +1,10 @@
 """python -m zoo compare-weights: what it prints, where it fails, and what it refuses."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 
 from zoo.cli import commands, console
@@ -42,3 +47,30 @@ def test_a_python_without_the_publisher_is_named(capsys, tmp_path):
     python.chmod(0o755)
     assert ran("timm/resnet18.a1_in1k", "--random", f"--peer_python={python}") == 2
     assert "lacks the publisher's package (No module named 'timm')" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("fits", [True, False])
+def test_operators_are_declared_for_a_torchvision_that_lacks_them_alone(fits, tmp_path):
+    """To declare those of one that has its own ends the process."""
+    (tmp_path / "torch.py").write_text(
+        "class Tensor: pass\n"
+        "class nn:\n    class Module: pass\n"
+        "class library:\n    class Library:\n        defined = []\n        def __init__(self, *_): pass\n"
+        "        def define(self, signature): self.defined.append(signature.partition('(')[0])\n"
+    )
+    check = "" if fits else "import torch\nif not torch.library.Library.defined: raise RuntimeError('no nms')\n"
+    (tmp_path / "torchvision.py").write_text(check)
+    code = "import torch_peer, torch; torch_peer.import_torchvision(); print(*torch.library.Library.defined)"
+    path = os.pathsep.join([str(tmp_path), str(Path(comparing.__file__).parent / "peers")])
+    environment = {**os.environ, "PYTHONPATH": path}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ([] if fits else ["nms", "qnms"])
+
+
+@pytest.mark.slow
+def test_a_net_is_held_against_keras_own(capsys):
+    assert ran("keras/resnet50_v1", "--random", "--image_size=64") == 0
+    printed = capsys.readouterr()
+    _, arrays, layers, difference = printed.out.splitlines()[1].split()
+    assert (int(arrays), int(layers)) == (320, 107)
+    assert 0 < float(difference) < 1e-5

@@ -21,8 +21,9 @@ PACKAGES = {"torchvision": ("torchvision", "torch"), "timm": ("timm", "torch"), 
 
 def of_torch(net):
     import torch
+    import torch_peer  # `publishers` has said where it is
 
-    publishers.declared_operations()
+    torch_peer.import_torchvision()
     with torch.device("meta"):
         state = publishers.build_torch(net.publisher, net.name, aux_heads=net.aux_heads).state_dict()
     return {name: list(value.shape) for name, value in state.items()}

@@ -8,6 +8,9 @@ Nothing is downloaded, and nothing of the zoo is imported.
 import inspect
 import json
 import sys
+from pathlib import Path
+
+sys.path.append(str(Path(__file__).parents[2] / "zoo" / "pretrained" / "peers"))
 
 
 def of_timm() -> dict:
@@ -56,25 +59,11 @@ def synsets() -> list:
     return ImageNetInfo().label_names()
 
 
-def import_torchvision() -> None:
-    """Where its compiled part does not fit torch it misses two operations, which are declared then."""
-    import torch
-
-    try:
-        import torchvision  # noqa: F401
-    except RuntimeError:
-        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
-            del sys.modules[name]
-        # For as long as torch.
-        torch.torchvision_operations = library = torch.library.Library("torchvision", "DEF")
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-
-
 def main() -> None:
-    import_torchvision()
+    import torch_peer
+
+    torchvision = torch_peer.import_torchvision()
     import timm
-    import torchvision
 
     versions = {"timm": timm.__version__, "torchvision": torchvision.__version__.partition("+")[0]}
     found = {"timm": of_timm(), "torchvision": of_torchvision(), "synsets": synsets(), "versions": versions}

@@ -7,11 +7,14 @@ no TensorFlow. `test_peers.py` runs it so.
 """
 
 import dataclasses
-import functools
 import json
 import sys
+from pathlib import Path
 
 import numpy as np
+
+# `torch_peer` needs PyTorch, so it is imported where it is needed, and without the zoo, as it is run.
+sys.path.append(str(Path(__file__).parents[2] / "zoo" / "pretrained" / "peers"))
 
 RESNETS = ("resnet18", "resnet34", "resnet50", "resnet101", "resnet152")
 RESNEXTS = ("resnext50_32x4d", "resnext101_32x8d", "wide_resnet50_2")
@@ -92,26 +95,12 @@ HEADS = {"googlenet": {"aux1": ("inception4a", "aux1"), "aux2": ("inception4d", 
 HEADS |= {"inception_v3": {"aux1": ("Mixed_6e", "AuxLogits")}}
 
 
-@functools.cache
-def declared_operations():
-    """Declares those of torchvision that are compiled for one PyTorch; none of these nets has one.
-
-    The declarations hold as long as this object.
-    """
-    import torch
-
-    library = torch.library.Library("torchvision", "DEF")
-    if not hasattr(torch.ops.torchvision, "nms"):
-        library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-        library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
-    return library
-
-
 def build_torch(publisher: str, name: str, *, aux_heads: bool = False):
     """A net of torchvision or timm, as it is for inference."""
-    declared_operations()
+    import torch_peer
+
+    torchvision = torch_peer.import_torchvision()
     import timm
-    import torchvision
 
     has_heads = name in HEADS
     if publisher == "timm":

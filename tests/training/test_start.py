@@ -193,3 +193,14 @@ def test_weights_are_found_in_the_home_folder(source, config, data_dir, monkeypa
     monkeypatch.setenv("HOME", str(source.parent))
     made = make_experiment(dataclasses.replace(config, init_weights=f"~/{source.name}"), data_dir=data_dir)
     assert changed_names(weights_of(made.model), saved(source)) == set()
+
+
+def test_a_net_that_compares_images_keeps_its_last_layer(data_dir, tmp_path):
+    pairs = dataclasses.replace(SOURCE, model="siamese", model_args={}, ways=3, shots=1)
+    train_and_evaluate(pairs, str(tmp_path / "pairs"), data_dir=data_dir)
+    fields = {"init_weights": str(tmp_path / "pairs"), "dataset": "synthetic:8x8x1,classes=4,examples=256"}
+    for head in ("auto", "keep"):
+        made = make_experiment(dataclasses.replace(pairs, init_head=head, **fields), data_dir=data_dir)
+        assert changed_names(weights_of(made.model), saved(tmp_path / "pairs")) == set()
+    made = make_experiment(dataclasses.replace(pairs, init_head="new", **fields), data_dir=data_dir)
+    assert made.started_from["new_layers"] == ["logits"]

@@ -126,7 +126,7 @@ def _held(model: keras.Model, pairing: loading.Pairing, images: Any, theirs: dic
     """The zoo's outputs against the publisher's."""
     layers = {name: model.get_layer(name) for name in pairing.layers if f"module/{pairing.layers[name]}" in theirs}
     both = keras.Model(
-        model.inputs, {"logits": model.outputs[0], "layers": {name: x.output for name, x in layers.items()}}
+        model.inputs[0], {"logits": model.outputs[0], "layers": {name: x.output for name, x in layers.items()}}
     )
     ours = both(images, training=False)
     first = None

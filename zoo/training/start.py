@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 
+from zoo import registry
 from zoo.config import ExperimentConfig
 from zoo.data.transform import Statistics
 from zoo.errors import RequestError
@@ -65,6 +66,9 @@ class Start:
         """Why the classifier of the weights is not taken; empty: it is."""
         if config.init_head == "new":
             return "init_head is new"
+        if registry.model_info(config.model).task == "verification":
+            # Its logit or distance is of two images, whatever the classes are.
+            return ""
         theirs = self.source.class_names and sorted(self.source.class_names.values())
         count, here = self.source.classes(config.model), sorted(class_names.values())
         if count is None and not theirs:

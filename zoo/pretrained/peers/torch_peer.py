@@ -22,14 +22,18 @@ MEAN, DEVIATION = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 def import_torchvision():
-    """Its operators are compiled for one version of PyTorch, and no classifier needs them: they are declared alone."""
-    if not hasattr(torch.ops.torchvision, "nms"):
+    """torchvision; where its compiled operators are for another PyTorch, which no classifier needs, without them."""
+    try:
+        import torchvision
+    except RuntimeError:
+        # It misses two operators by name, so they are declared. One that has its own must not be given them twice.
+        for name in [name for name in sys.modules if name.partition(".")[0] == "torchvision"]:
+            del sys.modules[name]
         library = torch.library.Library("torchvision", "DEF")
         library.define("nms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         library.define("qnms(Tensor dets, Tensor scores, float iou_threshold) -> Tensor")
         import_torchvision.library = library  # a library that is let go takes its operators with it
-    import torchvision
-
+        import torchvision
     return torchvision
 
 
