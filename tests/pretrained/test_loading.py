@@ -302,7 +302,9 @@ OLDER = [
 ]
 
 
-@pytest.mark.parametrize(("label", "publisher", "rename", "example"), OLDER, ids=lambda value: str(value)[:30])
+@pytest.mark.parametrize(
+    ("label", "publisher", "rename", "example"), OLDER, ids=[f"{label}-{example}" for label, _, _, example in OLDER]
+)
 def test_older_names_are_known(label, publisher, rename, example):
     """Most files of torchvision and Keras are older than the names in their libraries, and timm took some over."""
     net = next(net for net in publishers.NETS if net.label == label)
