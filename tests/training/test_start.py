@@ -152,6 +152,9 @@ def test_what_cannot_begin_so_is_refused_in_one_line(source, config, data_dir, t
     refused("weights of mlp; the model is simple_cnn", model="simple_cnn", model_args={})
     refused("unknown weights 'timm/resnet50.a1_in1'; did you mean timm/resnet50", init_weights="timm/resnet50.a1_in1")
     refused("there is no file or folder nowhere.pth", init_weights="nowhere.pth")
+    shutil.copytree(source, tmp_path / "damaged")
+    (tmp_path / "damaged" / "run.json").write_text("{}")
+    refused("run.json does not say what the run was trained on", init_weights=str(tmp_path / "damaged"))
     refused("hidden|shape|is \\(", model_args={"hidden_sizes": [17], "dropout": 0.2, "batch_norm": True})
 
 

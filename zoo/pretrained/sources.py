@@ -280,6 +280,8 @@ def _of_run(name: str, folder: Path) -> Source:
     config, recorded = run.recorded_config(), run.run()
     if not run.model.is_file():
         raise RequestError(f"the run in {name} is not finished; start its command again, which goes on")
+    if "dataset" not in recorded:
+        raise RequestError(f"{run.path / 'run.json'} does not say what the run was trained on; train again")
     arguments = {**recorded.get(STARTED_FROM, {}).get("arguments", {}), **config.model_args}
     # The builder has it beside its hyperparameters; how many there are is told by the file.
     arguments.pop("num_classes", None)
@@ -296,12 +298,18 @@ def _of_run(name: str, folder: Path) -> Source:
     )
 
 
-def _input_shape(model: Path) -> tuple[int | None, ...]:
-    """Of one example of a `.keras` file's net; where it takes several things, that of its image."""
-    layers = parse_json(StoredZip(map_file(model))["config.json"])["config"]["layers"]
-    inputs = [layer["config"] for layer in layers if layer["class_name"] == "InputLayer"]
-    of_image = [config for config in inputs if config["name"] == "image"]
-    return tuple((of_image or inputs)[0]["batch_shape"][1:])
+def _input_shape(model: Path) -> tuple[int | None, ...] | None:
+    """Of one example of a `.keras` file's net; where it takes several things, that of its image.
+
+    None where its graph does not say it, as that of a net of another package may not.
+    """
+    try:
+        layers = parse_json(StoredZip(map_file(model))["config.json"])["config"]["layers"]
+        inputs = [layer["config"] for layer in layers if layer["class_name"] == "InputLayer"]
+        of_image = [config for config in inputs if config["name"] == "image"]
+        return tuple((of_image or inputs)[0]["batch_shape"][1:])
+    except (KeyError, IndexError, TypeError):
+        return None
 
 
 def _likeliest(name: str, model_name: str, tables: Mapping[str, Published], file: files.WeightsFile) -> Published:
