@@ -34,7 +34,8 @@ from zoo.version import __version__
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "results" / "same_accuracy.json"
-RECIPES = {path.stem: path for path in sorted((ROOT / "configs").glob("*_digits.py"))}
+# Those of resnet18 are about weights to begin with, and take statistics anew, which plain Keras does not.
+RECIPES = {path.stem: path for path in sorted((ROOT / "configs").glob("*_digits.py")) if "resnet18" not in path.stem}
 SIDES = ("zoo", "keras")
 SEEDS = 20
 # A process trains so many seeds; then the next recipe has its turn, so that all have their first seeds early.

@@ -1,7 +1,7 @@
 """resnet18 on digits, from random weights: what finetune_resnet18_digits is held against.
 
 Command:   python train.py --config=configs/resnet18_digits.py
-Tier:      cpu-hours
+Tier:      cpu
 Measured:  test/accuracy 0.9183 +- 0.0214, mean and standard deviation of the last epoch over seeds 0 to 4
 Time:      33 s, median of 5 runs on 2 cores of Intel(R) Xeon(R) Processor, without the import of TensorFlow
 Published: none on this split; of the recipe resnet20_digits, at 16x16 for 30 epochs, test/accuracy 0.9789

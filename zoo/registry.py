@@ -17,6 +17,7 @@ What is known of the zoo's own models stands in an index (`zoo.model_index`), so
 file is imported when the builder is asked for.
 """
 
+import contextlib
 import dataclasses
 import fnmatch
 import functools
@@ -225,7 +226,9 @@ def build_model(
     builder = info.builder
     with frameworks.default_settings():
         model = builder(input_shape, num_classes, **hyperparameters)
-    _BUILT[model] = name, hyperparameters
+    # A builder may give what cannot be referred to weakly, such as a tuple of models.
+    with contextlib.suppress(TypeError):
+        _BUILT[model] = name, hyperparameters
     return model
 
 

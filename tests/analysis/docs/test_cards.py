@@ -107,7 +107,7 @@ def test_counts_are_those_of_the_net():
 
 def test_hyperparameters_are_explained():
     explained = cards.meanings(zoo.model_info("resnext50_32x4d"))
-    assert list(explained) == ["small_stem", "zero_gamma", "conv_bias", "features"]
+    assert list(explained) == ["small_stem", "zero_gamma", "conv_bias", "caffe_layout", "features"]
     assert explained["features"] == "give the last feature map of each stride in place of the logits"
     for info in [info for models in FAMILIES.values() for info in models]:
         assert all(cards.meanings(info).values()), info.name
