@@ -198,7 +198,7 @@ def test_the_building_of_an_experiment_names_losses_too(data_dir, monkeypatch):
     monkeypatch.setattr(worker, "gather", lambda number: [number] * 2)
     monkeypatch.setattr(backend, "join", lambda place: (tf.distribute.get_strategy(), worker))
 
-    def lost(*_):
+    def lost(*_, **__):
         raise tf.errors.UnavailableError(None, None, "/job:worker/replica:0/task:1 is gone")
 
     monkeypatch.setattr(experiment, "make_optimizer", lost)

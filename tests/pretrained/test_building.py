@@ -173,6 +173,7 @@ def test_what_is_not_of_the_net_is_refused_in_one_line_and_nothing_is_set(file, 
     vgg = next(net for net in publishers.NETS if net.label == "timm-vgg11")
     refused("no publisher's resnet18", empty(shapes_of(vgg)))
     refused("there is no file or folder nothing.pth", "nothing.pth")
+    refused("weights is ''", "")
     refused("did you mean", "timm/resnet18.a1_in2k")
     refused("unknown in_channels 'some'", str(file), in_channels="some")
     with pytest.raises(RequestError, match="in_channels is 'sum', which needs weights"):

@@ -85,7 +85,8 @@ def load_weights(
     """Gives weights to a model that is there.
 
     Args:
-        model: as `build_model` gives it, or one of `load_model` that has such a model's name.
+        model: as `build_model` gives it, or one of `load_model` that has such a model's name; what the latter was built
+            with is not known here, so only names and shapes are checked.
         weights: as `build_model` takes them.
         keep_head: whether the classifier takes its weights too; False leaves it as it is.
         in_channels: as in `build_model`.

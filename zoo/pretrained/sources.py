@@ -153,6 +153,9 @@ def open_source(name: str, model_name: str = "") -> Source:
     Raises:
         RequestError: there is nothing of that name, it cannot be read, or is known to be of another net.
     """
+    if not name:
+        # A path that is empty would be the current folder.
+        raise RequestError("weights is ''; name a file, a folder or one of python -m zoo weights")
     path = Path(name).expanduser()
     if path.is_dir():
         return _of_run(name, path) if is_run(path) else _of_folder(name, path)
