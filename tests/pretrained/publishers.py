@@ -110,35 +110,13 @@ def build_torch(publisher: str, name: str, *, aux_heads: bool = False):
     return getattr(torchvision.models, name)(weights=None, **arguments).eval()
 
 
-def randomise(net, seed: int = 0) -> None:
-    """Random weights under which every one counts: He-normal kernels, scales and variances near 1, the rest near 0."""
-    import torch
-
-    generator = torch.Generator().manual_seed(seed)
-    # Sums of blocks grow with the depth. Gates that are full of them would leave the outputs to rounding.
-    is_gated = any(".se" in name for name in net.state_dict())
-    with torch.no_grad():
-        for name, value in net.state_dict().items():
-            if not value.is_floating_point():
-                continue
-            if value.ndim > 1:
-                is_depthwise = value.shape[1] == 1 and value.ndim == 4
-                gain = (1 if is_depthwise else 2) ** 0.5
-                value.copy_(torch.randn(value.shape, generator=generator) * gain / value[0].numel() ** 0.5)
-            elif name.endswith(("running_var", "weight")):
-                value.copy_(0.8 + 0.4 * torch.rand(value.shape, generator=generator))
-                if is_gated and name.endswith("bn3.weight"):
-                    value.mul_(0.3)
-            else:
-                value.copy_(0.1 * torch.randn(value.shape, generator=generator))
-
-
 def stand_in(publisher: str, net: str, size: list[int], *, aux_heads: bool = False) -> dict[str, np.ndarray]:
     """A random checkpoint, `weights/NAME`, two images `(2, height, width, 3)`, and `outputs/NAME`, `(2, 1000)` each."""
     import torch
+    import torch_peer
 
     theirs = build_torch(publisher, net, aux_heads=aux_heads)
-    randomise(theirs)
+    torch_peer.randomise(theirs)
     images = np.random.default_rng(1).standard_normal((2, *size, 3)).astype("float32")
     seen = {}
     heads = HEADS[net] if aux_heads else {}

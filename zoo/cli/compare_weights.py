@@ -23,7 +23,7 @@ OPTIONS = (
     Option("random", False, "with random weights, in place of the published file"),
     Option("images", 2, "how many random images", least=1),
     Option("image_size", 0, "their side; default: that of the published weights", least=0),
-    Option("most", 1e-5, "the largest difference that passes, as a share of the largest output", least=0.0),
+    Option("tolerance", 1e-5, "the largest difference that passes, as a share of the largest output", least=0.0),
 )
 
 
@@ -50,7 +50,7 @@ def main(options: SimpleNamespace) -> None:
         # Each by itself, since all of them take minutes.
         print(f"{entry.name:<{column}}  {found.arrays:>6}  {found.layers:>6}  {found.largest:>10.1e}", flush=True)
         # Not `>`, which no NaN is.
-        if not found.largest <= options.most:
+        if not found.largest <= options.tolerance:
             where = f", first in {found.first[0]} ({found.first[1]}): {found.first[2]:.1e}" if found.first else ""
             worse.append(f"{entry.name} differs by {found.largest:.1e}{where}")
     if worse:

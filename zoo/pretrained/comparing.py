@@ -48,7 +48,6 @@ def compare(
     random: bool = False,
     images: int = 2,
     image_size: int = 0,
-    arguments: dict[str, Any] | None = None,
 ) -> Comparison:
     """Loads an entry's file into the zoo's net and into the publisher's, and holds their outputs against each other.
 
@@ -58,7 +57,6 @@ def compare(
         random: take weights that the publisher's net has drawn in place of the published file.
         images: how many random ones.
         image_size: their side; 0: that of the entry.
-        arguments: further ones of the builder, such as `aux_heads`.
 
     Raises:
         RequestError: the file is not there, or does not fit.
@@ -83,15 +81,15 @@ def compare(
         if random:
             # The file is needed before it is known which layers there are.
             _run(request, peer_python)
-        model, pairing = _loaded(entry, weights, side, arguments or {})
+        model, pairing = _loaded(entry, weights, side)
         _run({**request, "random": False, "modules": sorted({*pairing.layers.values()})}, peer_python)
         with np.load(request["outputs"]) as theirs:
             return _held(model, pairing, entry.preprocessing.normalization()(levels), dict(theirs))
 
 
-def _loaded(entry: Entry, weights: Path, side: int, arguments: dict[str, Any]) -> tuple[keras.Model, loading.Pairing]:
+def _loaded(entry: Entry, weights: Path, side: int) -> tuple[keras.Model, loading.Pairing]:
     published = loading.published_names(entry.model)[entry.names]
-    arguments = {**published.arguments, **entry.arguments, **arguments}
+    arguments = {**published.arguments, **entry.arguments}
     model = registry.build_model(entry.model, (side, side, 3), entry.num_classes, **arguments)
     pairing = loading.pair(model, published, files.read_weights(weights).arrays)
     pairing.assign()

@@ -60,17 +60,20 @@ def make(publisher: str, name: str) -> tuple[torch.nn.Module, tuple, tuple]:
 def randomise(net: torch.nn.Module) -> None:
     """Draws weights of which each counts: kernels by He's rule, scales and variances near 1, the rest near 0."""
     generator = torch.Generator().manual_seed(0)
+    # Sums of blocks grow with the depth. Gates that are full of them would leave the outputs to rounding.
+    is_gated = any(".se" in name for name in net.state_dict())
     with torch.no_grad():
         for name, value in net.state_dict().items():
             if not value.is_floating_point():
                 continue
             if value.ndim > 1:
-                # A 1x1 that ends a branch would make sums grow from block to block.
-                fan_in = value[0].numel()
-                spread = ((2 if value[0][0].numel() > 1 else 1) / fan_in) ** 0.5
-                value.copy_(torch.randn(value.shape, generator=generator) * spread)
+                is_depthwise = value.shape[1] == 1 and value.ndim == 4
+                gain = (1 if is_depthwise else 2) ** 0.5
+                value.copy_(torch.randn(value.shape, generator=generator) * gain / value[0].numel() ** 0.5)
             elif name.endswith(("running_var", "weight")):
                 value.copy_(0.8 + 0.4 * torch.rand(value.shape, generator=generator))
+                if is_gated and name.endswith("bn3.weight"):
+                    value.mul_(0.3)
             else:
                 value.copy_(0.1 * torch.randn(value.shape, generator=generator))
 
