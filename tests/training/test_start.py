@@ -198,6 +198,7 @@ def test_weights_are_found_in_the_home_folder(source, config, data_dir, monkeypa
     assert changed_names(weights_of(made.model), saved(source)) == set()
 
 
+@pytest.mark.slow
 def test_a_net_that_compares_images_keeps_its_last_layer(data_dir, tmp_path):
     pairs = dataclasses.replace(SOURCE, model="siamese", model_args={}, ways=3, shots=1)
     train_and_evaluate(pairs, str(tmp_path / "pairs"), data_dir=data_dir)
