@@ -121,6 +121,19 @@ def _constant(value: Callable[[], Any]) -> Callable[..., Any]:
 
 
 @contextlib.contextmanager
+def fresh_names() -> Iterator[None]:
+    """Layers and operations without a name of their own are numbered from the start in here, as in a new process."""
+    from keras.src.backend.common import global_state
+
+    before = global_state.get_global_attribute("object_name_uids")
+    global_state.set_global_attribute("object_name_uids", None)
+    try:
+        yield
+    finally:
+        global_state.set_global_attribute("object_name_uids", before)
+
+
+@contextlib.contextmanager
 def _stderr_held_back() -> Iterator[None]:
     try:
         saved = os.dup(2)

@@ -11,7 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from zoo import registry
+from zoo import frameworks, registry
 from zoo.errors import RequestError, RunError
 from zoo.pretrained import files, loading
 from zoo.pretrained.catalog import Entry
@@ -99,7 +99,9 @@ def _loaded(entry: Entry, weights: Path, side: int) -> tuple[keras.Model, loadin
 def _run(request: dict[str, Any], peer_python: str) -> None:
     """Has the publisher's net write its outputs."""
     if request["publisher"] == "keras":
-        keras_peer.run(request)
+        # Layers that have no name of their own are called as in the file.
+        with frameworks.fresh_names():
+            keras_peer.run(request)
         return
     path = Path(request["outputs"]).with_name("request.json")
     path.write_text(json.dumps(request))

@@ -4,7 +4,6 @@ Everything here comes from the graph alone, never from the folder that a model s
 graph once, nested models included; the figures are counted on what it gives.
 """
 
-import contextlib
 import dataclasses
 import itertools
 import math
@@ -13,7 +12,7 @@ from typing import Any
 
 import keras
 
-from zoo.frameworks import without_weights
+from zoo.frameworks import fresh_names, without_weights
 from zoo.graph import Call, Tensor, calls, graph_of, no_graph, style_of
 
 __all__ = [
@@ -54,19 +53,6 @@ class LayerRow:
     inputs: tuple[str, ...]
     output_shapes: tuple[tuple[int | None, ...], ...]
     parameters: int | None
-
-
-@contextlib.contextmanager
-def fresh_names() -> Iterator[None]:
-    """Layers and operations without a name of their own are numbered from the start in here, as in a new process."""
-    from keras.src.backend.common import global_state
-
-    before = global_state.get_global_attribute("object_name_uids")
-    global_state.set_global_attribute("object_name_uids", None)
-    try:
-        yield
-    finally:
-        global_state.set_global_attribute("object_name_uids", before)
 
 
 def layer_rows(calls: list[Call]) -> list[LayerRow]:
