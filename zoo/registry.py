@@ -191,28 +191,10 @@ def build_model(
     num_classes: int | None = None,
     **hyperparameters: Any,
 ) -> "keras.Model":
-    """Builds a registered model.
-
-    It is the same model whatever `keras.json` or `keras.config` say of the image format and the float type: images have
-    their channels last. A dtype policy, such as `keras.config.set_dtype_policy("mixed_bfloat16")`, is kept.
-
-    Args:
-        name: the model's name, one of `list_models()`.
-        input_shape: shape of one example without the batch, a tuple, a list or a `tf.TensorShape`; default: the
-            model's own. Nets that end in global pooling, and those that give `features`, take None for the height and
-            the width: such a model takes images of every size, from the net's least one on.
-        num_classes: number of classes; 0 gives the last features before the classifier; default: the
-            model's own.
-        **hyperparameters: what this builder takes beyond that, see `model_info(name).hyperparameters`. Numbers and
-            arrays of NumPy are as good as Python's numbers and lists.
-
-    Returns:
-        An uncompiled `keras.Model`. Logits, distances and what the heads of several outputs give are float32 under
-        every precision; features are in the precision that they are computed in.
+    """Builds a registered model with random weights; `zoo.build_model`, which calls this, says what the arguments are.
 
     Raises:
-        RequestError: the name or a hyperparameter is unknown, or a value is one that the model cannot take. It is a
-            `ValueError`.
+        RequestError: the name or a hyperparameter is unknown, or a value is one that the model cannot take.
     """
     info = model_info(name)
     hyperparameters = plain(hyperparameters)

@@ -39,6 +39,14 @@ def test_in_the_end_all_is_trained_and_the_saved_model_can_be_trained(whole):
     assert all(any(name.endswith(variable.path) for name in moved) for variable in model.weights)
 
 
+def start_and_kill(start, workdir, flags, monkeypatch, method, number):
+    """A run that dies before its engine is called so for that time."""
+    with monkeypatch.context() as patch:
+        before_call(patch, Engine, method, number, kill)
+        with pytest.raises(Killed):
+            start(workdir, *flags)
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(
     ("every", "number", "method"),
@@ -51,10 +59,7 @@ def test_in_the_end_all_is_trained_and_the_saved_model_can_be_trained(whole):
 )
 def test_killed_and_started_again(start, whole, tmp_path, monkeypatch, every, number, method):
     flags = (*FLAGS, f"--checkpoint_every_steps={every}")
-    with monkeypatch.context() as patch:
-        before_call(patch, Engine, method, number, kill)
-        with pytest.raises(Killed):
-            start(tmp_path / "run", *flags)
+    start_and_kill(start, tmp_path / "run", flags, monkeypatch, method, number)
     assert start(tmp_path / "run", *flags) == 0
     assert difference(tmp_path / "run", whole) == ""
 
@@ -64,10 +69,7 @@ def test_stopped_at_every_step_of_the_switch(start, whole, tmp_path, monkeypatch
     """In one run: killed in the block before the switch, in the one after, and while it evaluates at the end."""
     flags = (*FLAGS, "--checkpoint_every_steps=1")
     for method, number in (("train_block", 11), ("train_block", 2), ("evaluate_block", 1), ("evaluate_block", 2)):
-        with monkeypatch.context() as patch:
-            before_call(patch, Engine, method, number, kill)
-            with pytest.raises(Killed):
-                start(tmp_path / "run", *flags)
+        start_and_kill(start, tmp_path / "run", flags, monkeypatch, method, number)
     assert start(tmp_path / "run", *flags) == 0
     assert difference(tmp_path / "run", whole) == ""
 

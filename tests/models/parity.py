@@ -7,22 +7,12 @@ match by their place in the graph, whatever their names are and in whatever orde
 import keras
 import numpy as np
 
+from zoo.pretrained.layers import layers_by_name
+
 
 def layers_with_weights(model: keras.Model) -> list[keras.layers.Layer]:
     """The layers that have weights, each once, every one after those that it takes its inputs from."""
-    found, seen = [], set()
-    waiting = [(tensor._keras_history, False) for tensor in reversed(model.outputs)]
-    while waiting:  # no recursion: some nets are deeper than Python's stack
-        history, inputs_are_done = waiting.pop()
-        node = history.operation._inbound_nodes[history.node_index]
-        if inputs_are_done:
-            if getattr(node.operation, "weights", None) and node.operation not in found:
-                found.append(node.operation)
-        elif id(node) not in seen:
-            seen.add(id(node))
-            waiting.append((history, True))
-            waiting += [(tensor._keras_history, False) for tensor in reversed(node.input_tensors)]
-    return found
+    return list(layers_by_name(model).values())
 
 
 def randomise(model: keras.Model, seed: int = 0) -> None:

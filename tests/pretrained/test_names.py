@@ -56,18 +56,19 @@ def test_every_array_has_its_place(net):
     assert classes_of(net.model, table, arrays) == 1000
 
 
-@pytest.mark.parametrize("net", slow_unless(QUICK))
+@pytest.mark.parametrize("net", publishers.NETS, ids=lambda net: net.label)
 def test_names_alone_say_whose_they_are(net):
-    tables = published_names(net.model)
     table = sources.of_mapping("a file", empty(shapes_of(net))).published(net.model)
     # Two publishers may have the same names; what else the tables say is then the same too.
-    assert table == tables[net.table]
-    if net.table != "keras":
-        return
-    # The zoo's own files are of that style too.
+    assert table == published_names(net.model)[net.table]
+
+
+@pytest.mark.parametrize("net", slow_unless(QUICK))
+def test_names_of_the_zoos_own_files_are_taken_for_nobodys(net):
+    """Keras' files are of that style too."""
     layers = layers_by_name(weightless.build(net.model))
     own = [f"{layer}/{variable.name}" for layer, found in layers.items() for variable in found.weights]
-    assert sources.of_mapping("a file", dict.fromkeys(own)).published(net.model) == tables["zoo"]
+    assert sources.of_mapping("a file", dict.fromkeys(own)).published(net.model) == published_names(net.model)["zoo"]
 
 
 @pytest.mark.parametrize("nets", TABLES.values(), ids=lambda nets: f"{nets[0].table}-{nets[0].model}")

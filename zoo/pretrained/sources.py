@@ -241,13 +241,8 @@ def _of_folder(name: str, folder: Path) -> Source:
     if same and not labels and described.get("num_classes", same[0].num_classes) == same[0].num_classes:
         return _published(name, same[0], file)
     # The same net with other weights, such as one that somebody has fine-tuned.
-    entry = of_architecture[0]
-    return Source(
-        name=name,
-        file=file,
-        model=entry.model,
-        names=entry.names,
-        arguments=entry.arguments,
+    return dataclasses.replace(
+        _published(name, of_architecture[0], file),
         num_classes=described.get("num_classes"),
         preprocessing=_preprocessing_of(described),
         class_names={"": _in_order(labels)} if labels else None,
