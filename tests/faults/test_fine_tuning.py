@@ -27,7 +27,7 @@ def whole(start, tmp_path_factory):
     return workdir
 
 
-def test_in_the_end_all_is_trained_and_the_saved_model_can_be_trained(whole):
+def test_in_the_end_all_is_trained_and_the_saved_model_can_be_trained_float16(whole):
     model = zoo.load_model(str(whole / "model.keras"))
     assert all(layer.trainable for layer in model.layers)
     # 64 x 16 and 2 x 16 for the hidden layer, 17 x 10 for the classifier.
@@ -57,7 +57,7 @@ def start_and_kill(start, workdir, flags, monkeypatch, method, number):
         pytest.param(22, 1, "evaluate_block", id="while evaluating"),
     ],
 )
-def test_killed_and_started_again(start, whole, tmp_path, monkeypatch, every, number, method):
+def test_killed_and_started_again_float16(start, whole, tmp_path, monkeypatch, every, number, method):
     flags = (*FLAGS, f"--checkpoint_every_steps={every}")
     start_and_kill(start, tmp_path / "run", flags, monkeypatch, method, number)
     assert start(tmp_path / "run", *flags) == 0
@@ -65,7 +65,7 @@ def test_killed_and_started_again(start, whole, tmp_path, monkeypatch, every, nu
 
 
 @pytest.mark.slow
-def test_stopped_at_every_step_of_the_switch(start, whole, tmp_path, monkeypatch):
+def test_stopped_at_every_step_of_the_switch_float16(start, whole, tmp_path, monkeypatch):
     """In one run: killed in the block before the switch, in the one after, and while it evaluates at the end."""
     flags = (*FLAGS, "--checkpoint_every_steps=1")
     for method, number in (("train_block", 11), ("train_block", 2), ("evaluate_block", 1), ("evaluate_block", 2)):
